@@ -1,0 +1,370 @@
+//! What an answer means: the one `match` on it, and the verdicts that follow for each wait.
+
+use std::borrow::Cow;
+
+use std::time::Duration;
+
+use super::slab::NONE;
+use super::time::Time;
+use super::{Answer, Board, Extra, Stamp, Ticket, Trouble};
+use crate::policy::UnknownStatus;
+use crate::report::Evidence;
+use crate::{
+    ErrorClass, JobId, JobReport, JobState, Outcome, Phase, SourceError, WaitError, WaitErrorKind,
+};
+
+/// So many not-found answers in a row, at the least, make a job lost (rule 7).
+const NOT_FOUND_TO_LOSE: u32 = 3;
+
+/// Something worth a line in a log.
+#[derive(Debug)]
+pub(crate) enum Note {
+    /// The status of a job changed.
+    Changed { id: JobId, from: Option<Cow<'static, str>>, to: Cow<'static, str> },
+    /// The answers for a job turned bad; `first` if the whole source was well before.
+    Trouble { id: JobId, error: SourceError, first: bool },
+}
+
+impl Board {
+    /// Asks for notes from now on, or for none.
+    pub(crate) fn take_notes(&mut self, wanted: bool) -> Vec<Note> {
+        let notes = self.notes.take().unwrap_or_default();
+        self.notes = wanted.then(Vec::new);
+        notes
+    }
+
+    /// What came of a request. One that is not in flight any more is no news: its time was up, or nobody
+    /// waited for it.
+    pub(crate) fn handle_answer(&mut self, now: Time, ticket: Ticket, answer: Answer) {
+        let now = self.tick(now);
+        let Some(flight) = self.flights.get(ticket.slot).filter(|f| f.stamp == ticket.stamp) else {
+            return;
+        };
+        let (slot, sent) = (flight.job, flight.sent);
+        self.flights.remove(ticket.slot);
+        let job = &mut self.jobs[slot];
+        job.flight = NONE;
+        job.ended = now;
+        match answer {
+            Answer::Told(Ok(state)) => self.told(slot, sent, state),
+            Answer::Told(Err(error)) => self.failed(slot, sent, error),
+            Answer::Panicked(text) => {
+                self.stats.panicked += 1;
+                self.throttle.failed(now, sent, None);
+                let evidence = Evidence { seen: None, limit: Some(text), cause: None };
+                self.end_job(slot, WaitErrorKind::Panicked, &evidence);
+            }
+        }
+        if self.jobs.get(slot).is_some() {
+            self.leave(slot);
+        }
+    }
+
+    /// The attempt on a job has taken too long: a transient failure.
+    pub(super) fn handle_expiry(&mut self, flight: u32) {
+        let Some(flight) = self.flights.remove(flight) else { return };
+        let job = &mut self.jobs[flight.job];
+        job.flight = NONE;
+        job.ended = self.now;
+        self.stats.timed_out += 1;
+        let cause = format!("no answer within {:?}", self.budget.attempt_timeout);
+        self.failed(flight.job, flight.sent, SourceError::new(ErrorClass::TRANSIENT, cause));
+        if self.jobs.get(flight.job).is_some() {
+            self.leave(flight.job);
+        }
+    }
+
+    fn told(&mut self, slot: u32, sent: Time, state: JobState) {
+        self.stats.answers += 1;
+        self.throttle.good(self.now, sent);
+        self.in_trouble = false;
+        self.troubles.remove(&slot);
+        let changed = !self.statuses.is(self.jobs[slot].status, &state);
+        if changed && self.notes.is_some() {
+            let job = &self.jobs[slot];
+            let (id, from) = (job.id.clone(), self.statuses.text(job.status));
+            let note = Note::Changed { id, from, to: state.status.clone() };
+            self.notes.get_or_insert_default().push(note);
+        }
+        if state.phase.is_terminal() {
+            self.ended(slot, &state);
+            return;
+        }
+        let job = &mut self.jobs[slot];
+        job.seen = self.now;
+        job.begin = Stamp::of(state.begin);
+        job.answered = Stamp::of(state.answered);
+        if state.end.is_some() || state.detail.is_some() {
+            self.extras.insert(slot, Extra { end: state.end, detail: state.detail.clone() });
+        } else {
+            self.extras.remove(&slot);
+        }
+        if changed {
+            self.changed(slot, &state);
+        }
+        if state.phase == Phase::Unknown {
+            let evidence = Evidence { seen: Some(Duration::ZERO), limit: None, cause: None };
+            self.end_if(slot, WaitErrorKind::UnknownStatus, |board, wait| {
+                let fails = board.waits[wait].policy.unknown == UnknownStatus::Fail;
+                fails.then(|| evidence.clone())
+            });
+        }
+    }
+
+    /// The job has a new status, and has not ended.
+    fn changed(&mut self, slot: u32, state: &JobState) {
+        let status = self.statuses.acquire(state);
+        let before = std::mem::replace(&mut self.jobs[slot].status, status);
+        self.statuses.release(before);
+        let mut next = self.jobs[slot].waits;
+        while next != NONE {
+            let wait = next;
+            next = self.waits[wait].next_in_job;
+            if before == NONE {
+                let progress = &mut self.watches[self.waits[wait].watch].progress;
+                progress.waiting -= 1;
+                progress.running += 1;
+            }
+            if self.waits[wait].told != status {
+                self.has_news(wait);
+            }
+        }
+    }
+
+    /// The job has ended: so do all waits on it.
+    fn ended(&mut self, slot: u32, state: &JobState) {
+        if let (Some(end), Some(answered)) = (state.end, state.answered)
+            && let Ok(lag) = answered.duration_since(end)
+        {
+            self.stats.lags += 1;
+            self.stats.lag_total = self.stats.lag_total.saturating_add(lag);
+            self.stats.lag_max = self.stats.lag_max.max(lag);
+        }
+        while self.jobs[slot].waits != NONE {
+            let wait = self.jobs[slot].waits;
+            let report = JobReport { state: Some(state.clone()), ..self.report(wait) };
+            let outcome = if state.phase == Phase::Succeeded {
+                Ok(report)
+            } else {
+                let evidence = Evidence { seen: Some(Duration::ZERO), limit: None, cause: None };
+                Err(WaitError::new(WaitErrorKind::Failed, report, evidence))
+            };
+            self.end(wait, outcome);
+        }
+    }
+
+    fn failed(&mut self, slot: u32, sent: Time, error: SourceError) {
+        let now = self.now;
+        let class = error.class();
+        match class {
+            ErrorClass::Transient { retry_after } => {
+                self.stats.transient += 1;
+                self.throttle.failed(now, sent, retry_after);
+                let job = &mut self.jobs[slot];
+                job.failed = job.failed.saturating_add(1);
+                let trouble = self.trouble(slot, error);
+                trouble.failures = trouble.failures.saturating_add(1);
+                self.end_the_failed(slot);
+            }
+            ErrorClass::Throttled { retry_after, quota } => {
+                self.stats.throttled += 1;
+                self.throttle.throttled(now, sent, retry_after, quota);
+                self.trouble(slot, error);
+            }
+            ErrorClass::NotFound => {
+                self.stats.not_found += 1;
+                // The service works, and says what it knows.
+                self.throttle.good(now, sent);
+                let trouble = self.trouble(slot, error);
+                trouble.failures = 0;
+                trouble.not_found = trouble.not_found.saturating_add(1);
+                if trouble.not_found == 1 {
+                    trouble.not_found_since = now;
+                }
+                self.end_the_lost(slot);
+            }
+            ErrorClass::Fatal => {
+                self.stats.fatal += 1;
+                let evidence = Evidence { seen: None, limit: None, cause: Some(error) };
+                self.end_job(slot, WaitErrorKind::Fatal, &evidence);
+            }
+            ErrorClass::Refused => {
+                self.stats.refused += 1;
+                let evidence = Evidence { seen: None, limit: None, cause: Some(error) };
+                for other in self.jobs.slots() {
+                    self.end_job(other, WaitErrorKind::Refused, &evidence);
+                    if other != slot {
+                        self.leave(other);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Notes that the last answer for a job was bad, and tells its waits if that is new.
+    fn trouble(&mut self, slot: u32, error: SourceError) -> &mut Trouble {
+        let before = self.troubles.get(&slot);
+        let is_new = before.is_none_or(|before| !before.error.class().is_alike(error.class()));
+        let first = !std::mem::replace(&mut self.in_trouble, true);
+        if is_new && let Some(notes) = &mut self.notes {
+            notes.push(Note::Trouble {
+                id: self.jobs[slot].id.clone(),
+                error: error.clone(),
+                first,
+            });
+        }
+        if is_new {
+            let mut next = self.jobs[slot].waits;
+            while next != NONE {
+                let wait = next;
+                next = self.waits[wait].next_in_job;
+                self.waits[wait].owes_trouble = true;
+                self.has_news(wait);
+            }
+        }
+        let trouble = self.troubles.entry(slot).or_insert_with(|| Trouble {
+            error: error.clone(),
+            failures: 0,
+            not_found: 0,
+            not_found_since: Time::ZERO,
+        });
+        trouble.error = error;
+        trouble
+    }
+
+    /// Ends the waits whose policy allows no further failure (rule 6).
+    fn end_the_failed(&mut self, slot: u32) {
+        let (total, cause) = (self.jobs[slot].failed, self.cause(slot));
+        let row = self.troubles.get(&slot).map_or(0, |trouble| trouble.failures);
+        self.end_if(slot, WaitErrorKind::TooManyFailures, |board, wait| {
+            let wait = &board.waits[wait];
+            let total = total.saturating_sub(wait.failed_before);
+            let row = row.min(total);
+            let limit = if row >= wait.policy.in_a_row {
+                format!("limit {} failures in a row", wait.policy.in_a_row)
+            } else if total >= wait.policy.in_total {
+                format!("limit {} failures in total", wait.policy.in_total)
+            } else {
+                return None;
+            };
+            Some(Evidence { seen: None, limit: Some(limit), cause: cause.clone() })
+        });
+    }
+
+    /// Ends the waits for which the job counts as lost (rule 7).
+    fn end_the_lost(&mut self, slot: u32) {
+        let Some(trouble) = self.troubles.get(&slot) else { return };
+        let (row, span) = (trouble.not_found, self.now.since(trouble.not_found_since));
+        let cause = Some(trouble.error.clone());
+        if row < NOT_FOUND_TO_LOSE {
+            return;
+        }
+        self.end_if(slot, WaitErrorKind::Lost, |board, wait| {
+            let grace = board.waits[wait].policy.not_found_grace;
+            (span >= grace).then(|| Evidence {
+                seen: None,
+                limit: Some(format!("{row} answers in a row over {span:.1?}, grace {grace:?}")),
+                cause: cause.clone(),
+            })
+        });
+    }
+
+    /// Ends a wait whose time is up.
+    pub(super) fn end_timed_out(&mut self, wait: u32) {
+        let entry = &self.waits[wait];
+        let timeout = entry.deadline.since(entry.started);
+        let evidence = Evidence {
+            seen: None,
+            limit: Some(format!("deadline {timeout:?}")),
+            cause: self.cause(entry.job),
+        };
+        self.end_with(wait, WaitErrorKind::TimedOut, evidence);
+    }
+
+    pub(super) fn end_removed(&mut self, wait: u32) {
+        let cause = self.cause(self.waits[wait].job);
+        self.end_with(wait, WaitErrorKind::Removed, Evidence { seen: None, limit: None, cause });
+    }
+
+    pub(super) fn end_all_stopped(&mut self, why: &str) {
+        for slot in self.jobs.slots() {
+            let evidence =
+                Evidence { seen: None, limit: Some(why.to_owned()), cause: self.cause(slot) };
+            self.end_job(slot, WaitErrorKind::Stopped, &evidence);
+            self.leave(slot);
+        }
+    }
+
+    fn end_job(&mut self, slot: u32, kind: WaitErrorKind, evidence: &Evidence) {
+        self.end_if(slot, kind, |_, _| Some(evidence.clone()));
+    }
+
+    /// Ends those waits on a job against which there is evidence.
+    fn end_if(
+        &mut self,
+        slot: u32,
+        kind: WaitErrorKind,
+        verdict: impl Fn(&Self, u32) -> Option<Evidence>,
+    ) {
+        let mut next = self.jobs[slot].waits;
+        while next != NONE {
+            let wait = next;
+            next = self.waits[wait].next_in_job;
+            if let Some(evidence) = verdict(self, wait) {
+                self.end_with(wait, kind, evidence);
+            }
+        }
+    }
+
+    /// Ends a wait without success. The caller looks after the job that it leaves.
+    fn end_with(&mut self, wait: u32, kind: WaitErrorKind, mut evidence: Evidence) {
+        let job = &self.jobs[self.waits[wait].job];
+        if job.status != NONE {
+            evidence.seen = Some(self.now.since(job.seen));
+        }
+        let error = WaitError::new(kind, self.report(wait), evidence);
+        self.end(wait, Err(error));
+    }
+
+    fn end(&mut self, wait: u32, outcome: Outcome) {
+        let entry = &self.waits[wait];
+        let had_status = self.jobs[entry.job].status != NONE;
+        let progress = &mut self.watches[entry.watch].progress;
+        *(if had_status { &mut progress.running } else { &mut progress.waiting }) -= 1;
+        *(if outcome.is_ok() { &mut progress.succeeded } else { &mut progress.failed }) += 1;
+        self.unlink_from_job(wait);
+        self.ends.insert(wait, outcome);
+        self.has_news(wait);
+    }
+
+    /// The failure in which a job is, if it is.
+    fn cause(&self, slot: u32) -> Option<SourceError> {
+        self.troubles.get(&slot).map(|trouble| trouble.error.clone())
+    }
+
+    /// What is known for a live wait.
+    pub(super) fn report(&self, wait: u32) -> JobReport {
+        let wait = &self.waits[wait];
+        let job = &self.jobs[wait.job];
+        JobReport {
+            id: job.id.clone(),
+            state: self.state(wait.job),
+            polls: wait.polls(job),
+            elapsed: self.now.since(wait.started),
+        }
+    }
+
+    /// The last known state of a job.
+    pub(super) fn state(&self, slot: u32) -> Option<JobState> {
+        let job = &self.jobs[slot];
+        let extra = self.extras.get(&slot);
+        Some(JobState {
+            phase: self.statuses.phase(job.status)?,
+            status: self.statuses.text(job.status)?,
+            begin: job.begin.time(),
+            end: extra.and_then(|extra| extra.end),
+            answered: job.answered.time(),
+            detail: extra.and_then(|extra| extra.detail.clone()),
+        })
+    }
+}

@@ -1,0 +1,63 @@
+//! Randomness as a function: the same seed, id and number give the same value, on any machine and in
+//! any order of arrival (rule 14).
+
+/// A finaliser with full avalanche: Steele, Lea and Flood, "Fast splittable pseudorandom number
+/// generators", OOPSLA 2014 (the variant known as splitmix64).
+pub(crate) fn mix(z: u64) -> u64 {
+    let z = z.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+/// The hash of an id, for the index of jobs and for their jitter.
+pub(crate) fn hash_id(seed: u64, id: &str) -> u64 {
+    let mut chunks = id.as_bytes().chunks_exact(8);
+    let mut hash = seed ^ (id.len() as u64).rotate_left(32);
+    for chunk in &mut chunks {
+        let word = chunk.try_into().map_or(0, u64::from_le_bytes);
+        hash = mix(hash ^ word);
+    }
+    let tail = chunks.remainder().iter().fold(0, |word, &byte| (word << 8) | u64::from(byte));
+    mix(hash ^ tail)
+}
+
+/// A number in [0, 1) for the `n`th draw of a hash; `salt` keeps draws for different ends apart.
+pub(crate) fn unit(hash: u64, n: u32, salt: u32) -> f64 {
+    let bits = mix(hash ^ ((u64::from(salt) << 32) | u64::from(n)));
+    (bits >> 11) as f64 / (1_u64 << 53) as f64
+}
+
+/// The jitter of a job's `n`th delay, in [0, 1): mostly the job's own, a quarter drawn anew each time.
+///
+/// Each delay alone is as evenly spread as by a fresh draw, since a sum modulo 1 with an even term is even. But
+/// what a job draws keeps, so that jobs started together part in proportion to the number of polls, and not
+/// to its square root only.
+pub(crate) fn phase(hash: u64, n: u32) -> f64 {
+    (unit(hash, 0, 4) + 0.25 * unit(hash, n, 1)).fract()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn draws_are_spread_evenly() {
+        let mut buckets = [0_u32; 10];
+        for n in 0..10_000 {
+            let u = unit(hash_id(7, "5a2b74ef-6fb9-4d0b-b4e9-e8a05ae0b6cf"), n, 1);
+            assert!((0.0..1.0).contains(&u));
+            buckets[(u * 10.0) as usize] += 1;
+        }
+        assert!(buckets.iter().all(|&count| (850..1150).contains(&count)), "{buckets:?}");
+    }
+
+    #[test]
+    fn every_byte_and_the_length_count() {
+        let ids = ["", "\0", "a", "b", "job-00000001", "job-00000010", "12345678", "12345678\0"];
+        let mut hashes: Vec<_> = ids.iter().map(|id| hash_id(7, id)).collect();
+        hashes.sort_unstable();
+        hashes.dedup();
+        assert_eq!(hashes.len(), ids.len());
+    }
+}

@@ -1,0 +1,285 @@
+//! When a job is polled, and when a wait's time is up. The arithmetic of deadlines is here and nowhere
+//! else, so that "never later than the deadline" follows from one place.
+
+use std::cmp::Reverse;
+use std::time::Duration;
+
+use super::slab::NONE;
+use super::time::Time;
+use super::timers::Timer;
+use super::{Board, Flight, Job, Ticket, Wait, Want, Why, mix};
+use crate::ErrorClass;
+use crate::schedule::scaled;
+
+/// How long before its deadline a wait polls for the last time, unless a quarter of its time is shorter.
+const LAST_POLL: Duration = Duration::from_secs(1);
+/// The rest after the first transient failure in a row, and the longest one.
+const FIRST_REST: Duration = Duration::from_secs(1);
+const LONGEST_REST: Duration = Duration::from_secs(15);
+/// Sorts a due job behind those whose last poll it is.
+const BY_SCHEDULE: u64 = 1 << 63;
+
+/// What the waits on a job ask for together.
+struct Plan {
+    /// The next poll.
+    due: Time,
+    /// The earliest last poll still to be made.
+    last: Time,
+    first_deadline: Time,
+}
+
+impl Board {
+    /// Wakes what is to be woken by now: waits whose time is up end, due jobs queue for a poll.
+    pub(crate) fn handle_time(&mut self, now: Time) {
+        let now = self.tick(now);
+        while let Some(timer) = self.timers.pop_due(now) {
+            if self.jobs.get(timer.slot).is_some_and(|job| job.wake == timer.at) {
+                self.wake_job(timer.slot);
+            }
+        }
+        while let Some(timer) = self.expiries.pop_due(now) {
+            let flight = self.flights.get(timer.slot);
+            if flight.is_some_and(|flight| flight.stamp == timer.stamp && flight.wake == timer.at) {
+                self.wake_flight(timer.slot);
+            }
+        }
+    }
+
+    /// What the driver is to do next, if anything.
+    pub(crate) fn next_want(&mut self, now: Time) -> Option<Want> {
+        let now = self.tick(now);
+        if let Some(waker) = self.wakes.pop() {
+            return Some(Want::Wake(waker));
+        }
+        while let Some((ticket, why)) = self.aborts.pop() {
+            if why == Why::Expired || self.abandon(ticket) {
+                return Some(Want::Abort(ticket));
+            }
+        }
+        if self.may_send() && self.throttle.free_at() <= now {
+            while let Some(Reverse((rank, slot))) = self.ready.pop() {
+                if self.jobs.get(slot).is_some_and(|job| job.is_ready && job.rank == rank) {
+                    return Some(self.send(slot));
+                }
+            }
+        }
+        self.is_stirred = false;
+        self.time_the_untimed();
+        None
+    }
+
+    /// When to call `handle_time` and `next_want` again, if nothing happens before.
+    pub(crate) fn next_wake(&self) -> Option<Time> {
+        let send = (!self.ready.is_empty() && self.may_send()).then(|| self.throttle.free_at());
+        [self.timers.next(), self.expiries.next(), send].into_iter().flatten().min()
+    }
+
+    fn may_send(&self) -> bool {
+        self.flights.len() < self.throttle.window() as usize
+    }
+
+    /// Sets when to look at a job next, after what its waits ask for may have changed.
+    pub(super) fn arm(&mut self, slot: u32) {
+        let plan = self.plan(slot);
+        let job = &mut self.jobs[slot];
+        job.due = plan.due;
+        let in_flight = job.flight;
+        if let Some(flight) = self.flights.get_mut(in_flight) {
+            let wake = flight.expires.min(plan.first_deadline);
+            if wake < flight.wake {
+                flight.wake = wake;
+                self.time_flight(in_flight);
+            }
+        } else {
+            job.is_ready = false;
+            self.time_job(slot, plan.due.min(plan.first_deadline));
+        }
+    }
+
+    fn time_job(&mut self, slot: u32, at: Time) {
+        self.jobs[slot].wake = at;
+        let jobs = &self.jobs;
+        let valid = |timer: &Timer| jobs.get(timer.slot).is_some_and(|job| job.wake == timer.at);
+        self.timers.push(Timer { at, slot, stamp: 0 }, jobs.len(), valid);
+    }
+
+    fn time_flight(&mut self, slot: u32) {
+        let Flight { wake: at, stamp, .. } = self.flights[slot];
+        let flights = &self.flights;
+        let valid = |timer: &Timer| {
+            flights.get(timer.slot).is_some_and(|f| f.stamp == timer.stamp && f.wake == timer.at)
+        };
+        self.expiries.push(Timer { at, slot, stamp }, flights.len(), valid);
+    }
+
+    /// A job's timer rang: perhaps a deadline, perhaps a poll that is due.
+    fn wake_job(&mut self, slot: u32) {
+        self.end_overdue(slot);
+        if self.jobs.get(slot).is_none() {
+            return;
+        }
+        let plan = self.plan(slot);
+        if plan.due > self.now {
+            self.arm(slot);
+            return;
+        }
+        let last_poll = plan.last <= self.now;
+        let rank = if last_poll { plan.last.as_nanos() } else { plan.due.as_nanos() | BY_SCHEDULE };
+        let job = &mut self.jobs[slot];
+        job.due = plan.due;
+        job.wake = Time::NEVER;
+        job.rank = rank;
+        job.is_ready = true;
+        if self.ready.len() > 2 * self.jobs.len() + 64 {
+            let jobs = &self.jobs;
+            self.ready.retain(|&Reverse((rank, slot))| {
+                jobs.get(slot).is_some_and(|job| job.is_ready && job.rank == rank)
+            });
+        }
+        self.ready.push(Reverse((rank, slot)));
+        self.untimed.push(slot);
+    }
+
+    /// Gives the due jobs that are held back a timer for their last poll or deadline.
+    fn time_the_untimed(&mut self) {
+        for slot in std::mem::take(&mut self.untimed) {
+            if !self.jobs.get(slot).is_some_and(|job| job.is_ready) {
+                continue;
+            }
+            let plan = self.plan(slot);
+            let last = Some(plan.last).filter(|&last| last > self.now);
+            self.time_job(slot, plan.first_deadline.min(last.unwrap_or(Time::NEVER)));
+        }
+    }
+
+    /// A flight's timer rang: perhaps a deadline, perhaps the attempt has taken too long.
+    fn wake_flight(&mut self, slot: u32) {
+        let Flight { job, expires, stamp, .. } = self.flights[slot];
+        self.end_overdue(job);
+        // With its last wait gone the request is nobody's, and its abort is on the way.
+        if self.jobs[job].waits == NONE {
+            return;
+        }
+        if expires <= self.now {
+            self.aborts.push((Ticket { slot, stamp }, Why::Expired));
+            self.handle_expiry(slot);
+        } else {
+            let wake = self.plan(job).first_deadline.min(expires);
+            self.flights[slot].wake = wake;
+            self.time_flight(slot);
+        }
+    }
+
+    /// Ends the waits on a job whose time is up.
+    fn end_overdue(&mut self, slot: u32) {
+        let mut next = self.jobs[slot].waits;
+        let mut ended = false;
+        while next != NONE {
+            let wait = next;
+            next = self.waits[wait].next_in_job;
+            if self.waits[wait].deadline.before(self.budget.resolution) <= self.now {
+                self.end_timed_out(wait);
+                ended = true;
+            }
+        }
+        if ended {
+            self.leave(slot);
+        }
+    }
+
+    /// Sends a poll.
+    fn send(&mut self, slot: u32) -> Want {
+        let now = self.now;
+        let plan = self.plan(slot);
+        // With the deadline of its last wait the request becomes nobody's, so this is its only own limit.
+        let expires = now.after(self.budget.attempt_timeout);
+        let stamp = self.next_stamp();
+        let wake = expires.min(plan.first_deadline);
+        let flight = self.flights.insert(Flight { job: slot, stamp, sent: now, expires, wake });
+        self.time_flight(flight);
+        self.throttle.spend(now);
+        self.stats.polls += 1;
+        let job = &mut self.jobs[slot];
+        job.flight = flight;
+        job.is_ready = false;
+        job.wake = Time::NEVER;
+        job.polls = job.polls.saturating_add(1);
+        Want::Poll { ticket: Ticket { slot: flight, stamp }, id: job.id.clone() }
+    }
+
+    /// Ends a request that is nobody's; false if it has ended, or someone has come for it meanwhile.
+    fn abandon(&mut self, ticket: Ticket) -> bool {
+        let Some(flight) = self.flights.get(ticket.slot).filter(|f| f.stamp == ticket.stamp) else {
+            return false;
+        };
+        let job = flight.job;
+        if self.jobs[job].waits != NONE {
+            return false;
+        }
+        self.flights.remove(ticket.slot);
+        self.forget(job);
+        true
+    }
+
+    fn plan(&self, slot: u32) -> Plan {
+        let job = &self.jobs[slot];
+        let hash = mix::hash_id(self.seed, job.id.as_str());
+        let mut plan = Plan { due: Time::NEVER, last: Time::NEVER, first_deadline: Time::NEVER };
+        let mut next = job.waits;
+        while next != NONE {
+            let wait = &self.waits[next];
+            next = wait.next_in_job;
+            let deadline = wait.deadline.before(self.budget.resolution);
+            plan.first_deadline = plan.first_deadline.min(deadline);
+            let last = wait.last_poll();
+            // An answer at or after this moment was the last poll, or came of one in flight then (rule 5).
+            if wait.answers(job) == 0 || job.ended < last {
+                plan.last = plan.last.min(last);
+                plan.due = plan.due.min(self.scheduled(slot, wait, hash).min(last));
+            }
+        }
+        if job.polls > 0 {
+            plan.due = plan.due.max(job.ended.after(self.budget.min_interval));
+        }
+        plan
+    }
+
+    /// When a wait's schedule asks for the next poll, at the wait's own age.
+    fn scheduled(&self, slot: u32, wait: &Wait, hash: u64) -> Time {
+        let job = &self.jobs[slot];
+        let answers = wait.answers(job);
+        let base = if answers == 0 { wait.started } else { job.ended };
+        let age = base.since(wait.started);
+        let jitter = mix::phase(hash, job.polls);
+        let due = wait.started.after(wait.policy.schedule.next_age(age, answers, jitter));
+        let Some(trouble) = self.troubles.get(&slot).filter(|_| answers > 0) else { return due };
+        match trouble.error.class() {
+            ErrorClass::Transient { .. } => {
+                let doublings = trouble.failures.saturating_sub(1).min(10);
+                let rest = FIRST_REST.saturating_mul(1 << doublings).min(LONGEST_REST);
+                due.min(base.after(scaled(rest, 1.0 - 0.5 * mix::unit(hash, job.polls, 2))))
+            }
+            // The poll is still owed; the pause holds it back.
+            ErrorClass::Throttled { .. } => base,
+            ErrorClass::NotFound | ErrorClass::Fatal | ErrorClass::Refused => due,
+        }
+    }
+}
+
+impl Wait {
+    /// When the wait polls for the last time.
+    fn last_poll(&self) -> Time {
+        let timeout = self.deadline.since(self.started);
+        self.deadline.before(LAST_POLL.min(timeout / 4))
+    }
+
+    /// How many answers have come since the wait began.
+    pub(super) fn answers(&self, job: &Job) -> u32 {
+        self.polls(job).saturating_sub(u32::from(job.flight != NONE))
+    }
+
+    /// How many polls were made for the wait, one in flight included.
+    pub(super) fn polls(&self, job: &Job) -> u32 {
+        job.polls.saturating_sub(self.polls_before)
+    }
+}

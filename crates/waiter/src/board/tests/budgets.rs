@@ -1,0 +1,227 @@
+//! Rule 8: one source, one budget.
+
+use std::time::Duration;
+
+use super::world::*;
+use crate::board::{Budget, Time};
+use crate::{Policy, Quota, Schedule};
+
+fn every(interval: u64) -> Policy {
+    Policy::new().schedule(Schedule::fixed(secs(interval)).unwrap())
+}
+
+fn ids(count: usize) -> Vec<String> {
+    (0..count).map(|n| format!("job-{n:04}")).collect()
+}
+
+/// A world of many jobs, all in one watch.
+fn crowd(budget: Budget, count: usize, script: &Script, policy: &Policy) -> World {
+    let mut world = World::new(budget);
+    let ids = ids(count);
+    for id in &ids {
+        world.script(id, script.clone());
+    }
+    world.watch(ids.iter().map(String::as_str), policy);
+    world
+}
+
+fn in_window(world: &World, from: u64, to: u64) -> usize {
+    world.polls.iter().filter(|(time, _)| (at(from)..at(to)).contains(time)).count()
+}
+
+/// The most polls in any window of this length.
+fn busiest(world: &World, window: Duration) -> usize {
+    let times: Vec<Time> = world.polls.iter().map(|(time, _)| *time).collect();
+    let count = |from: &Time| {
+        times.partition_point(|t| *t < from.after(window)) - times.partition_point(|t| t < from)
+    };
+    times.iter().map(count).max().unwrap_or(0)
+}
+
+#[test]
+fn rule_08_a_throttled_answer_pauses_the_whole_source_as_long_as_it_says() {
+    let mut world = crowd(budget(), 20, &Script::never(), &every(5).timeout(secs(120)));
+    world.outages = vec![(at(20_000), at(20_500), Fault::Throttled(Some(ms(12_500)), None))];
+    world.run_until(at(100_000));
+    let began = world
+        .polls
+        .iter()
+        .filter(|(t, _)| (at(20_000)..at(20_500)).contains(t))
+        .map(|(t, _)| *t)
+        .min();
+    let began = began.unwrap().as_nanos() / 1_000_000 + 50;
+    assert_eq!(in_window(&world, began + 1, began + 12_500), 0);
+    assert!(in_window(&world, began + 12_500, began + 13_500) > 0);
+    assert_eq!(world.board.stats().paused, ms(12_500));
+}
+
+#[test]
+fn rule_08_without_a_hint_the_pause_doubles_per_refusal_from_five_to_sixty_seconds() {
+    let throttled = Fault::Throttled(None, None);
+    let mut world = World::of_one(Script::succeeds(0).faults([throttled; 7]), &every(2));
+    world.run();
+    let times = world.poll_times("job");
+    let pauses: Vec<u64> = times.windows(2).map(|pair| pair[1] - pair[0] - 50).collect();
+    for (pause, longest) in
+        pauses.iter().zip([5_000, 10_000, 20_000, 40_000, 60_000, 60_000, 60_000])
+    {
+        assert!((longest / 2..=longest).contains(pause), "{pauses:?}");
+    }
+    assert_eq!(world.end().1, None, "a storm of refusals is survived");
+}
+
+#[test]
+fn rule_08_a_named_window_is_the_pause_up_to_a_minute() {
+    for (window, pause) in [(30, 30_000), (300, 60_000)] {
+        let quota = Quota::new(10, secs(window)).unwrap();
+        let script = Script::succeeds(0).faults([Fault::Throttled(None, Some(quota))]);
+        let mut world = World::of_one(script, &every(2));
+        world.run();
+        let times = world.poll_times("job");
+        assert_eq!(times[1] - times[0] - 50, pause);
+    }
+}
+
+#[test]
+fn rule_08_hints_are_believed_up_to_five_minutes_and_zero_is_none() {
+    let rest = |hint| {
+        let script = Script::succeeds(0).faults([Fault::Throttled(Some(hint), None)]);
+        let mut world = World::of_one(script, &every(2));
+        world.run();
+        let times = world.poll_times("job");
+        times[1] - times[0] - 50
+    };
+    assert_eq!(rest(secs(4_000)), 300_000);
+    assert!((2_500..=5_000).contains(&rest(secs(0))));
+}
+
+#[test]
+fn rule_08_answers_to_requests_sent_before_the_pause_neither_extend_nor_double_it() {
+    // Ten requests under way when the first refusal comes: nine refusals follow it.
+    let script = Script { latency: ms(400), ..Script::never() };
+    let mut world = crowd(budget(), 10, &script, &every(3).timeout(secs(100)));
+    world.outages = vec![(at(11_000), at(14_000), Fault::Throttled(None, None))];
+    world.run_until(at(60_000));
+    assert!(world.board.stats().throttled >= 2, "{:?}", world.board.stats());
+    let paused = world.board.stats().paused;
+    assert!((ms(2_500)..=ms(5_000)).contains(&paused), "{paused:?}");
+}
+
+#[test]
+fn rule_08_unavailable_with_retry_after_pauses_alike() {
+    let mut world = crowd(budget(), 20, &Script::never(), &every(5).timeout(secs(120)));
+    world.outages = vec![(at(20_000), at(20_500), Fault::Unavailable(secs(10)))];
+    world.run_until(at(60_000));
+    assert_eq!(world.board.stats().paused, secs(10));
+}
+
+#[test]
+fn rule_08_a_named_quota_is_adopted_at_nine_tenths() {
+    let quota = Quota::new(100, secs(60)).unwrap();
+    let mut world = crowd(budget(), 100, &Script::never(), &every(5).timeout(secs(2_000)));
+    world.outages = vec![(at(20_000), at(20_300), Fault::Throttled(Some(secs(1)), Some(quota)))];
+    world.run_until(at(20_500));
+    world.polls.clear();
+    world.run_until(at(1_000_000));
+    let busiest = busiest(&world, secs(60));
+    assert!((80..=90).contains(&busiest), "{busiest} polls in the busiest minute");
+    let minute = in_window(&world, 900_000, 960_000);
+    assert!(minute >= 80, "and hardly fewer in any: {minute}");
+}
+
+#[test]
+fn rule_08_without_a_named_quota_the_rate_halves_and_grows_back_by_a_tenth_per_ten_seconds() {
+    let mut world = crowd(budget(), 100, &Script::never(), &every(5).timeout(secs(2_000)));
+    world.run_until(at(100_000));
+    let before = in_window(&world, 40_000, 100_000);
+    world.outages = vec![(at(100_000), at(100_800), Fault::Throttled(Some(secs(1)), None))];
+    world.run_until(at(1_000_000));
+    assert!(world.board.stats().throttled >= 1);
+    let after = in_window(&world, 102_000, 112_000) * 6;
+    assert!(
+        (before * 4 / 10..=before * 6 / 10).contains(&after),
+        "{before} a minute, then {after}"
+    );
+    let next = in_window(&world, 112_000, 122_000) * 6;
+    assert!((after..=after * 13 / 10).contains(&next), "{after} a minute, then {next}");
+    let recovered = in_window(&world, 300_000, 360_000);
+    assert!(recovered >= before * 9 / 10, "{before} a minute, in the end {recovered}");
+}
+
+#[test]
+fn rule_08_a_set_quota_is_never_passed() {
+    for (calls, per, burst) in [(10, 10, 1), (50, 1, 50), (7, 3, 3), (1, 5, 1), (200, 60, 20)] {
+        let quota = Quota::new(calls, secs(per)).unwrap().with_burst(burst);
+        let limited = Budget { quota: Some(quota), ..budget() };
+        let mut world = crowd(limited, 100, &Script::never(), &every(1).timeout(secs(100)));
+        world.run_until(at(90_000));
+        let busiest = busiest(&world, secs(per));
+        assert!(busiest <= calls as usize, "{busiest} in a window for {calls}");
+        assert!(
+            busiest * 10 >= calls as usize * 9,
+            "{busiest} in a window for {calls}: hardly fewer"
+        );
+    }
+}
+
+#[test]
+fn rule_08_the_window_starts_at_one_doubles_with_good_answers_and_falls_to_one() {
+    let mut world = crowd(budget(), 200, &Script::never(), &every(5).timeout(secs(300)));
+    assert_eq!(world.board.stats().window, 1);
+    world.run_until(at(10_000));
+    assert_eq!(world.board.stats().window, 32);
+    // Five failures in a row make it probe with one request at a time.
+    world.outages = vec![
+        (at(20_000), at(40_000), Fault::Transient),
+        (at(60_000), at(60_100), Fault::Throttled(Some(secs(1)), None)),
+    ];
+    world.run_until(at(39_000));
+    assert_eq!(world.board.stats().window, 1);
+    world.run_until(at(59_999));
+    assert_eq!(world.board.stats().window, 32);
+    world.run_until(at(60_400));
+    assert_eq!(world.board.stats().window, 1);
+}
+
+#[test]
+fn rule_08_never_more_in_flight_than_allowed() {
+    let narrow = Budget { max_in_flight: 3, ..budget() };
+    let script = Script { latency: ms(700), ..Script::never() };
+    let mut world = crowd(narrow, 50, &script, &every(1).timeout(secs(60)));
+    world.run();
+    assert_eq!(world.max_flying, 3, "the world checks the upper bound at each turn");
+}
+
+#[test]
+fn rule_08_a_refusal_ends_every_wait_of_the_source() {
+    let mut world = crowd(budget(), 10, &Script::never(), &every(5));
+    world.run_until(at(20_000));
+    world.outages = vec![(at(20_000), at(90_000), Fault::Refused)];
+    world.run();
+    assert!(
+        world
+            .heard
+            .values()
+            .all(|heard| end_of(heard).unwrap().1 == Some(crate::WaitErrorKind::Refused))
+    );
+    assert_eq!(world.board.stats().refused, 1, "one refusal is enough");
+}
+
+#[test]
+fn when_budgets_bind_last_polls_go_first_then_the_longest_due() {
+    let narrow = Budget { quota: Quota::new(2, secs(1)), ..budget() };
+    let mut world = crowd(narrow, 20, &Script::never(), &every(4).timeout(secs(1_000)));
+    world.run_until(at(100_000));
+    world.script("urgent", Script::never());
+    world.watch(["urgent"], &every(500).timeout(secs(20)));
+    world.polls.clear();
+    world.run_until(at(130_000));
+    let urgent = world.poll_times("urgent");
+    assert_eq!(urgent.len(), 1);
+    assert!((119_000..121_000).contains(&urgent[0]), "{urgent:?}");
+    // The others take turns: none is polled twice before each was polled once.
+    let mut polled: Vec<_> = world.polls.iter().map(|(_, id)| id.as_str()).take(14).collect();
+    polled.sort_unstable();
+    polled.dedup();
+    assert_eq!(polled.len(), 14);
+}

@@ -1,0 +1,8 @@
+//! The rules of waiting, on the board alone: virtual time, no runtime, no sleep.
+
+mod budgets;
+mod deadlines;
+mod many;
+mod properties;
+mod single;
+mod world;

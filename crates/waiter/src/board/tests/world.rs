@@ -1,0 +1,435 @@
+//! A service, a driver and consumers in virtual time. It checks on its way what must always hold.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::task::{Poll, Waker};
+use std::time::Duration;
+
+use crate::board::{Answer, Board, Budget, Terms, Ticket, Time, Want, WatchKey};
+use crate::{
+    ErrorClass, JobId, JobState, Outcome, Phase, Policy, Quota, SourceError, Update, UpdateKind,
+    WaitErrorKind,
+};
+
+pub(super) fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+pub(super) fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}
+
+pub(super) fn at(ms: u64) -> Time {
+    Time::at(self::ms(ms))
+}
+
+pub(super) fn budget() -> Budget {
+    Budget {
+        max_in_flight: 32,
+        quota: None,
+        min_interval: ms(500),
+        attempt_timeout: secs(10),
+        resolution: Duration::ZERO,
+    }
+}
+
+/// What may go wrong with one request.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Fault {
+    Transient,
+    Unavailable(Duration),
+    Throttled(Option<Duration>, Option<Quota>),
+    NotFound,
+    Fatal,
+    Refused,
+    Panic,
+    Hang,
+    Unknown,
+}
+
+/// A job's timeline, and what goes wrong on the way.
+#[derive(Clone, Debug)]
+pub(super) struct Script {
+    pub(super) appears: Time,
+    pub(super) ends: Option<(Time, bool)>,
+    /// By the number of the request for this job.
+    pub(super) faults: Vec<Option<Fault>>,
+    pub(super) latency: Duration,
+}
+
+impl Script {
+    pub(super) fn succeeds(at_ms: u64) -> Self {
+        Self {
+            appears: Time::ZERO,
+            ends: Some((at(at_ms), true)),
+            faults: Vec::new(),
+            latency: ms(50),
+        }
+    }
+
+    pub(super) fn fails(at_ms: u64) -> Self {
+        Self { ends: Some((at(at_ms), false)), ..Self::succeeds(0) }
+    }
+
+    pub(super) fn never() -> Self {
+        Self { ends: None, ..Self::succeeds(0) }
+    }
+
+    pub(super) fn faults(mut self, faults: impl IntoIterator<Item = Fault>) -> Self {
+        self.faults = faults.into_iter().map(Some).collect();
+        self
+    }
+}
+
+struct Flying {
+    ticket: Ticket,
+    id: JobId,
+    sent: Time,
+    /// None for a request that is never answered.
+    answered: Option<(Time, Answer)>,
+}
+
+/// What a consumer has heard of one job.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Heard {
+    pub(super) started: Time,
+    pub(super) deadline: Time,
+    pub(super) statuses: Vec<(Time, String)>,
+    pub(super) troubles: Vec<Time>,
+    pub(super) end: Option<(Time, Outcome)>,
+    pub(super) removed: bool,
+}
+
+impl Default for Time {
+    fn default() -> Self {
+        Self::ZERO
+    }
+}
+
+pub(super) struct World {
+    pub(super) board: Board,
+    pub(super) now: Time,
+    pub(super) budget: Budget,
+    pub(super) scripts: BTreeMap<JobId, Script>,
+    /// Faults of the whole service, by time.
+    pub(super) outages: Vec<(Time, Time, Fault)>,
+    /// Every poll that was sent.
+    pub(super) polls: Vec<(Time, JobId)>,
+    pub(super) heard: BTreeMap<(usize, JobId), Heard>,
+    pub(super) max_flying: usize,
+    flying: Vec<Flying>,
+    requests: BTreeMap<JobId, usize>,
+    last_answer: BTreeMap<JobId, Time>,
+    watches: Vec<Option<(WatchKey, bool)>>,
+    /// Watches that were ever neglected.
+    lagged: Vec<usize>,
+    pub(super) ended_watches: Vec<usize>,
+    paused_until: Time,
+    pause_began: Option<Time>,
+}
+
+impl World {
+    pub(super) fn new(budget: Budget) -> Self {
+        Self {
+            board: Board::new(7, budget),
+            now: Time::ZERO,
+            budget,
+            scripts: BTreeMap::new(),
+            outages: Vec::new(),
+            polls: Vec::new(),
+            heard: BTreeMap::new(),
+            max_flying: 0,
+            flying: Vec::new(),
+            requests: BTreeMap::new(),
+            last_answer: BTreeMap::new(),
+            watches: Vec::new(),
+            lagged: Vec::new(),
+            ended_watches: Vec::new(),
+            paused_until: Time::ZERO,
+            pause_began: None,
+        }
+    }
+
+    /// A world with one job that is waited for by one watch.
+    pub(super) fn of_one(script: Script, policy: &Policy) -> Self {
+        let mut world = Self::new(budget());
+        world.script("job", script);
+        world.watch(["job"], policy);
+        world
+    }
+
+    pub(super) fn script(&mut self, id: &str, script: Script) {
+        self.scripts.insert(id.into(), script);
+    }
+
+    /// Opens a watch and starts it now; its number.
+    pub(super) fn watch<'a>(
+        &mut self,
+        ids: impl IntoIterator<Item = &'a str>,
+        policy: &Policy,
+    ) -> usize {
+        let key = self.board.open(false);
+        let terms = Terms { policy: Arc::new(policy.clone()), timeout: policy.timeout };
+        self.board.start(self.now, key, terms);
+        let number = self.watches.len();
+        self.watches.push(Some((key, true)));
+        for id in ids {
+            self.add(number, id, policy);
+        }
+        number
+    }
+
+    pub(super) fn key(&self, watch: usize) -> WatchKey {
+        self.watches[watch].expect("the watch is open").0
+    }
+
+    pub(super) fn keeps_up(&self, watch: usize) -> bool {
+        !self.lagged.contains(&watch)
+    }
+
+    pub(super) fn is_open(&self, watch: usize) -> bool {
+        self.watches.get(watch).is_some_and(Option::is_some)
+    }
+
+    pub(super) fn add(&mut self, watch: usize, id: &str, policy: &Policy) -> bool {
+        let Some((key, _)) = self.watches[watch] else { return false };
+        if self.board.find(id).is_none() {
+            // A forgotten id starts afresh: no earlier answer holds its poll back.
+            self.last_answer.remove(id);
+        }
+        let added = self.board.add(self.now, key, id.into());
+        if added {
+            let deadline = self.now.after(policy.timeout);
+            let heard = Heard { started: self.now, deadline, ..Heard::default() };
+            self.heard.insert((watch, id.into()), heard);
+        }
+        added
+    }
+
+    pub(super) fn remove(&mut self, watch: usize, id: &str) -> bool {
+        let Some((key, _)) = self.watches[watch] else { return false };
+        let removed = self.board.remove(self.now, key, id);
+        if removed {
+            self.heard.get_mut(&(watch, id.into())).expect("what is removed was added").removed =
+                true;
+        }
+        removed
+    }
+
+    pub(super) fn close(&mut self, watch: usize) {
+        if let Some((key, _)) = self.watches[watch].take() {
+            self.board.close(key);
+            self.heard.retain(|(number, _), _| *number != watch);
+        }
+    }
+
+    /// A consumer that does not look until it is told to.
+    pub(super) fn neglect(&mut self, watch: usize, neglected: bool) {
+        let (_, keeps_up) = self.watches[watch].as_mut().expect("the watch is open");
+        *keeps_up = !neglected;
+        self.lagged.push(watch);
+    }
+
+    /// Runs until the time has come, or nothing more can happen.
+    pub(super) fn run_until(&mut self, end: Time) {
+        for _ in 0..200_000 {
+            self.turn();
+            let answer =
+                self.flying.iter().filter_map(|f| f.answered.as_ref().map(|(at, _)| *at)).min();
+            let next = [self.board.next_wake(), answer].into_iter().flatten().min();
+            match next.filter(|&next| next <= end) {
+                Some(next) => {
+                    assert!(
+                        next > self.now,
+                        "the board must not ask to be woken in the past: {next:?}"
+                    );
+                    self.now = next;
+                }
+                None => {
+                    if end != Time::NEVER {
+                        self.now = self.now.max(end);
+                        self.turn();
+                    }
+                    return;
+                }
+            }
+        }
+        panic!("the world does not come to rest");
+    }
+
+    pub(super) fn run(&mut self) {
+        self.run_until(Time::NEVER);
+    }
+
+    /// What the driver does in one turn, and then the consumers.
+    fn turn(&mut self) {
+        let now = self.now;
+        let due = |f: &mut Flying| f.answered.as_ref().is_some_and(|(at, _)| *at <= now);
+        let answered: Vec<_> = self.flying.extract_if(.., due).collect();
+        for Flying { ticket, id, sent, answered } in answered {
+            self.last_answer.insert(id, now);
+            let (_, answer) = answered.expect("only answered flights were taken");
+            self.model_pause(sent, &answer);
+            self.board.handle_answer(now, ticket, answer);
+        }
+        self.board.handle_time(now);
+        while let Some(want) = self.board.next_want(now) {
+            match want {
+                Want::Poll { ticket, id } => self.send(ticket, id),
+                Want::Abort(ticket) => self.abort(ticket),
+                Want::Wake(waker) => waker.wake(),
+            }
+        }
+        self.max_flying = self.max_flying.max(self.flying.len());
+        assert!(
+            self.flying.len() <= self.budget.max_in_flight as usize,
+            "more in flight than allowed"
+        );
+        for number in 0..self.watches.len() {
+            if let Some((_, true)) = self.watches[number] {
+                self.drain(number);
+            }
+        }
+    }
+
+    /// Takes all updates of a watch, and checks them.
+    pub(super) fn drain(&mut self, number: usize) {
+        let Some((key, _)) = self.watches[number] else { return };
+        loop {
+            match self.board.next_update(key, Waker::noop()).0 {
+                Poll::Ready(Some(update)) => self.hear(number, update),
+                Poll::Ready(None) => {
+                    if !self.ended_watches.contains(&number) {
+                        self.ended_watches.push(number);
+                    }
+                    return;
+                }
+                Poll::Pending => return,
+            }
+        }
+    }
+
+    fn hear(&mut self, number: usize, update: Update) {
+        let now = self.now;
+        let keeps_up = self.keeps_up(number);
+        let heard =
+            self.heard.get_mut(&(number, update.id.clone())).expect("only watched ids are told");
+        assert!(heard.end.is_none(), "{} is told after its end", update.id);
+        assert!(!keeps_up || now <= heard.deadline, "{} is told after its deadline", update.id);
+        assert!(update.elapsed <= now.since(heard.started));
+        match update.kind {
+            UpdateKind::Changed { from, to } => {
+                let last = heard.statuses.last().map(|(_, status)| status.as_str());
+                assert_eq!(from.as_deref(), last, "`from` is what was told before");
+                assert_ne!(Some(&*to.status), last, "no change from a status to itself");
+                heard.statuses.push((now, to.status.into_owned()));
+            }
+            UpdateKind::Trouble(_) => heard.troubles.push(now),
+            UpdateKind::Ended(outcome) => {
+                let report = outcome.as_ref().unwrap_or_else(|error| error.report());
+                let status = report.state.as_ref().map(|state| &*state.status);
+                assert_eq!(status, heard.statuses.last().map(|(_, status)| status.as_str()));
+                heard.end = Some((now, outcome));
+            }
+        }
+    }
+
+    fn send(&mut self, ticket: Ticket, id: JobId) {
+        let now = self.now;
+        assert!(self.flying.iter().all(|f| f.id != id), "two requests in flight for {id}");
+        assert!(
+            now >= self.paused_until,
+            "a poll at {now:?} during a pause until {:?}",
+            self.paused_until
+        );
+        if let Some(&last) = self.last_answer.get(&id) {
+            assert!(now.since(last) >= self.budget.min_interval, "{id} is polled too soon");
+        }
+        let wanted = |(&(_, ref watched), heard): (&(usize, JobId), &Heard)| {
+            *watched == id && heard.end.is_none() && !heard.removed && now < heard.deadline
+        };
+        assert!(self.heard.iter().any(wanted), "{id} is polled at {now:?} for nobody");
+        self.polls.push((now, id.clone()));
+        let number = self.requests.entry(id.clone()).or_default();
+        let script = &self.scripts[&id];
+        let outage = self.outages.iter().find(|(from, to, _)| (*from..*to).contains(&now));
+        let fault =
+            outage.map(|&(.., fault)| fault).or(script.faults.get(*number).copied().flatten());
+        *number += 1;
+        let answer = answer(script, fault, now);
+        let answered = answer.map(|answer| (now.after(script.latency), answer));
+        self.flying.push(Flying { ticket, id, sent: now, answered });
+    }
+
+    fn abort(&mut self, ticket: Ticket) {
+        let now = self.now;
+        let at = self.flying.iter().position(|flight| flight.ticket == ticket);
+        let flight = self.flying.remove(at.expect("only what is in flight is aborted"));
+        self.last_answer.insert(flight.id, now);
+    }
+
+    /// The pause that an answer asks for in so many words, unless its request was sent before one began.
+    fn model_pause(&mut self, sent: Time, answer: &Answer) {
+        let Answer::Told(Err(error)) = answer else { return };
+        let (hint, always) = match error.class() {
+            ErrorClass::Throttled { retry_after, .. } => (retry_after, true),
+            ErrorClass::Transient { retry_after } => (retry_after, false),
+            ErrorClass::NotFound | ErrorClass::Fatal | ErrorClass::Refused => return,
+        };
+        if (always || hint.is_some()) && self.pause_began.is_none_or(|began| sent >= began) {
+            self.pause_began = Some(self.now);
+            self.paused_until =
+                self.paused_until.max(self.now.after(hint.unwrap_or_default().min(secs(300))));
+        }
+    }
+
+    pub(super) fn poll_times(&self, id: &str) -> Vec<u64> {
+        let of_id = self.polls.iter().filter(|(_, polled)| polled.as_str() == id);
+        of_id.map(|(at, _)| at.as_nanos() / 1_000_000).collect()
+    }
+
+    /// What the first watch heard of "job".
+    pub(super) fn job(&self) -> &Heard {
+        &self.heard[&(0, "job".into())]
+    }
+
+    /// How the first watch's wait for "job" ended: after how many milliseconds, and as what.
+    pub(super) fn end(&self) -> (u64, Option<WaitErrorKind>) {
+        end_of(self.job()).expect("the wait has ended")
+    }
+}
+
+pub(super) fn end_of(heard: &Heard) -> Option<(u64, Option<WaitErrorKind>)> {
+    let (at, outcome) = heard.end.as_ref()?;
+    let ms = at.since(heard.started).as_millis() as u64;
+    Some((ms, outcome.as_ref().err().map(crate::WaitError::kind)))
+}
+
+fn answer(script: &Script, fault: Option<Fault>, now: Time) -> Option<Answer> {
+    let error = |class| Some(Answer::Told(Err(SourceError::new(class, "scripted"))));
+    match fault {
+        Some(Fault::Transient) => error(ErrorClass::TRANSIENT),
+        Some(Fault::Unavailable(after)) => {
+            error(ErrorClass::Transient { retry_after: Some(after) })
+        }
+        Some(Fault::Throttled(retry_after, quota)) => {
+            error(ErrorClass::Throttled { retry_after, quota })
+        }
+        Some(Fault::NotFound) => error(ErrorClass::NotFound),
+        Some(Fault::Fatal) => error(ErrorClass::Fatal),
+        Some(Fault::Refused) => error(ErrorClass::Refused),
+        Some(Fault::Panic) => Some(Answer::Panicked("scripted".into())),
+        Some(Fault::Hang) => None,
+        Some(Fault::Unknown) => Some(Answer::Told(Ok(JobState::unknown("Paused")))),
+        None if now < script.appears => error(ErrorClass::NotFound),
+        None => Some(Answer::Told(Ok(state(script, now)))),
+    }
+}
+
+fn state(script: &Script, now: Time) -> JobState {
+    match script.ends {
+        Some((end, true)) if end <= now => JobState::succeeded(),
+        Some((end, false)) if end <= now => JobState::failed(),
+        Some(_) | None => JobState { phase: Phase::Running, ..JobState::running() },
+    }
+}

@@ -1,0 +1,265 @@
+//! The budget of one source: how many requests in flight, how often, and when not at all (rule 8).
+
+use std::time::Duration;
+
+use super::mix;
+use super::time::{Time, nanos};
+use crate::Quota;
+use crate::schedule::scaled;
+
+/// A hint for a longer pause is not believed: it is the longest window seen in the wild.
+const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+/// The longest pause without a hint in a header.
+const LONGEST_GUESS: Duration = Duration::from_secs(60);
+const FIRST_GUESS: Duration = Duration::from_secs(5);
+/// So many failures in a row, and the source is probed with one request at a time.
+const FAILURES_TO_PROBE: u32 = 5;
+/// How often a learnt rate grows by a tenth.
+const GROWTH_PERIOD: Duration = Duration::from_secs(10);
+/// The slowest learnt rate: one poll in this time.
+const SLOWEST: u64 = 5_000_000_000;
+/// Where no rate is set, a learnt one that has grown to one poll in this time bounds nothing any more.
+const FASTEST: u64 = 1_000_000;
+
+#[derive(Debug)]
+pub(super) struct Throttle {
+    seed: u64,
+    /// The rate that was set, the one that the service named, and the one learnt from unnamed refusals.
+    set: Option<Rate>,
+    named: Option<(Quota, Rate)>,
+    learnt: Option<Learnt>,
+    paused_until: Time,
+    pause_began: Option<Time>,
+    refusals: u32,
+    pauses: u32,
+    window: u32,
+    max_in_flight: u32,
+    failures: u32,
+    answered: LastMinute,
+    paused: Duration,
+}
+
+#[derive(Debug)]
+struct Learnt {
+    rate: Rate,
+    grown_at: Time,
+}
+
+impl Throttle {
+    pub(super) fn new(seed: u64, max_in_flight: u32, quota: Option<Quota>) -> Self {
+        Self {
+            seed,
+            set: quota.map(Rate::of),
+            named: None,
+            learnt: None,
+            paused_until: Time::ZERO,
+            pause_began: None,
+            refusals: 0,
+            pauses: 0,
+            window: 1,
+            max_in_flight,
+            failures: 0,
+            answered: LastMinute::default(),
+            paused: Duration::ZERO,
+        }
+    }
+
+    /// How many requests may be in flight.
+    pub(super) fn window(&self) -> u32 {
+        self.window
+    }
+
+    /// How long polling has been paused in all.
+    pub(super) fn paused(&self) -> Duration {
+        self.paused
+    }
+
+    pub(super) fn paused_until(&self) -> Time {
+        self.paused_until
+    }
+
+    /// When the next request may be sent, as far as pause and rates go.
+    pub(super) fn free_at(&self) -> Time {
+        let rates = self.set.iter().chain(self.named.iter().map(|(_, rate)| rate));
+        let rates = rates.chain(self.learnt.iter().map(|learnt| &learnt.rate));
+        rates.map(Rate::free_at).fold(self.paused_until, Time::max)
+    }
+
+    /// A request is sent.
+    pub(super) fn spend(&mut self, now: Time) {
+        let rates = self.set.iter_mut().chain(self.named.iter_mut().map(|(_, rate)| rate));
+        for rate in rates.chain(self.learnt.iter_mut().map(|learnt| &mut learnt.rate)) {
+            rate.spend(now);
+        }
+        self.grow(now);
+    }
+
+    /// The service answered as it should. To a request sent before the pause began that says nothing of
+    /// what the service bears now.
+    pub(super) fn good(&mut self, now: Time, sent: Time) {
+        self.failures = 0;
+        self.answered.record(now);
+        if self.is_old_news(sent) {
+            return;
+        }
+        self.refusals = 0;
+        self.window = self.window.saturating_mul(2).min(self.max_in_flight);
+    }
+
+    /// The service failed, or did not answer. `retry_after` pauses as a refusal does.
+    pub(super) fn failed(&mut self, now: Time, sent: Time, retry_after: Option<Duration>) {
+        self.failures = self.failures.saturating_add(1);
+        if self.failures >= FAILURES_TO_PROBE {
+            self.window = 1;
+        }
+        if let Some(hint) = hint(retry_after)
+            && !self.is_old_news(sent)
+        {
+            self.pause(now, hint);
+        }
+    }
+
+    /// The service refused for want of quota.
+    pub(super) fn throttled(
+        &mut self,
+        now: Time,
+        sent: Time,
+        retry_after: Option<Duration>,
+        quota: Option<Quota>,
+    ) {
+        if self.is_old_news(sent) {
+            return;
+        }
+        self.refusals = self.refusals.saturating_add(1);
+        self.pauses = self.pauses.wrapping_add(1);
+        let pause = hint(retry_after).or(quota.map(|quota| quota.per().min(LONGEST_GUESS)));
+        let pause = pause.unwrap_or_else(|| {
+            let doublings = self.refusals.saturating_sub(1).min(10);
+            let guess = FIRST_GUESS.saturating_mul(1 << doublings).min(LONGEST_GUESS);
+            scaled(guess, 1.0 - 0.5 * mix::unit(self.seed, self.pauses, 3))
+        });
+        match quota {
+            Some(quota) => self.adopt(now, quota),
+            None => self.halve(now),
+        }
+        self.pause(now, pause);
+    }
+
+    /// A request sent before the pause began tells what is known already.
+    fn is_old_news(&self, sent: Time) -> bool {
+        self.pause_began.is_some_and(|began| sent < began)
+    }
+
+    fn pause(&mut self, now: Time, pause: Duration) {
+        let until = now.after(pause.min(LONGEST_PAUSE));
+        self.paused += until.since(self.paused_until.max(now));
+        self.paused_until = self.paused_until.max(until);
+        self.pause_began = Some(now);
+        self.window = 1;
+    }
+
+    /// Keeps to nine tenths of the quota that the service named: others may share it.
+    fn adopt(&mut self, now: Time, quota: Quota) {
+        if self.named.as_ref().is_none_or(|&(named, _)| named != quota) {
+            let calls = quota.calls().get();
+            let ours =
+                Quota::new((calls - calls.div_ceil(10)).max(1), quota.per()).unwrap_or(quota);
+            self.named = Some((quota, Rate::of(ours).from(now)));
+        }
+    }
+
+    /// Falls to half of what was answered in the last minute.
+    fn halve(&mut self, now: Time) {
+        let half = u64::from(self.answered.count(now)).max(1);
+        let interval = (120_000_000_000 / half).min(SLOWEST);
+        let rate = Rate { interval, tolerance: 0, next: Time::ZERO }.from(now);
+        self.learnt = Some(Learnt { rate, grown_at: now });
+    }
+
+    fn grow(&mut self, now: Time) {
+        let Some(learnt) = &mut self.learnt else { return };
+        let fastest = self.set.as_ref().map_or(FASTEST, |rate| rate.interval);
+        while now.since(learnt.grown_at) >= GROWTH_PERIOD && learnt.rate.interval > fastest {
+            learnt.grown_at = learnt.grown_at.after(GROWTH_PERIOD);
+            learnt.rate.interval = learnt.rate.interval / 11 * 10;
+        }
+        if learnt.rate.interval <= fastest {
+            self.learnt = None;
+        }
+    }
+}
+
+/// A hint of zero says nothing: the window it speaks of has passed.
+fn hint(retry_after: Option<Duration>) -> Option<Duration> {
+    retry_after.filter(|hint| !hint.is_zero())
+}
+
+/// The generic cell rate algorithm (ITU-T I.371): a burst, then one call per interval.
+#[derive(Debug)]
+struct Rate {
+    interval: u64,
+    tolerance: u64,
+    /// The theoretical arrival time of the next call.
+    next: Time,
+}
+
+impl Rate {
+    /// The pace at which no window of the quota's length ever holds more calls than the quota: `burst`
+    /// at its start, then one per interval, of which less than `calls - burst + 1` fit.
+    fn of(quota: Quota) -> Self {
+        let (calls, burst) = (u64::from(quota.calls().get()), u64::from(quota.burst().get()));
+        let interval = nanos(quota.per()).div_ceil(calls - burst + 1).max(1);
+        Self { interval, tolerance: interval.saturating_mul(burst - 1), next: Time::ZERO }
+    }
+
+    /// Starts with an empty bucket: what was sent up to now counts.
+    fn from(mut self, now: Time) -> Self {
+        self.next = now.after(Duration::from_nanos(self.interval.saturating_add(self.tolerance)));
+        self
+    }
+
+    fn free_at(&self) -> Time {
+        self.next.before(Duration::from_nanos(self.tolerance))
+    }
+
+    fn spend(&mut self, now: Time) {
+        self.next = self.next.max(now).after(Duration::from_nanos(self.interval));
+    }
+}
+
+/// How many answers came in the last minute, second by second.
+#[derive(Debug)]
+struct LastMinute {
+    counts: [u32; 60],
+    second: u64,
+}
+
+impl Default for LastMinute {
+    fn default() -> Self {
+        Self { counts: [0; 60], second: 0 }
+    }
+}
+
+impl LastMinute {
+    fn record(&mut self, now: Time) {
+        self.advance(now);
+        if let Some(count) = self.counts.get_mut((self.second % 60) as usize) {
+            *count = count.saturating_add(1);
+        }
+    }
+
+    fn count(&mut self, now: Time) -> u32 {
+        self.advance(now);
+        self.counts.iter().fold(0, |sum, &count| sum.saturating_add(count))
+    }
+
+    fn advance(&mut self, now: Time) {
+        let second = now.as_secs();
+        for passed in (self.second + 1..=second).take(60) {
+            if let Some(count) = self.counts.get_mut((passed % 60) as usize) {
+                *count = 0;
+            }
+        }
+        self.second = self.second.max(second);
+    }
+}

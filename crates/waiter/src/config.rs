@@ -1,0 +1,38 @@
+//! The one error of building a waiter or a part of it.
+
+use std::fmt;
+
+/// A setting that cannot be: names the field and the value.
+///
+/// ```
+/// use cfw_waiter::Schedule;
+/// use std::time::Duration;
+///
+/// let error = Schedule::fixed(Duration::ZERO).unwrap_err();
+/// assert_eq!(error.field(), "interval");
+/// assert_eq!(error.to_string(), "interval 0ns is not above zero");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError {
+    field: &'static str,
+    problem: String,
+}
+
+impl ConfigError {
+    pub(crate) fn new(field: &'static str, problem: impl Into<String>) -> Self {
+        Self { field, problem: problem.into() }
+    }
+
+    /// The name of the setting that is wrong.
+    pub fn field(&self) -> &'static str {
+        self.field
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.field, self.problem)
+    }
+}
+
+impl std::error::Error for ConfigError {}

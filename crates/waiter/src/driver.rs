@@ -1,0 +1,198 @@
+//! The only task: does what the board wants and feeds back the answers. It decides nothing.
+
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use futures_util::task::AtomicWaker;
+use tokio::runtime::Handle;
+use tokio::time::{Instant, Sleep};
+use tracing::{Level, debug, trace, warn};
+
+use crate::board::{Answer, Note, Ticket, Time, Want};
+use crate::flights::Flights;
+use crate::shared::{Driver, Shared};
+use crate::{JobId, JobSource, JobState, SourceError};
+
+/// How much the driver does before it lets other tasks run.
+const STEPS_PER_TURN: u32 = 128;
+
+/// What wakes a driver: handles ring it, and so do requests that can go on.
+#[derive(Default)]
+pub(crate) struct Bell {
+    driver: AtomicWaker,
+    woken: Mutex<Vec<usize>>,
+}
+
+impl Bell {
+    pub(crate) fn ring(&self) {
+        self.driver.wake();
+    }
+
+    /// The request in a slot can go on.
+    pub(crate) fn ring_for(&self, slot: usize) {
+        self.woken.lock().unwrap_or_else(PoisonError::into_inner).push(slot);
+        self.ring();
+    }
+
+    fn take_woken(&self, slots: &mut Vec<usize>) {
+        slots.append(&mut self.woken.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+/// Starts the task that drives the board until nobody waits.
+pub(crate) fn start<S: JobSource>(
+    shared: &Arc<Shared>,
+    source: &Arc<S>,
+    runtime: &Handle,
+    driver: Driver,
+) {
+    let source = Arc::clone(source);
+    let fetch = move |id: JobId| {
+        let source = Arc::clone(&source);
+        async move { source.fetch(&id).await }
+    };
+    // Made before the task is spawned: a runtime that shuts down drops the task without polling it.
+    let guard = StopGuard { shared: Arc::clone(shared), number: driver.number };
+    let drive = async move {
+        let turn = Turn {
+            shared: &guard.shared,
+            number: driver.number,
+            flights: Flights::new(Arc::clone(&driver.bell)),
+            bell: &driver.bell,
+            fetch,
+            woken: Vec::new(),
+            answers: Vec::new(),
+        };
+        turn.drive().await;
+    };
+    #[expect(clippy::disallowed_methods, reason = "this is the one place where a task is started")]
+    drop(runtime.spawn(drive));
+}
+
+/// Ends all waits if the driver is dropped before it is done, as it is with its runtime (rule 12). After
+/// that the board has another driver or none, and this changes nothing.
+struct StopGuard {
+    shared: Arc<Shared>,
+    number: u64,
+}
+
+impl Drop for StopGuard {
+    fn drop(&mut self) {
+        self.shared.driver_stopped(self.number);
+    }
+}
+
+struct Turn<'a, F, Fut> {
+    shared: &'a Shared,
+    number: u64,
+    bell: &'a Bell,
+    fetch: F,
+    flights: Flights<Fut>,
+    woken: Vec<usize>,
+    answers: Vec<(Ticket, Answer)>,
+}
+
+enum Next {
+    /// Nothing to do before this moment, unless the bell rings.
+    Rest(Option<Time>),
+    /// There is more to do, after other tasks have run.
+    Yield,
+    /// Nobody waits, or another driver is at work.
+    End,
+}
+
+impl<F, Fut> Turn<'_, F, Fut>
+where
+    F: Fn(JobId) -> Fut,
+    Fut: Future<Output = Result<JobState, SourceError>>,
+{
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one timer: it sleeps until the board's next wake"
+    )]
+    async fn drive(mut self) {
+        let mut timer = pin!(tokio::time::sleep_until(Instant::now()));
+        std::future::poll_fn(|cx| self.poll(cx, timer.as_mut())).await;
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>, mut timer: Pin<&mut Sleep>) -> Poll<()> {
+        // Before the board is looked at, so that no ring in between is missed.
+        self.bell.driver.register(cx.waker());
+        loop {
+            match self.step() {
+                Next::End => return Poll::Ready(()),
+                Next::Yield => {
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                Next::Rest(wake) => {
+                    let Some(wake) = wake.and_then(|wake| self.shared.instant(wake)) else {
+                        return Poll::Pending;
+                    };
+                    if timer.deadline() != wake {
+                        timer.as_mut().reset(wake);
+                    }
+                    if timer.as_mut().poll(cx).is_pending() {
+                        return Poll::Pending;
+                    }
+                }
+            }
+        }
+    }
+
+    fn step(&mut self) -> Next {
+        let logging = tracing::enabled!(Level::WARN);
+        let now = self.shared.now();
+        self.bell.take_woken(&mut self.woken);
+        for slot in self.woken.drain(..) {
+            self.answers.extend(self.flights.poll(slot));
+        }
+        for _ in 0..STEPS_PER_TURN {
+            // One lock per order, so that little lies between "still wanted" and the request itself (rule 10).
+            let (next, notes) = self.shared.with(|core| {
+                if !core.is_driven_by(self.number) {
+                    return (Err(Next::End), Vec::new());
+                }
+                for (ticket, answer) in self.answers.drain(..) {
+                    core.board.handle_answer(now, ticket, answer);
+                }
+                core.board.handle_time(now);
+                let next = core.board.next_want(now).ok_or_else(|| {
+                    if core.retire_if_idle() {
+                        Next::End
+                    } else {
+                        Next::Rest(core.board.next_wake())
+                    }
+                });
+                (next, core.board.take_notes(logging))
+            });
+            notes.into_iter().for_each(log);
+            match next {
+                Ok(Want::Poll { ticket, id }) => {
+                    trace!(job = %id, "polling");
+                    let answer = self.flights.start(ticket, (self.fetch)(id));
+                    self.answers.extend(answer);
+                }
+                Ok(Want::Abort(ticket)) => self.flights.abort(ticket),
+                Ok(Want::Wake(waker)) => Waker::wake(waker),
+                Err(next) => return next,
+            }
+        }
+        Next::Yield
+    }
+}
+
+fn log(note: Note) {
+    match note {
+        Note::Changed { id, from, to } => {
+            debug!(job = %id, from = from.as_deref(), to = &*to, "status changed")
+        }
+        Note::Trouble { id, error, first: true } => {
+            warn!(job = %id, %error, "polling is in trouble")
+        }
+        Note::Trouble { id, error, first: false } => {
+            debug!(job = %id, %error, "polling this job is in trouble")
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! The name of a job, as the waiter sees it.
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::sync::Arc;
+
+/// The id of a job: an opaque text, cheap to clone.
+///
+/// What a valid id is, only the service knows, so building one cannot fail; a [`JobSource`] that
+/// finds an id malformed answers with a [fatal](crate::ErrorClass::Fatal) error and sends nothing.
+///
+/// ```
+/// use cfw_waiter::JobId;
+///
+/// let id = JobId::from("5a2b74ef-6fb9-4d0b-b4e9-e8a05ae0b6cf");
+/// assert_eq!(id.as_str().len(), 36);
+/// ```
+///
+/// [`JobSource`]: crate::JobSource
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct JobId(Arc<str>);
+
+impl JobId {
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for JobId {
+    fn from(id: &str) -> Self {
+        Self(id.into())
+    }
+}
+
+impl From<String> for JobId {
+    fn from(id: String) -> Self {
+        Self(id.into())
+    }
+}
+
+impl From<&String> for JobId {
+    fn from(id: &String) -> Self {
+        Self(id.as_str().into())
+    }
+}
+
+impl From<Arc<str>> for JobId {
+    fn from(id: Arc<str>) -> Self {
+        Self(id)
+    }
+}
+
+impl From<&Self> for JobId {
+    fn from(id: &Self) -> Self {
+        id.clone()
+    }
+}
+
+impl AsRef<str> for JobId {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Borrow<str> for JobId {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for JobId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl fmt::Debug for JobId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&*self.0, f)
+    }
+}

@@ -1,0 +1,111 @@
+//! How one wait is judged: when to poll, when to give up, what to make of oddities.
+
+use std::time::Duration;
+
+use crate::Schedule;
+
+/// How a wait behaves. Setters cannot fail: what can be wrong is checked where it is made, in
+/// [`Schedule`].
+///
+/// ```
+/// use cfw_waiter::{Policy, Schedule};
+/// use std::time::Duration;
+///
+/// let policy = Policy::new()
+///     .schedule(Schedule::fixed(Duration::from_secs(5))?)
+///     .timeout(Duration::from_secs(600))
+///     .failures_in_a_row(20);
+/// # Ok::<(), cfw_waiter::ConfigError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Policy {
+    pub(crate) schedule: Schedule,
+    pub(crate) timeout: Duration,
+    pub(crate) not_found_grace: Duration,
+    pub(crate) unknown: UnknownStatus,
+    pub(crate) in_a_row: u32,
+    pub(crate) in_total: u32,
+}
+
+/// What a wait does about a status that its source does not know.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum UnknownStatus {
+    /// Tell it, and wait on to the deadline: a service may add statuses at any time.
+    #[default]
+    WaitOn,
+    /// End the wait with [`WaitErrorKind::UnknownStatus`](crate::WaitErrorKind::UnknownStatus).
+    Fail,
+}
+
+impl Policy {
+    /// The defaults: see each setter.
+    pub fn new() -> Self {
+        Self {
+            schedule: Schedule::default(),
+            timeout: Duration::from_secs(30 * 60),
+            not_found_grace: Duration::from_secs(30),
+            unknown: UnknownStatus::WaitOn,
+            in_a_row: u32::MAX,
+            in_total: u32::MAX,
+        }
+    }
+
+    /// Sets when to poll. Default: [`Schedule::default`].
+    #[must_use]
+    pub fn schedule(mut self, schedule: Schedule) -> Self {
+        self.schedule = schedule;
+        self
+    }
+
+    /// Sets how long the wait may take, from its first poll as a future on. Default: 30 minutes, since
+    /// firewall jobs take about five.
+    ///
+    /// Zero ends the wait at once without a request; [`Duration::MAX`] is for ever, in effect.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Sets how long the service may not know the job before it counts as lost. Default: 30 s.
+    ///
+    /// Some services show a job only seconds after they named it. A job is lost after three answers
+    /// in a row that span this time, so zero means: at the third.
+    #[must_use]
+    pub fn not_found_grace(mut self, grace: Duration) -> Self {
+        self.not_found_grace = grace;
+        self
+    }
+
+    /// Sets what to do about an unknown status. Default: tell it and wait on.
+    #[must_use]
+    pub fn unknown_status(mut self, unknown: UnknownStatus) -> Self {
+        self.unknown = unknown;
+        self
+    }
+
+    /// Ends the wait after so many transient failures in a row. Default: no such limit.
+    ///
+    /// Being throttled and not finding the job are no failures in this sense. Zero counts as one.
+    #[must_use]
+    pub fn failures_in_a_row(mut self, limit: u32) -> Self {
+        self.in_a_row = limit.max(1);
+        self
+    }
+
+    /// Ends the wait after so many transient failures in total. Default: no such limit.
+    ///
+    /// Being throttled and not finding the job are no failures in this sense. Zero counts as one.
+    #[must_use]
+    pub fn failures_in_total(mut self, limit: u32) -> Self {
+        self.in_total = limit.max(1);
+        self
+    }
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,201 @@
+//! How a wait ended, and what was known by then.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::{JobId, JobState, Phase, SourceError};
+
+/// What a wait knew of its job when it ended, or knows of it now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct JobReport {
+    /// The job.
+    pub id: JobId,
+    /// Its last known state; none if no answer told one.
+    pub state: Option<JobState>,
+    /// How many polls were made for this wait.
+    pub polls: u32,
+    /// How long the wait took.
+    pub elapsed: Duration,
+}
+
+/// How a wait ended: the job succeeded, or not.
+pub type Outcome = Result<JobReport, WaitError>;
+
+/// Why a wait ended without success.
+///
+/// After a mutation, `wait.await?` goes on only if the job succeeded. Where it did not, [`kind`] says
+/// whether the job failed or nobody knows, and the message tells the rest: the job, its last status and
+/// how old it is, polls made, time spent, the limit, the service's own words.
+///
+/// [`kind`]: Self::kind
+#[derive(Clone)]
+pub struct WaitError(Arc<Inner>);
+
+struct Inner {
+    kind: WaitErrorKind,
+    report: JobReport,
+    seen: Option<Duration>,
+    limit: Option<String>,
+    cause: Option<SourceError>,
+}
+
+/// The ways in which a wait ends without success.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum WaitErrorKind {
+    /// The job ended badly. Its state holds what the service said.
+    Failed,
+    /// The deadline came first. The job may still be running.
+    TimedOut,
+    /// The service does not know the job, and has not for the whole grace.
+    Lost,
+    /// The credentials were finally refused. All waits of the source end so.
+    Refused,
+    /// No poll of this job can succeed.
+    Fatal,
+    /// The limit of transient failures, which the policy set, was reached.
+    TooManyFailures,
+    /// The job has a status that the source does not know, and the policy says to fail then.
+    UnknownStatus,
+    /// The source panicked while it fetched this job.
+    Panicked,
+    /// The runtime ended, or there was none.
+    Stopped,
+    /// The job was removed from its watch.
+    Removed,
+}
+
+/// What the board adds to a report when it ends a wait.
+#[derive(Clone)]
+pub(crate) struct Evidence {
+    /// How long before the end the last status was told.
+    pub(crate) seen: Option<Duration>,
+    /// The limit that was reached, in words.
+    pub(crate) limit: Option<String>,
+    /// The last failure.
+    pub(crate) cause: Option<SourceError>,
+}
+
+impl WaitError {
+    pub(crate) fn new(kind: WaitErrorKind, report: JobReport, evidence: Evidence) -> Self {
+        let Evidence { seen, limit, cause } = evidence;
+        Self(Arc::new(Inner { kind, report, seen, limit, cause }))
+    }
+
+    /// Why the wait ended.
+    pub fn kind(&self) -> WaitErrorKind {
+        self.0.kind
+    }
+
+    /// What was known of the job.
+    pub fn report(&self) -> &JobReport {
+        &self.0.report
+    }
+
+    /// How long before the end the last status was told; none if none was.
+    pub fn last_seen(&self) -> Option<Duration> {
+        self.0.seen
+    }
+
+    /// The failure that ended the wait, or the trouble it was in when it ended.
+    pub fn cause(&self) -> Option<&SourceError> {
+        self.0.cause.as_ref()
+    }
+
+    fn fmt_what(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Inner { kind, report, limit, .. } = &*self.0;
+        let status = report.state.as_ref().map(|state| &*state.status);
+        let limit = limit.as_deref();
+        match kind {
+            WaitErrorKind::Failed => write!(f, "failed with status {}", status.unwrap_or("Failed")),
+            WaitErrorKind::TimedOut => match status {
+                Some(status) => write!(f, "still {status}"),
+                None => f.write_str("without any status"),
+            },
+            WaitErrorKind::Lost => f.write_str("lost: the service does not know it"),
+            WaitErrorKind::Refused => f.write_str("not watched any more: credentials refused"),
+            WaitErrorKind::Fatal => f.write_str("cannot be polled"),
+            WaitErrorKind::TooManyFailures => f.write_str("given up after too many failures"),
+            WaitErrorKind::UnknownStatus => {
+                write!(f, "has the unknown status {}", status.unwrap_or("(none)"))
+            }
+            WaitErrorKind::Panicked => {
+                write!(f, "not watched any more: the source panicked: {}", limit.unwrap_or("?"))
+            }
+            WaitErrorKind::Stopped => {
+                write!(f, "not watched any more: {}", limit.unwrap_or("the runtime ended"))
+            }
+            WaitErrorKind::Removed => f.write_str("removed from its watch"),
+        }
+    }
+
+    /// The limit, where `fmt_what` did not say it already.
+    fn limit(&self) -> Option<&str> {
+        match self.0.kind {
+            WaitErrorKind::Panicked | WaitErrorKind::Stopped => None,
+            WaitErrorKind::Failed
+            | WaitErrorKind::TimedOut
+            | WaitErrorKind::Lost
+            | WaitErrorKind::Refused
+            | WaitErrorKind::Fatal
+            | WaitErrorKind::TooManyFailures
+            | WaitErrorKind::UnknownStatus
+            | WaitErrorKind::Removed => self.0.limit.as_deref(),
+        }
+    }
+}
+
+impl fmt::Display for WaitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Inner { report, seen, cause, .. } = &*self.0;
+        write!(f, "job {} ", report.id)?;
+        self.fmt_what(f)?;
+        write!(f, " after {:.1?} (", report.elapsed)?;
+        if let Some(limit) = self.limit() {
+            write!(f, "{limit}, ")?;
+        }
+        match report.polls {
+            1 => f.write_str("1 poll")?,
+            polls => write!(f, "{polls} polls")?,
+        }
+        let ended = report.state.as_ref().is_some_and(|state| state.phase.is_terminal());
+        match (seen, &report.state) {
+            (Some(seen), Some(state)) if !ended => {
+                write!(f, ", last status {} {seen:.1?} ago)", state.status)?;
+            }
+            (_, None) => f.write_str(", no status seen)")?,
+            (_, Some(_)) => f.write_str(")")?,
+        }
+        match &report.state {
+            Some(state) if state.phase == Phase::Failed => match &state.detail {
+                Some(detail) => write!(f, ": {detail}")?,
+                None => f.write_str(": the service gave no reason, its resource may")?,
+            },
+            Some(_) | None => {}
+        }
+        match cause {
+            Some(cause) => write!(f, "; last error: {cause}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for WaitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WaitError")
+            .field("kind", &self.0.kind)
+            .field("message", &self.to_string())
+            .field("report", &self.0.report)
+            .field("cause", &self.0.cause)
+            .finish()
+    }
+}
+
+impl std::error::Error for WaitError {
+    // The message holds the words of the last failure already, so the chain goes on below it.
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.cause().and_then(std::error::Error::source)
+    }
+}

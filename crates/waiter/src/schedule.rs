@@ -1,0 +1,247 @@
+//! When to poll next, as data: no user code runs in the core.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::ConfigError;
+
+/// The longest list of delays that [`Schedule::delays`] reads.
+const MAX_DELAYS: usize = 1_000;
+
+/// How the delays between the polls of one wait grow.
+///
+/// A schedule says how long to rest after an answer. Jitter is applied to what it says, always
+/// downwards, so that no delay passes its maximum and delays do not bunch there: the first delay is
+/// multiplied by a number between 0.5 and 1, each later one by a number between 0.8 and 1.
+///
+/// The default is exponential: 1 s, then x1.5 up to 15 s. Cloud jobs end within seconds or within
+/// minutes: this notices the short ones at once and asks about the long ones four times a minute.
+///
+/// ```
+/// use cfw_waiter::Schedule;
+/// use std::time::Duration;
+///
+/// let gentle = Schedule::exponential(Duration::from_secs(2), 1.5, Duration::from_secs(30))?;
+/// let steady = Schedule::fixed(Duration::from_secs(10))?;
+/// let by_hand = Schedule::delays([1, 1, 2, 5].map(Duration::from_secs))?;
+/// # Ok::<(), cfw_waiter::ConfigError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Schedule(Kind);
+
+#[derive(Clone, Debug, PartialEq)]
+enum Kind {
+    Exponential { first: Duration, factor: f64, max: Duration },
+    Delays(Arc<[Duration]>),
+}
+
+impl Schedule {
+    /// Delays that grow from `first` by `factor` up to `max`.
+    ///
+    /// The growth follows the age of the wait, not a count of polls, so after an outage the delays
+    /// are those of a wait that old: at age `a` the delay is `first + (factor - 1) * a`, which is
+    /// what multiplying by `factor` each time comes to.
+    ///
+    /// # Errors
+    ///
+    /// If `first` is zero, `factor` is below 1 or not a number, or `max` is below `first`.
+    pub fn exponential(first: Duration, factor: f64, max: Duration) -> Result<Self, ConfigError> {
+        if first.is_zero() {
+            return Err(ConfigError::new("first delay", format!("{first:?} is not above zero")));
+        }
+        if !(factor >= 1.0 && factor.is_finite()) {
+            return Err(ConfigError::new(
+                "factor",
+                format!("{factor} is not a number of 1 or more"),
+            ));
+        }
+        if max < first {
+            let problem = format!("{max:?} is shorter than first delay {first:?}");
+            return Err(ConfigError::new("max delay", problem));
+        }
+        Ok(Self(Kind::Exponential { first, factor, max }))
+    }
+
+    /// The same delay each time.
+    ///
+    /// # Errors
+    ///
+    /// If `interval` is zero.
+    pub fn fixed(interval: Duration) -> Result<Self, ConfigError> {
+        if interval.is_zero() {
+            return Err(ConfigError::new("interval", format!("{interval:?} is not above zero")));
+        }
+        Ok(Self(Kind::Delays([interval].into())))
+    }
+
+    /// The delays of a list, such as a policy of the `backon` or `backoff` crate yields.
+    ///
+    /// The list is read once, here, and no further than its first 1,000 items, so an endless one
+    /// will do. Its last delay repeats until the deadline.
+    ///
+    /// # Errors
+    ///
+    /// If the list is empty or one of its delays is zero.
+    pub fn delays(delays: impl IntoIterator<Item = Duration>) -> Result<Self, ConfigError> {
+        let delays: Arc<[Duration]> = delays.into_iter().take(MAX_DELAYS).collect();
+        if delays.is_empty() {
+            return Err(ConfigError::new("delays", "hold no delay: the list is empty"));
+        }
+        if let Some(at) = delays.iter().position(Duration::is_zero) {
+            return Err(ConfigError::new(
+                "delays",
+                format!("hold 0ns at index {at}, which is not above zero"),
+            ));
+        }
+        Ok(Self(Kind::Delays(delays)))
+    }
+
+    /// The age at which a wait of this age polls next, `n` answers after its start.
+    ///
+    /// `u` in [0, 1) is the jitter.
+    pub(crate) fn next_age(&self, age: Duration, n: u32, u: f64) -> Duration {
+        let jitter = if n == 0 { 1.0 - 0.5 * u } else { 1.0 - 0.2 * u };
+        age.saturating_add(scaled(self.delay(age, n), jitter))
+    }
+
+    /// The delay before jitter.
+    fn delay(&self, age: Duration, n: u32) -> Duration {
+        match &self.0 {
+            Kind::Exponential { first, .. } if n == 0 => *first,
+            Kind::Exponential { first, factor, max } => {
+                let grown = first.as_secs_f64() + (factor - 1.0) * age.as_secs_f64();
+                Duration::try_from_secs_f64(grown).map_or(*max, |grown| grown.min(*max))
+            }
+            Kind::Delays(delays) => {
+                let last = delays.len() - 1;
+                let at = usize::try_from(n).map_or(last, |n| n.min(last));
+                delays.get(at).copied().unwrap_or(Duration::MAX)
+            }
+        }
+    }
+
+    /// The shortest delay before jitter.
+    pub(crate) fn shortest(&self) -> Duration {
+        match &self.0 {
+            Kind::Exponential { first, .. } => *first,
+            Kind::Delays(delays) => delays.iter().copied().min().unwrap_or(Duration::MAX),
+        }
+    }
+}
+
+impl Default for Schedule {
+    fn default() -> Self {
+        Self(Kind::Exponential {
+            first: Duration::from_secs(1),
+            factor: 1.5,
+            max: Duration::from_secs(15),
+        })
+    }
+}
+
+/// `delay` times a factor in [0, 1]; beyond what a float can hold it stays whole.
+pub(crate) fn scaled(delay: Duration, factor: f64) -> Duration {
+    Duration::try_from_secs_f64(delay.as_secs_f64() * factor).map_or(delay, |d| d.min(delay))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn secs(s: f64) -> Duration {
+        Duration::from_secs_f64(s)
+    }
+
+    /// The ages of the first polls, when every answer comes at once and the jitter is `u`.
+    fn ages(schedule: &Schedule, u: f64, count: u32) -> Vec<f64> {
+        let mut age = Duration::ZERO;
+        let step = |n| {
+            age = schedule.next_age(age, n, u);
+            (age.as_secs_f64() * 1e3).round() / 1e3
+        };
+        (0..count).map(step).collect()
+    }
+
+    #[test]
+    fn default_grows_by_half_up_to_fifteen_seconds() {
+        let ages = ages(&Schedule::default(), 0.0, 9);
+        assert_eq!(ages, [1.0, 2.5, 4.75, 8.125, 13.188, 20.781, 32.172, 47.172, 62.172]);
+    }
+
+    #[test]
+    fn fixed_repeats() {
+        assert_eq!(ages(&Schedule::fixed(secs(10.0)).unwrap(), 0.0, 3), [10.0, 20.0, 30.0]);
+    }
+
+    #[test]
+    fn a_list_is_walked_and_its_last_delay_repeats() {
+        let list = Schedule::delays([1, 2, 5].map(Duration::from_secs)).unwrap();
+        assert_eq!(ages(&list, 0.0, 5), [1.0, 3.0, 8.0, 13.0, 18.0]);
+    }
+
+    #[test]
+    fn an_endless_list_is_read_no_further_than_its_bound() {
+        let list = Schedule::delays((1..).map(Duration::from_millis)).unwrap();
+        assert_eq!(list.delay(Duration::ZERO, u32::MAX), Duration::from_millis(1_000));
+    }
+
+    #[test]
+    fn the_first_delay_has_the_wider_jitter() {
+        let fixed = Schedule::fixed(secs(10.0)).unwrap();
+        let u = 1.0 - f64::EPSILON;
+        assert_eq!(ages(&fixed, u, 2), [5.0, 13.0]);
+    }
+
+    #[test]
+    fn bad_input_names_field_and_value() {
+        let rows = [
+            (Schedule::exponential(secs(0.0), 2.0, secs(1.0)), "first delay 0ns is not above zero"),
+            (
+                Schedule::exponential(secs(1.0), 0.5, secs(1.0)),
+                "factor 0.5 is not a number of 1 or more",
+            ),
+            (
+                Schedule::exponential(secs(1.0), f64::NAN, secs(1.0)),
+                "factor NaN is not a number of 1 or more",
+            ),
+            (
+                Schedule::exponential(secs(2.0), 1.5, secs(0.5)),
+                "max delay 500ms is shorter than first delay 2s",
+            ),
+            (Schedule::fixed(secs(0.0)), "interval 0ns is not above zero"),
+            (Schedule::delays([]), "delays hold no delay: the list is empty"),
+            (
+                Schedule::delays([secs(1.0), secs(0.0)]),
+                "delays hold 0ns at index 1, which is not above zero",
+            ),
+        ];
+        for (schedule, message) in rows {
+            assert_eq!(schedule.unwrap_err().to_string(), message);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_delay_stays_between_four_fifths_of_grown_and_the_maximum(
+            first in 1_u64..100_000, factor in 1.0_f64..4.0, extra in 0_u64..1_000_000,
+            age in 0_u64..10_000_000_000, n in 0_u32..2_000, u in 0.0_f64..1.0,
+        ) {
+            let (first, max) = (Duration::from_millis(first), Duration::from_millis(first + extra));
+            let schedule = Schedule::exponential(first, factor, max).unwrap();
+            let age = Duration::from_millis(age);
+            let grown = schedule.delay(age, n);
+            let rest = schedule.next_age(age, n, u) - age;
+            prop_assert!(grown <= max && rest <= grown);
+            let least = scaled(grown, if n == 0 { 0.499_999 } else { 0.799_999 });
+            prop_assert!(rest >= least);
+        }
+    }
+
+    #[test]
+    fn extremes_saturate() {
+        let schedule = Schedule::exponential(secs(1.0), f64::MAX, Duration::MAX).unwrap();
+        assert_eq!(schedule.next_age(Duration::MAX, 1, 0.5), Duration::MAX);
+        assert_eq!(schedule.next_age(secs(1e10), 1, 0.0), Duration::MAX);
+    }
+}

@@ -1,0 +1,307 @@
+//! Where the state of a job comes from: one trait, and the errors it may answer with.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::{JobId, JobState};
+
+/// Tells the state of one job: the only thing the waiter needs to know of a service.
+///
+/// Implement it for any job endpoint; `cfw_api::Client` implements it with feature `cfw`. A source
+/// must not block, and needs neither retries nor delays of its own: it makes one request and says
+/// honestly what came of it. `Arc<S>` is a source where `S` is, and [`source_fn`] makes one of a
+/// closure.
+///
+/// # Cancel safety
+///
+/// The waiter drops the future when nobody waits for the job any more or the attempt has taken too
+/// long, so dropping it at any point must be harmless, as it is for a read.
+///
+/// ```
+/// use cfw_waiter::{JobId, JobSource, JobState, SourceError};
+///
+/// struct AlwaysDone;
+///
+/// impl JobSource for AlwaysDone {
+///     async fn fetch(&self, _id: &JobId) -> Result<JobState, SourceError> {
+///         Ok(JobState::succeeded())
+///     }
+/// }
+/// ```
+pub trait JobSource: Send + Sync + 'static {
+    /// Asks once for the state of `id`.
+    fn fetch(&self, id: &JobId) -> impl Future<Output = Result<JobState, SourceError>> + Send;
+
+    /// How often the service may be asked, if that is known beforehand.
+    ///
+    /// A quota set on the builder replaces it. The default is none: only the schedules and the
+    /// requests in flight bound the rate then.
+    fn quota(&self) -> Option<Quota> {
+        None
+    }
+}
+
+impl<S: JobSource> JobSource for Arc<S> {
+    fn fetch(&self, id: &JobId) -> impl Future<Output = Result<JobState, SourceError>> + Send {
+        (**self).fetch(id)
+    }
+
+    fn quota(&self) -> Option<Quota> {
+        (**self).quota()
+    }
+}
+
+/// Makes a source of an async closure that takes the id by value.
+///
+/// ```
+/// use cfw_waiter::{JobState, Waiter, source_fn};
+///
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() -> Result<(), cfw_waiter::WaitError> {
+/// let waiter = Waiter::new(source_fn(|_id| async { Ok(JobState::succeeded()) }));
+/// waiter.wait_for_job("job-1").await?;
+/// # Ok(())
+/// # }
+/// ```
+pub fn source_fn<F, Fut>(fetch: F) -> SourceFn<F>
+where
+    F: Fn(JobId) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<JobState, SourceError>> + Send,
+{
+    SourceFn(fetch)
+}
+
+/// The source that [`source_fn`] makes.
+#[derive(Clone)]
+pub struct SourceFn<F>(F);
+
+impl<F> fmt::Debug for SourceFn<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SourceFn(..)")
+    }
+}
+
+impl<F, Fut> JobSource for SourceFn<F>
+where
+    F: Fn(JobId) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<JobState, SourceError>> + Send,
+{
+    fn fetch(&self, id: &JobId) -> impl Future<Output = Result<JobState, SourceError>> + Send {
+        (self.0)(id.clone())
+    }
+}
+
+/// What a failed fetch means for the wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ErrorClass {
+    /// It may work next time: an outage, a time-out, a cut answer, a busy service. With a
+    /// `retry_after` the whole source pauses that long.
+    Transient {
+        /// How long the service asked to be left alone.
+        retry_after: Option<Duration>,
+    },
+    /// The service refuses for want of quota: the whole source slows down.
+    Throttled {
+        /// How long the service asked to be left alone.
+        retry_after: Option<Duration>,
+        /// The quota that the refusal names.
+        quota: Option<Quota>,
+    },
+    /// The service does not know the job: perhaps not yet, perhaps no longer.
+    NotFound,
+    /// No poll of this job can ever succeed: a malformed id, a wrong endpoint.
+    Fatal,
+    /// The credentials are finally refused: no poll of any job can succeed.
+    Refused,
+}
+
+impl ErrorClass {
+    /// A transient failure without a hint.
+    pub const TRANSIENT: Self = Self::Transient { retry_after: None };
+    /// A refusal for want of quota without a hint.
+    pub const THROTTLED: Self = Self::Throttled { retry_after: None, quota: None };
+
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Transient { .. } => "transient failure",
+            Self::Throttled { .. } => "throttled",
+            Self::NotFound => "not found",
+            Self::Fatal => "fatal error",
+            Self::Refused => "credentials refused",
+        }
+    }
+
+    /// The same class, whatever the hints in it say.
+    pub(crate) fn is_alike(self, other: Self) -> bool {
+        std::mem::discriminant(&self) == std::mem::discriminant(&other)
+    }
+}
+
+/// So many calls in any window of such a length.
+///
+/// ```
+/// use cfw_waiter::Quota;
+/// use std::time::Duration;
+///
+/// let quota = Quota::new(200, Duration::from_secs(300)).expect("neither is zero");
+/// assert_eq!(quota.calls().get(), 200);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quota {
+    calls: NonZeroU32,
+    per: Duration,
+    burst: NonZeroU32,
+}
+
+impl Quota {
+    /// `calls` in any window of length `per`; none if either is zero.
+    ///
+    /// A tenth of the calls (at least one) may come at once; the others are spread evenly.
+    pub fn new(calls: u32, per: Duration) -> Option<Self> {
+        let calls = NonZeroU32::new(calls)?;
+        let burst = NonZeroU32::new(calls.get() / 10).unwrap_or(NonZeroU32::MIN);
+        (!per.is_zero()).then_some(Self { calls, per, burst })
+    }
+
+    /// Sets how many calls may come at once, between 1 and [`calls`](Self::calls).
+    ///
+    /// The more at once, the slower the steady pace: the window never holds more than the quota.
+    #[must_use]
+    pub fn with_burst(mut self, burst: u32) -> Self {
+        self.burst = NonZeroU32::new(burst.min(self.calls.get())).unwrap_or(NonZeroU32::MIN);
+        self
+    }
+
+    /// How many calls one window may hold.
+    pub fn calls(self) -> NonZeroU32 {
+        self.calls
+    }
+
+    /// The length of the window.
+    pub fn per(self) -> Duration {
+        self.per
+    }
+
+    /// How many calls may come at once.
+    pub fn burst(self) -> NonZeroU32 {
+        self.burst
+    }
+}
+
+/// Why a fetch failed, with what the service said.
+///
+/// `Display` gives the class and the service's words. Like `std::io::Error` it speaks for the error
+/// it wraps where the service's words are known, and [`source`](std::error::Error::source) then goes
+/// on below it; [`get_ref`](Self::get_ref) always gives the wrapped error. Keep secrets out of what
+/// you hand in: it is shown to people.
+///
+/// ```
+/// use cfw_waiter::{ErrorClass, SourceError};
+///
+/// let error = SourceError::new(ErrorClass::TRANSIENT, "connection reset")
+///     .with_code("CFW.00100001", "System busy")
+///     .with_request_id("0fb688fc");
+/// assert_eq!(error.to_string(), "transient failure: CFW.00100001: System busy (request 0fb688fc)");
+/// ```
+#[derive(Clone)]
+pub struct SourceError(Arc<Inner>);
+
+#[derive(Clone)]
+struct Inner {
+    class: ErrorClass,
+    cause: Arc<dyn StdError + Send + Sync>,
+    code: Option<String>,
+    message: Option<String>,
+    request_id: Option<String>,
+}
+
+impl SourceError {
+    /// An error of a class, with its cause (a text will do).
+    pub fn new(class: ErrorClass, cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self(Arc::new(Inner {
+            class,
+            cause: cause.into().into(),
+            code: None,
+            message: None,
+            request_id: None,
+        }))
+    }
+
+    /// Adds the service's error code and message.
+    #[must_use]
+    pub fn with_code(mut self, code: impl Into<String>, message: impl Into<String>) -> Self {
+        let inner = Arc::make_mut(&mut self.0);
+        inner.code = Some(code.into()).filter(|code| !code.is_empty());
+        inner.message = Some(message.into()).filter(|message| !message.is_empty());
+        self
+    }
+
+    /// Adds the id under which the service's support finds the request.
+    #[must_use]
+    pub fn with_request_id(mut self, id: impl Into<String>) -> Self {
+        Arc::make_mut(&mut self.0).request_id = Some(id.into());
+        self
+    }
+
+    /// What the failure means for the wait.
+    pub fn class(&self) -> ErrorClass {
+        self.0.class
+    }
+
+    /// The service's error code.
+    pub fn code(&self) -> Option<&str> {
+        self.0.code.as_deref()
+    }
+
+    /// The service's error message.
+    pub fn message(&self) -> Option<&str> {
+        self.0.message.as_deref()
+    }
+
+    /// The id of the refused or failed request.
+    pub fn request_id(&self) -> Option<&str> {
+        self.0.request_id.as_deref()
+    }
+
+    /// The error that was handed in, for a downcast.
+    pub fn get_ref(&self) -> &(dyn StdError + Send + Sync + 'static) {
+        &*self.0.cause
+    }
+}
+
+impl fmt::Display for SourceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.class.word())?;
+        for part in [self.code(), self.message()].into_iter().flatten() {
+            write!(f, ": {part}")?;
+        }
+        match self.request_id() {
+            Some(id) => write!(f, " (request {id})"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for SourceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SourceError")
+            .field("class", &self.0.class)
+            .field("code", &self.0.code)
+            .field("message", &self.0.message)
+            .field("request_id", &self.0.request_id)
+            .field("cause", &self.0.cause)
+            .finish()
+    }
+}
+
+impl StdError for SourceError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        let cause: &(dyn StdError + 'static) = &*self.0.cause;
+        // The words of the service were shown already: the wrapped error would repeat them.
+        if self.0.code.is_some() || self.0.message.is_some() { cause.source() } else { Some(cause) }
+    }
+}

@@ -1,0 +1,124 @@
+//! What a consumer hears and can look up.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use crate::{JobId, JobReport, JobState, Outcome, SourceError};
+
+/// One piece of news about one job of a watch.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Update {
+    /// The job.
+    pub id: JobId,
+    /// How long this job had been waited for when this was learnt.
+    pub elapsed: Duration,
+    /// The news.
+    pub kind: UpdateKind,
+}
+
+/// The kinds of news.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum UpdateKind {
+    /// The status is another than told before; the first has no `from`.
+    Changed {
+        /// The status told before, in the service's own words.
+        from: Option<Cow<'static, str>>,
+        /// The state now.
+        to: JobState,
+    },
+    /// The answers for this job have turned bad, or bad in another way. The wait goes on, and this is
+    /// not said again until after a good answer.
+    Trouble(SourceError),
+    /// The wait for this job has ended. Nothing more comes for it.
+    Ended(Outcome),
+}
+
+/// How a watched job stands, for display.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct JobView {
+    /// What is known of the job so far.
+    pub report: JobReport,
+    /// Whether a request for it is in flight.
+    pub in_flight: bool,
+    /// How long until its next poll; zero when it is due, none when no further poll is planned.
+    pub next_poll: Option<Duration>,
+    /// How long until its deadline.
+    pub time_left: Duration,
+    /// Whether its last answers were bad.
+    pub in_trouble: bool,
+}
+
+/// How many jobs of a watch are where. Cheap to take: the numbers are kept, not counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Progress {
+    /// No status told yet.
+    pub waiting: usize,
+    /// Running, or in a status that the source does not know.
+    pub running: usize,
+    /// Ended well.
+    pub succeeded: usize,
+    /// Ended in any other way.
+    pub failed: usize,
+}
+
+impl Progress {
+    /// All jobs that the watch has held, ended ones included.
+    pub fn total(self) -> usize {
+        self.live() + self.succeeded + self.failed
+    }
+
+    /// The jobs that have not ended.
+    pub fn live(self) -> usize {
+        self.waiting + self.running
+    }
+}
+
+/// What a [`Waiter`](crate::Waiter) has done since it was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Polls sent.
+    pub polls: u64,
+    /// Answers that told a state.
+    pub answers: u64,
+    /// Transient failures, attempts that took too long included.
+    pub transient: u64,
+    /// Throttled answers.
+    pub throttled: u64,
+    /// Answers that the job is not known.
+    pub not_found: u64,
+    /// Fatal errors.
+    pub fatal: u64,
+    /// Polls answered by a final refusal of the credentials.
+    pub refused: u64,
+    /// Panics of the source.
+    pub panicked: u64,
+    /// Attempts that took longer than the attempt timeout; they count as transient as well.
+    pub timed_out: u64,
+    /// Requests in flight now.
+    pub in_flight: usize,
+    /// How many requests may be in flight now.
+    pub window: u32,
+    /// Jobs watched now, each counted once however many wait for it.
+    pub watched: usize,
+    /// How long polling has been paused in all because the service asked for it.
+    pub paused: Duration,
+    /// Ended jobs whose detection lag is known: the server told when they ended and when it answered.
+    pub lags: u64,
+    /// The sum of these lags.
+    pub lag_total: Duration,
+    /// The longest of them.
+    pub lag_max: Duration,
+}
+
+impl Stats {
+    /// How long after its end a job was noticed, on average.
+    pub fn mean_lag(&self) -> Option<Duration> {
+        let lags = u32::try_from(self.lags).unwrap_or(u32::MAX);
+        self.lag_total.checked_div(lags)
+    }
+}

@@ -1,0 +1,124 @@
+//! One job as a future.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tracing::{Span, debug, debug_span};
+
+use crate::board::{Terms, WatchKey};
+use crate::shared::Shared;
+use crate::{JobId, Outcome, Policy, UpdateKind};
+
+/// Waits for one job: see [`Waiter::wait_for_job`](crate::Waiter::wait_for_job).
+///
+/// It resolves at or before its deadline, 30 minutes from its first poll unless set otherwise, and settings
+/// freeze at that poll. Polled again after it has resolved, it stays pending.
+///
+/// # Cancel safety
+///
+/// Dropping it ends the wait: no further request is made for it, one in flight for it alone is aborted, and
+/// other waits, also for the same job, are undisturbed. The job itself goes on. A new wait for the same id
+/// starts afresh. To cancel from elsewhere, use `tokio::select!` or `CancellationToken::run_until_cancelled`.
+#[must_use = "a wait does nothing unless it is awaited"]
+pub struct Wait {
+    shared: Arc<Shared>,
+    id: JobId,
+    state: State,
+    span: Span,
+}
+
+enum State {
+    New(Terms),
+    Waiting(WatchKey),
+    Done,
+}
+
+impl Wait {
+    pub(crate) fn new(shared: Arc<Shared>, id: JobId, terms: Terms) -> Self {
+        Self { shared, id, state: State::New(terms), span: Span::none() }
+    }
+
+    /// Sets how long this wait may take, from its first poll on.
+    ///
+    /// Zero ends it at once without a request. After the first poll this changes nothing.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        if let State::New(terms) = &mut self.state {
+            terms.timeout = timeout;
+        }
+        self
+    }
+
+    /// Sets how this wait is judged, its timeout included.
+    ///
+    /// The minimum interval of the waiter holds all the same. After the first poll this changes nothing.
+    pub fn policy(mut self, policy: impl Into<Arc<Policy>>) -> Self {
+        if let State::New(terms) = &mut self.state {
+            terms.policy = policy.into();
+            terms.timeout = terms.policy.timeout;
+        }
+        self
+    }
+
+    /// The job that is waited for.
+    pub fn id(&self) -> &JobId {
+        &self.id
+    }
+
+    fn begin(&mut self, terms: Terms) -> WatchKey {
+        self.span = debug_span!("wait_for_job", job = %self.id);
+        let id = self.id.clone();
+        self.shared.wait(id, terms)
+    }
+}
+
+impl Future for Wait {
+    type Output = Outcome;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
+        let this = &mut *self;
+        let key = match std::mem::replace(&mut this.state, State::Done) {
+            State::New(terms) => this.begin(terms),
+            State::Waiting(key) => key,
+            State::Done => return Poll::Pending,
+        };
+        this.state = State::Waiting(key);
+        loop {
+            let Some(update) = ready!(this.shared.next_update(key, cx.waker())) else {
+                return Poll::Pending;
+            };
+            let UpdateKind::Ended(outcome) = update.kind else { continue };
+            this.state = State::Done;
+            this.shared.close(key);
+            let _entered = this.span.enter();
+            match &outcome {
+                Ok(report) => {
+                    debug!(polls = report.polls, elapsed = ?report.elapsed, "job succeeded")
+                }
+                Err(error) => debug!(%error, "wait ended without success"),
+            }
+            return Poll::Ready(outcome);
+        }
+    }
+}
+
+impl Drop for Wait {
+    fn drop(&mut self) {
+        if let State::Waiting(key) = self.state {
+            self.shared.close(key);
+        }
+    }
+}
+
+impl fmt::Debug for Wait {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = match self.state {
+            State::New(_) => "new",
+            State::Waiting(_) => "waiting",
+            State::Done => "done",
+        };
+        f.debug_struct("Wait").field("id", &self.id).field("state", &state).finish_non_exhaustive()
+    }
+}

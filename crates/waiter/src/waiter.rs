@@ -1,0 +1,226 @@
+//! The entrance: one waiter is one source is one budget.
+
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::board::{Budget, Terms};
+use crate::shared::Shared;
+use crate::{ConfigError, JobId, JobSource, Policy, Quota, Stats, Wait, Watch, driver};
+
+/// The shortest minimum interval: the resolution of the runtime's timer.
+const RESOLUTION: Duration = Duration::from_millis(1);
+
+/// Waits for the jobs of one source.
+///
+/// All waits and watches of a waiter share its budget: requests in flight, rate, pauses that the service
+/// asks for. The same id waited for twice is polled once. Clones are the same waiter, and cost a pointer.
+///
+/// A waiter does nothing by itself: one task, the driver, runs exactly while something is waited for, on
+/// the Tokio runtime where that was first polled (its timer must be enabled). With that runtime the waits
+/// end, too, as [`Stopped`](crate::WaitErrorKind::Stopped); the waiter can then be used from another one.
+///
+/// ```
+/// use cfw_waiter::{JobState, Waiter, source_fn};
+///
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() -> Result<(), cfw_waiter::WaitError> {
+/// let waiter = Waiter::new(source_fn(|_id| async { Ok(JobState::succeeded()) }));
+/// let report = waiter.wait_for_job("5a2b74ef").await?;
+/// assert_eq!(report.polls, 1);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Waiter {
+    shared: Arc<Shared>,
+    policy: Arc<Policy>,
+}
+
+impl Waiter {
+    /// A waiter with the default settings; [`builder`](Self::builder) lists them.
+    pub fn new(source: impl JobSource) -> Self {
+        Self::builder(source).make()
+    }
+
+    /// A waiter to be tuned.
+    pub fn builder<S: JobSource>(source: S) -> WaiterBuilder<S> {
+        WaiterBuilder {
+            quota: source.quota(),
+            source: Arc::new(source),
+            policy: Policy::new(),
+            max_in_flight: 32,
+            min_interval: Duration::from_millis(500),
+            attempt_timeout: Duration::from_secs(10),
+            // Unlike others between processes: pipelines started by one event must not poll in step.
+            seed: RandomState::new().hash_one(0),
+        }
+    }
+
+    /// Waits for one job to end.
+    ///
+    /// The future resolves to a report if the job succeeded, else to a [`WaitError`](crate::WaitError). It is
+    /// lazy: its clock starts when it is first polled.
+    pub fn wait_for_job(&self, id: impl Into<JobId>) -> Wait {
+        Wait::new(Arc::clone(&self.shared), id.into(), self.terms())
+    }
+
+    /// Watches many jobs: one stream of what changes, with one end for each.
+    ///
+    /// An id given twice is watched once. Without any id, and without a
+    /// [`handle`](Watch::handle) to add some, the stream ends at once. It is lazy: its clocks start when it is
+    /// first polled.
+    pub fn watch<I>(&self, ids: I) -> Watch
+    where
+        I: IntoIterator,
+        I::Item: Into<JobId>,
+    {
+        Watch::new(Arc::clone(&self.shared), ids.into_iter().map(Into::into), self.terms())
+    }
+
+    /// What this waiter has done so far.
+    pub fn stats(&self) -> Stats {
+        self.shared.with(|core| core.board.stats())
+    }
+
+    fn terms(&self) -> Terms {
+        Terms { timeout: self.policy.timeout, policy: Arc::clone(&self.policy) }
+    }
+}
+
+impl fmt::Debug for Waiter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Waiter")
+            .field("policy", &self.policy)
+            .field("stats", &self.stats())
+            .finish()
+    }
+}
+
+/// Tunes a [`Waiter`].
+///
+/// ```
+/// use cfw_waiter::{JobState, Policy, Quota, Waiter, source_fn};
+/// use std::time::Duration;
+///
+/// let source = source_fn(|_id| async { Ok(JobState::succeeded()) });
+/// let waiter = Waiter::builder(source)
+///     .policy(Policy::new().timeout(Duration::from_secs(600)))
+///     .max_in_flight(8)
+///     .quota(Quota::new(100, Duration::from_secs(60)))
+///     .build()?;
+/// # Ok::<(), cfw_waiter::ConfigError>(())
+/// ```
+#[must_use]
+pub struct WaiterBuilder<S> {
+    source: Arc<S>,
+    policy: Policy,
+    max_in_flight: u32,
+    quota: Option<Quota>,
+    min_interval: Duration,
+    attempt_timeout: Duration,
+    seed: u64,
+}
+
+impl<S: JobSource> WaiterBuilder<S> {
+    /// Sets how waits are judged that have no policy of their own. Default: [`Policy::new`].
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// Sets how many requests may be in flight at once. Default: 32.
+    ///
+    /// A waiter starts with one and doubles with each good answer; it falls back to one when the service
+    /// throttles or fails five times in a row.
+    pub fn max_in_flight(mut self, requests: u32) -> Self {
+        self.max_in_flight = requests;
+        self
+    }
+
+    /// Sets how often the service may be asked. Default: what the source says, which is nothing
+    /// for own sources, and for the CFW 50 polls per second and as many at once.
+    ///
+    /// A quota that the service names when it throttles is kept besides, at nine tenths.
+    pub fn quota(mut self, quota: impl Into<Option<Quota>>) -> Self {
+        self.quota = quota.into();
+        self
+    }
+
+    /// Sets the shortest time between an answer and the next poll of the same job, whatever a schedule asks.
+    /// Default: 500 ms; at least 1 ms.
+    pub fn min_interval(mut self, interval: Duration) -> Self {
+        self.min_interval = interval;
+        self
+    }
+
+    /// Sets how long one request may take before it counts as a transient failure. Default: 10 s.
+    pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
+        self.attempt_timeout = timeout;
+        self
+    }
+
+    /// Sets the seed of the jitter. Default: another one for each waiter.
+    ///
+    /// With the same seed, ids and answers at the same times, the same polls are made.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// Makes the waiter.
+    ///
+    /// # Errors
+    ///
+    /// If a setting cannot be: nothing in flight, a minimum interval below 1 ms, an attempt timeout of zero, or
+    /// a schedule that asks for polls more often than the minimum interval allows.
+    pub fn build(self) -> Result<Waiter, ConfigError> {
+        let (min_interval, shortest) = (self.min_interval, self.policy.schedule.shortest());
+        if self.max_in_flight == 0 {
+            return Err(ConfigError::new("max_in_flight", "0 lets no request through"));
+        }
+        if min_interval < RESOLUTION {
+            let problem = format!("{min_interval:?} is shorter than {RESOLUTION:?}");
+            return Err(ConfigError::new("min_interval", problem));
+        }
+        if self.attempt_timeout < RESOLUTION {
+            let problem = format!("{:?} is shorter than {RESOLUTION:?}", self.attempt_timeout);
+            return Err(ConfigError::new("attempt_timeout", problem));
+        }
+        if shortest < min_interval {
+            let problem = format!(
+                "asks for a delay of {shortest:?}, shorter than min_interval {min_interval:?}"
+            );
+            return Err(ConfigError::new("schedule", problem));
+        }
+        Ok(self.make())
+    }
+
+    fn make(self) -> Waiter {
+        let budget = Budget {
+            max_in_flight: self.max_in_flight,
+            quota: self.quota,
+            min_interval: self.min_interval,
+            attempt_timeout: self.attempt_timeout,
+            resolution: RESOLUTION,
+        };
+        let source = self.source;
+        let start = Box::new(move |shared: &Arc<Shared>, runtime: &_, new| {
+            driver::start(shared, &source, runtime, new);
+        });
+        Waiter { shared: Shared::new(self.seed, budget, start), policy: Arc::new(self.policy) }
+    }
+}
+
+impl<S> fmt::Debug for WaiterBuilder<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WaiterBuilder")
+            .field("policy", &self.policy)
+            .field("max_in_flight", &self.max_in_flight)
+            .field("quota", &self.quota)
+            .field("min_interval", &self.min_interval)
+            .field("attempt_timeout", &self.attempt_timeout)
+            .finish_non_exhaustive()
+    }
+}
