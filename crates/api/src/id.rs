@@ -2,20 +2,15 @@
 
 use std::{fmt, str::FromStr, sync::Arc};
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::utf8_percent_encode;
 
-/// Everything but RFC 3986's unreserved characters is encoded: the signature wants exactly that.
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
+use crate::sign::RESERVED;
 
 const MAX_BYTES: usize = 256;
 
 /// Encodes one path segment.
 pub(crate) fn segment(text: &str) -> impl fmt::Display + '_ {
-    utf8_percent_encode(text, SEGMENT)
+    utf8_percent_encode(text, RESERVED)
 }
 
 /// Says what makes `text` unfit for a path segment.

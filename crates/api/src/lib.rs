@@ -34,6 +34,7 @@ mod error;
 mod id;
 mod job;
 mod redact;
+mod sign;
 mod times;
 mod transport;
 mod wire;
