@@ -1,0 +1,193 @@
+//! Ids that go into a URL path: checked once, where they enter, and infallible afterwards.
+
+use std::{fmt, str::FromStr, sync::Arc};
+
+use percent_encoding::utf8_percent_encode;
+
+use crate::sign::RESERVED;
+
+const MAX_BYTES: usize = 256;
+
+/// Encodes one path segment.
+pub(crate) fn segment(text: &str) -> impl fmt::Display + '_ {
+    utf8_percent_encode(text, RESERVED)
+}
+
+/// Says what makes `text` unfit for a path segment.
+pub(crate) fn problem(text: &str) -> Option<&'static str> {
+    if text.is_empty() {
+        Some("is empty")
+    } else if text.len() > MAX_BYTES {
+        Some("is longer than 256 bytes")
+    } else if text.contains('/') {
+        Some("holds a '/'")
+    } else if text.chars().any(char::is_control) {
+        Some("holds a control character")
+    } else if text == "." || text == ".." {
+        // URL parsers resolve these even when encoded, so the request would go elsewhere.
+        Some("is a relative path")
+    } else {
+        None
+    }
+}
+
+/// Shows a refused value, or its beginning: a value of a megabyte must not make a message of one.
+pub(crate) fn quoted(value: &str) -> String {
+    const CHARS: usize = 100;
+    let more = if value.chars().nth(CHARS).is_some() {
+        "…"
+    } else {
+        ""
+    };
+    format!("{:?}{more}", value.chars().take(CHARS).collect::<String>())
+}
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident, $(#[$error_doc:meta])* $error:ident, $what:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// Checks `id` and keeps it as it is.
+            ///
+            /// # Errors
+            /// If it is empty, longer than 256 bytes, `.` or `..`, or holds a `/` or a control character.
+            pub fn new(id: impl Into<String>) -> Result<Self, $error> {
+                let id = id.into();
+                match problem(&id) {
+                    None => Ok(Self(id.into())),
+                    Some(problem) => Err($error { id, problem }),
+                }
+            }
+
+            /// The id as text, as it was given.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_tuple(stringify!($name)).field(&&*self.0).finish()
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(&self.0)
+            }
+        }
+
+        impl AsRef<str> for $name {
+            fn as_ref(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = $error;
+            fn from_str(id: &str) -> Result<Self, $error> {
+                Self::new(id)
+            }
+        }
+
+        impl TryFrom<&str> for $name {
+            type Error = $error;
+            fn try_from(id: &str) -> Result<Self, $error> {
+                Self::new(id)
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = $error;
+            fn try_from(id: String) -> Result<Self, $error> {
+                Self::new(id)
+            }
+        }
+
+        $(#[$error_doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+        #[error("invalid {} {}: {problem}", $what, quoted(id))]
+        pub struct $error {
+            id: String,
+            problem: &'static str,
+        }
+
+        impl $error {
+            /// The text that was refused.
+            pub fn value(&self) -> &str {
+                &self.id
+            }
+        }
+    };
+}
+
+id! {
+    /// The id of a job, as a mutation returned it.
+    ///
+    /// An opaque string: most are UUIDs, but the service's own documentation shows one that is not. It is
+    /// 1 to 256 bytes long, holds neither `/` nor control characters, and is percent-encoded where it goes
+    /// into a path.
+    ///
+    /// ```
+    /// use cfw_api::JobId;
+    ///
+    /// let id = JobId::new("CS2403271050ZEM0L")?;
+    /// assert_eq!(id.as_str(), "CS2403271050ZEM0L");
+    /// assert_eq!(JobId::new("a/b").unwrap_err().to_string(), r#"invalid job id "a/b": holds a '/'"#);
+    /// # Ok::<_, cfw_api::InvalidJobId>(())
+    /// ```
+    JobId,
+    /// A text that cannot be a [`JobId`]; the message says why and shows it.
+    InvalidJobId,
+    "job id"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_opaque_but_fits_one_path_segment() {
+        for good in [
+            "CS2403271050ZEM0L",
+            "cd63a1c1-5ac5-4bd8-9d2e-1a2b3c4d5e6f",
+            "a b%c?d#e",
+            "é",
+            "...",
+            "%2e%2e",
+        ] {
+            assert_eq!(JobId::new(good).unwrap().to_string(), good);
+        }
+        assert!(JobId::new("x".repeat(256)).is_ok());
+    }
+
+    #[test]
+    fn a_bad_id_is_refused_with_its_value_and_the_reason() {
+        let rows = [
+            ("", r#"invalid job id "": is empty"#),
+            ("a/b", r#"invalid job id "a/b": holds a '/'"#),
+            (
+                "a\nb",
+                r#"invalid job id "a\nb": holds a control character"#,
+            ),
+            (".", r#"invalid job id ".": is a relative path"#),
+            ("..", r#"invalid job id "..": is a relative path"#),
+        ];
+        for (id, message) in rows {
+            assert_eq!(JobId::new(id).unwrap_err().to_string(), message);
+        }
+        let long = JobId::new("x".repeat(1 << 20)).unwrap_err();
+        assert!(long.to_string().ends_with("is longer than 256 bytes"));
+        assert!(long.to_string().len() < 200, "{}", long.to_string().len());
+    }
+
+    #[test]
+    fn a_segment_is_encoded_once_and_whole() {
+        assert_eq!(
+            segment("a b%c?d#é-._~").to_string(),
+            "a%20b%25c%3Fd%23%C3%A9-._~"
+        );
+    }
+}

@@ -1,0 +1,138 @@
+//! Times as servers write them.
+
+use std::time::{Duration, SystemTime};
+
+use jiff::{Timestamp, civil, fmt::rfc2822, tz::TimeZone};
+
+/// A longer `Retry-After` is cut to this: the longest throttling window seen in the wild.
+const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+
+/// Below this a number counts seconds, from it on milliseconds: as seconds it is the year 5138, as
+/// milliseconds March 1973.
+const FIRST_MILLIS: f64 = 1e11;
+
+/// A time given as a number since the epoch. Zero and less mean "not set".
+pub(crate) fn from_number(number: f64) -> Option<SystemTime> {
+    let millis = if number < FIRST_MILLIS {
+        number * 1000.0
+    } else {
+        number
+    };
+    if !(millis > 0.0 && millis < FIRST_MILLIS * 1000.0) {
+        return None;
+    }
+    // Milliseconds are the finest unit on the wire, and a duration is exact where a float is not.
+    let since_epoch = Duration::try_from_secs_f64(millis.round()).ok()? / 1000;
+    SystemTime::UNIX_EPOCH.checked_add(since_epoch)
+}
+
+/// A time given as text: a number, RFC 3339, the same with `+0800` or without a zone (then UTC).
+pub(crate) fn from_text(text: &str) -> Option<SystemTime> {
+    let text = text.trim();
+    if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
+        return from_number(text.parse().ok()?);
+    }
+    let timestamp = text.parse::<Timestamp>().ok().or_else(|| {
+        TimeZone::UTC
+            .to_timestamp(text.parse::<civil::DateTime>().ok()?)
+            .ok()
+    })?;
+    SystemTime::try_from(timestamp).ok()
+}
+
+/// An HTTP date, such as a `Date` header.
+pub(crate) fn from_http_date(text: &str) -> Option<SystemTime> {
+    const PARSER: rfc2822::DateTimeParser = rfc2822::DateTimeParser::new().relaxed_weekday(true);
+    SystemTime::try_from(PARSER.parse_timestamp(text.trim()).ok()?).ok()
+}
+
+/// The pause a `Retry-After` header asks for: seconds, whole or not, or an HTTP date, which is relative
+/// to the answer's own `Date` (`answered`) where there is one, else to `now`.
+///
+/// `None` is "no hint": unreadable, negative, past, and also zero, since a server that throttles and says
+/// "at once" has said nothing to go by.
+pub(crate) fn retry_after(
+    value: &str,
+    answered: Option<SystemTime>,
+    now: SystemTime,
+) -> Option<Duration> {
+    let value = value.trim();
+    let pause = if !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
+        let seconds: f64 = value.parse().ok()?;
+        Duration::try_from_secs_f64(seconds).unwrap_or(LONGEST_PAUSE)
+    } else {
+        from_http_date(value)?
+            .duration_since(answered.unwrap_or(now))
+            .ok()?
+    };
+    (!pause.is_zero()).then(|| pause.min(LONGEST_PAUSE))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(millis: u64) -> Option<SystemTime> {
+        Some(SystemTime::UNIX_EPOCH + Duration::from_millis(millis))
+    }
+
+    #[test]
+    fn every_form_of_a_time_is_read() {
+        let rows = [
+            ("1641370501000", at(1_641_370_501_000)),
+            ("1641370501123", at(1_641_370_501_123)),
+            ("1641370501", at(1_641_370_501_000)),
+            ("1641370501.25", at(1_641_370_501_250)),
+            ("2022-01-05T08:15:01Z", at(1_641_370_501_000)),
+            (" 2022-01-05T08:15:01.250Z ", at(1_641_370_501_250)),
+            ("2022-01-05T16:15:01+0800", at(1_641_370_501_000)),
+            ("2022-01-05T16:15:01+08:00", at(1_641_370_501_000)),
+            ("2022-01-05T08:15:01", at(1_641_370_501_000)),
+            ("2022-01-05 08:15:01", at(1_641_370_501_000)),
+            ("", None),
+            (" ", None),
+            ("0", None),
+            ("-1", None),
+            ("...", None),
+            ("99999999999999999999", None),
+            ("2022-13-45T99:00:00Z", None),
+            ("yesterday", None),
+            ("inf", None),
+        ];
+        for (text, expected) in rows {
+            assert_eq!(from_text(text), expected, "{text:?}");
+        }
+        assert_eq!(from_number(f64::NAN), None);
+        assert_eq!(from_number(f64::INFINITY), None);
+        assert_eq!(from_number(-5.0), None);
+    }
+
+    #[test]
+    fn a_pause_is_seconds_or_a_date_and_believed_up_to_five_minutes() {
+        let now = at(1_641_370_501_000).unwrap();
+        let server = at(1_641_370_441_000);
+        let seconds = |s| Some(Duration::from_secs_f64(s));
+        let rows = [
+            ("7", None, seconds(7.0)),
+            ("56.818", None, seconds(56.818)),
+            (" 7 ", None, seconds(7.0)),
+            ("3600", None, seconds(300.0)),
+            ("99999999999999999999999999", None, seconds(300.0)),
+            ("Wed, 05 Jan 2022 08:15:31 GMT", None, seconds(30.0)),
+            ("Wed, 05 Jan 2022 08:15:31 GMT", server, seconds(90.0)),
+            ("Mon, 05 Jan 2022 08:15:31 GMT", None, seconds(30.0)),
+            ("Wed, 05 Jan 2022 08:14:31 GMT", None, None),
+            ("0", None, None),
+            ("-5", None, None),
+            ("1e3", None, None),
+            ("inf", None, None),
+            ("NaN", None, None),
+            ("", None, None),
+            (".", None, None),
+            ("soon", None, None),
+        ];
+        for (value, answered, expected) in rows {
+            assert_eq!(retry_after(value, answered, now), expected, "{value:?}");
+        }
+    }
+}
