@@ -122,7 +122,7 @@ impl Answer {
     pub(crate) fn into_response(
         self,
         fault: Option<&Fault>,
-        request_id: &str,
+        request_id: (&'static str, &str),
         date: &HeaderValue,
         flight: Flight,
     ) -> Response<Body> {
@@ -147,8 +147,8 @@ impl Answer {
         let headers = response.headers_mut();
         headers.insert(header::DATE, date.clone());
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-        if let Ok(request_id) = HeaderValue::from_str(request_id) {
-            headers.insert(HeaderName::from_static("x-request-id"), request_id);
+        if let Ok(id) = HeaderValue::from_str(request_id.1) {
+            headers.insert(HeaderName::from_static(request_id.0), id);
         }
         headers.extend(self.headers);
         response

@@ -52,7 +52,7 @@ pub(crate) async fn pause(length: Duration) {
     }
 }
 
-pub(crate) fn timestamp(unix_millis: i64) -> Timestamp {
+fn timestamp(unix_millis: i64) -> Timestamp {
     Timestamp::from_millisecond(unix_millis).unwrap_or(Timestamp::MAX)
 }
 
@@ -61,6 +61,27 @@ pub(crate) fn manual_text(unix_millis: i64) -> String {
     timestamp(unix_millis)
         .to_zoned_datetime(TimeZone::fixed(offset(8)))
         .strftime("%Y-%m-%dT%H:%M:%S%z")
+        .to_string()
+}
+
+/// `2015-11-09T01:42:57.527000Z`: the form of IAM.
+pub(crate) fn iso(unix_millis: i64) -> String {
+    timestamp(unix_millis)
+        .strftime("%Y-%m-%dT%H:%M:%S.%6fZ")
+        .to_string()
+}
+
+/// `2021-07-21T06:53:00.431Z`: the form of ECS.
+pub(crate) fn iso_millis(unix_millis: i64) -> String {
+    timestamp(unix_millis)
+        .strftime("%Y-%m-%dT%H:%M:%S.%3fZ")
+        .to_string()
+}
+
+/// `20151109T014257Z`: the form of `X-Sdk-Date`.
+pub(crate) fn compact(unix_millis: i64) -> String {
+    timestamp(unix_millis)
+        .strftime("%Y%m%dT%H%M%SZ")
         .to_string()
 }
 
@@ -79,6 +100,8 @@ mod tests {
     #[test]
     fn times_have_the_forms_of_the_service() {
         assert_eq!(manual_text(1_698_287_400_000), "2023-10-26T10:30:00+0800");
+        assert_eq!(iso(1_698_287_400_120), "2023-10-26T02:30:00.120000Z");
+        assert_eq!(compact(1_698_287_400_120), "20231026T023000Z");
         assert_eq!(
             http_date(1_698_287_400_999),
             "Thu, 26 Oct 2023 02:30:00 GMT"

@@ -4,7 +4,6 @@ use crate::record::Ticket;
 use crate::state::Shared;
 
 /// A request in flight; dropping it ends it, however it came to that.
-#[derive(Debug)]
 pub(crate) struct Flight {
     shared: Arc<Shared>,
     ticket: Ticket,

@@ -3,20 +3,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Limited};
 
 use crate::answer::Answer;
-use crate::clock::{pause, timestamp};
+use crate::clock::pause;
 use crate::fault::Fault;
 use crate::flight::Flight;
 use crate::random::hex_id;
 use crate::record::{self, Credential, Headers, Route};
 use crate::server::Connection;
+use crate::signature::Authorization;
 use crate::state::{Shared, State};
-use crate::tokens::TokenFault;
+use crate::tokens::refuse;
 use crate::trouble::Draw;
 
 /// A request that got through to the service.
@@ -24,11 +25,17 @@ pub(crate) struct Call<'a> {
     pub(crate) shared: &'a Shared,
     pub(crate) now: Duration,
     pub(crate) parts: &'a Parts,
+    pub(crate) body: &'a Bytes,
     pub(crate) fault: Option<&'a Fault>,
     pub(crate) request_id: &'a str,
 }
 
 impl Call<'_> {
+    pub(crate) fn forbidden(&self) -> Answer {
+        let msg = "The IAM user is not allowed to access the API of this project";
+        Answer::gateway(403, "APIGW.0302", msg, self.request_id)
+    }
+
     pub(crate) fn not_published(&self) -> Answer {
         let msg = "The API does not exist or has not been published in the environment";
         Answer::gateway(404, "APIGW.0101", msg, self.request_id)
@@ -58,11 +65,12 @@ pub(crate) async fn serve(
         request_id,
     } = arrive(&shared, route, target.job, &parts);
     let fault = fault.as_deref();
-    if Limited::new(body, 1 << 20).collect().await.is_err() {
+    let Ok(body) = Limited::new(body, 1 << 20).collect().await else {
         let mut response = Response::default();
         *response.status_mut() = StatusCode::PAYLOAD_TOO_LARGE;
         return response;
-    }
+    };
+    let body = body.to_bytes();
     pause(latency).await;
 
     let (answer, date) = {
@@ -72,6 +80,7 @@ pub(crate) async fn serve(
             shared: &shared,
             now,
             parts: &parts,
+            body: &body,
             fault,
             request_id: &request_id,
         };
@@ -103,7 +112,12 @@ pub(crate) async fn serve(
         _ => {}
     }
     flight.answer(answer.status);
-    answer.into_response(fault, &request_id, &date, flight)
+    let named = if route == Route::Token {
+        "x-iam-trace-id"
+    } else {
+        "x-request-id"
+    };
+    answer.into_response(fault, (named, &request_id), &date, flight)
 }
 
 struct Arrival {
@@ -139,6 +153,7 @@ fn arrive(shared: &Arc<Shared>, route: Route, job: Option<String>, parts: &Parts
         n: polls,
     });
     let fault = state.trouble.strike(route, now, draw);
+    let headers = headers(&parts.headers, |sent| state.record.replays(sent));
     let ticket = state.record.begin(record::Request {
         at: now,
         answered: None,
@@ -155,7 +170,7 @@ fn arrive(shared: &Arc<Shared>, route: Route, job: Option<String>, parts: &Parts
             .extensions
             .get::<Connection>()
             .map_or(0, |connection| connection.number),
-        headers: headers(&parts.headers),
+        headers,
     });
     let request_id = hex_id(shared.config.seed, REQUEST, state.next_id());
     Arrival {
@@ -188,35 +203,27 @@ fn admit(
         return Answer::throttled(Some(&limiter.quota()), call.request_id);
     }
     if project != Some(&call.shared.config.project_id) {
-        let msg = "The IAM user is not allowed to access the API of this project";
-        return Answer::gateway(403, "APIGW.0302", msg, call.request_id);
+        return call.forbidden();
     }
     work(state, call)
 }
 
-fn authenticate(state: &State, call: &Call<'_>) -> (Credential, Option<Answer>) {
-    let Some(token) = text(&call.parts.headers, "x-auth-token") else {
-        let refusal = Answer::unauthorized("x-auth-token not found", call.request_id);
-        return (Credential::Missing, Some(refusal));
+fn authenticate(state: &mut State, call: &Call<'_>) -> (Credential, Option<Answer>) {
+    let headers = &call.parts.headers;
+    if let Some(token) = text(headers, "x-auth-token") {
+        return match state.tokens.check(token, call.now) {
+            Ok(()) => (Credential::Token, None),
+            Err(fault) => (Credential::RefusedToken, Some(refuse(state, call, fault))),
+        };
+    }
+    let refused = |detail: &str| Some(Answer::unauthorized(detail, call.request_id));
+    let Some(authorization) = text(headers, "authorization") else {
+        return (Credential::Missing, refused("x-auth-token not found"));
     };
-    match state.tokens.check(token, call.now) {
-        Ok(()) => (Credential::Token, None),
-        Err(fault) => {
-            let detail = match fault {
-                TokenFault::Unknown => "decrypt token fail".to_owned(),
-                TokenFault::Expired(expiry) => {
-                    let expiry = timestamp(call.shared.unix_millis(state, expiry));
-                    format!(
-                        "token expires, expires_at: {}",
-                        expiry.strftime("%Y-%m-%dT%H:%M:%S.%6fZ")
-                    )
-                }
-            };
-            (
-                Credential::RefusedToken,
-                Some(Answer::unauthorized(&detail, call.request_id)),
-            )
-        }
+    let unix_millis = call.shared.unix_millis(state, call.now);
+    match state.keys.check(call, authorization, unix_millis) {
+        Ok(()) => (Credential::Signature, None),
+        Err(detail) => (Credential::RefusedSignature, refused(&detail)),
     }
 }
 
@@ -227,19 +234,25 @@ fn method(parts: &Parts) -> &'static str {
         .unwrap_or("OTHER")
 }
 
-fn headers(headers: &HeaderMap) -> Option<Box<Headers>> {
+fn headers(headers: &HeaderMap, replays: impl FnOnce(&str) -> bool) -> Option<Box<Headers>> {
     let own = |name| text(headers, name).map(str::to_owned);
+    let sdk_date = own("x-sdk-date");
+    let signature = text(headers, "authorization")
+        .and_then(Authorization::parse)
+        .map(|authorization| authorization.signature.to_owned());
+    let replayed = sdk_date
+        .as_ref()
+        .zip(signature.as_ref())
+        .is_some_and(|(date, signature)| replays(&format!("{date} {signature}")));
     let recorded = Headers {
-        sdk_date: own("x-sdk-date"),
-        signature: text(headers, "authorization")
-            .and_then(|value| value.split_once("Signature="))
-            .map(|(_, signature)| signature.to_owned()),
-        replayed: false,
+        sdk_date,
+        signature,
+        replayed,
         client_token: own("x-client-token"),
     };
     (recorded != Headers::default()).then(|| Box::new(recorded))
 }
 
-fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+pub(crate) fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }

@@ -1,13 +1,14 @@
-//! `GET /v3/{project_id}/jobs/{job_id}`.
+//! Polls: `GET /v3/{project_id}/jobs/{job_id}`, and its twin under `/v1` in the words of ECS.
 
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::answer::Answer;
-use crate::clock::manual_text;
+use crate::builder::TimeFormat;
+use crate::clock::{iso_millis, manual_text};
 use crate::fault::Fault;
 use crate::gateway::Call;
-use crate::simulator::TimeFormat;
+
 use crate::state::State;
 
 #[derive(Serialize)]
@@ -64,4 +65,31 @@ fn time(format: TimeFormat, unix_millis: i64) -> Value {
         TimeFormat::Millis => Value::from(unix_millis),
         TimeFormat::Text => Value::from(manual_text(unix_millis)),
     }
+}
+
+/// The same jobs as the compute service tells its own.
+pub(crate) fn ecs_job(state: &State, call: &Call<'_>, id: &str) -> Answer {
+    let Some(view) = state.view(id, call.now) else {
+        let error = json!({ "code": "Ecs.0114", "message": "The job does not exist." });
+        return Answer::json(404, &json!({ "error": error }));
+    };
+    let time = |at| iso_millis(call.shared.unix_millis(state, at));
+    Answer::json(
+        200,
+        &json!({
+            "job_id": id,
+            "job_type": "createServer",
+            "status": match view.status {
+                "Running" => "RUNNING",
+                "Success" => "SUCCESS",
+                "Failed" => "FAIL",
+                other => other,
+            },
+            "begin_time": time(view.begin),
+            "end_time": view.end.map_or_else(String::new, time),
+            "error_code": view.error.map(|(code, _)| code),
+            "fail_reason": view.error.map(|(_, msg)| msg),
+            "entities": {},
+        }),
+    )
 }

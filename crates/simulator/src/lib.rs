@@ -41,25 +41,35 @@
 //! The simulator lives in real time and holds no timer per job. Never start it on a runtime whose
 //! clock is paused; [`SimulatorBuilder::start_on_thread`] is safe everywhere.
 
+mod accounts;
 mod answer;
+mod builder;
 mod clock;
-mod config;
 mod fault;
+mod firewalls;
 mod flight;
 mod gateway;
+mod iam;
 mod jobs;
+mod keys;
 mod limiter;
 mod random;
 mod record;
 mod routes;
 mod script;
 mod server;
+mod signature;
 mod simulator;
+mod standalone;
 mod state;
 mod tokens;
 mod trouble;
 
+pub use accounts::{AccessKey, User};
+pub use builder::{SimulatorBuilder, TimeFormat};
 pub use fault::Fault;
 pub use record::{Connections, Counts, Credential, Headers, Request, Route};
 pub use script::JobScript;
-pub use simulator::{Simulator, SimulatorBuilder, TimeFormat};
+pub use simulator::Simulator;
+pub use standalone::Standalone;
+pub use tokens::TokenRefusal;

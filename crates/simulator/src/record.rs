@@ -1,7 +1,9 @@
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::fault::Fault;
+use crate::random::hash;
 
 /// What a request asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -116,7 +118,7 @@ pub struct Counts {
     pub refused: u64,
     /// Requests that arrived while another one for the same job was in flight.
     pub overlapping: u64,
-    /// Requests that carried a signature seen before.
+    /// Requests that carried a signature seen before; only while requests are recorded.
     pub replayed: u64,
 }
 
@@ -143,6 +145,8 @@ pub(crate) struct Record {
     pub(crate) max_in_flight: u32,
     pub(crate) connections: Connections,
     pub(crate) kept: Option<Vec<Request>>,
+    /// Hashes of the dates and signatures seen, while requests are kept.
+    signatures: HashSet<u64>,
     first: u64,
     next: u64,
 }
@@ -185,6 +189,11 @@ impl Record {
         ticket
     }
 
+    /// Whether these words, a date and its signature, came before.
+    pub(crate) fn replays(&mut self, signed: &str) -> bool {
+        self.kept.is_some() && !self.signatures.insert(hash(signed))
+    }
+
     pub(crate) fn credential(&mut self, ticket: Ticket, credential: Credential) {
         let refused = matches!(
             credential,
@@ -214,6 +223,7 @@ impl Record {
         if let Some(kept) = &mut self.kept {
             kept.clear();
         }
+        self.signatures.clear();
     }
 
     pub(crate) fn opened(&mut self) -> u32 {

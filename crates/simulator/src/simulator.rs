@@ -2,30 +2,22 @@ use std::fmt;
 use std::io;
 use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::config::Config;
+use crate::accounts::{AccessKey, User};
+use crate::builder::{Config, SimulatorBuilder};
 use crate::fault::Fault;
 use crate::limiter::Limiter;
-use crate::random::hex_id;
 use crate::record::{Connections, Counts, Request, Route};
 use crate::script::JobScript;
-use crate::server::{listen, run};
 use crate::state::Shared;
+use crate::tokens::TokenRefusal;
 use crate::trouble::Trouble;
 
-/// How `begin_time` and `end_time` are written: the manual says one thing and shows another.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum TimeFormat {
-    /// Integers, milliseconds since 1970; null while the job runs.
-    #[default]
-    Millis,
-    /// Text such as `2023-10-26T10:30:00+0800`; empty while the job runs.
-    Text,
-}
+pub(crate) const REGION: &str = "eu-de";
+pub(crate) const PROJECT_NAME: &str = "eu-de_simulated";
 
 /// A running simulator. Clones are handles to the same one; it stops when the last is dropped.
 #[derive(Clone)]
@@ -34,10 +26,11 @@ pub struct Simulator {
     server: Arc<Server>,
 }
 
-struct Server {
-    stop: watch::Sender<()>,
+/// Dropping it stops the server.
+pub(crate) struct Server {
+    pub(crate) stop: watch::Sender<()>,
     /// Closed when the server has ended.
-    alive: watch::Receiver<()>,
+    pub(crate) alive: watch::Receiver<()>,
 }
 
 impl Simulator {
@@ -57,6 +50,13 @@ impl Simulator {
         Self::builder().start().await
     }
 
+    pub(crate) fn new(shared: Arc<Shared>, server: Server) -> Self {
+        Self {
+            shared,
+            server: Arc::new(server),
+        }
+    }
+
     /// `http://127.0.0.1:PORT`, for CFW and IAM alike.
     #[must_use]
     pub fn endpoint(&self) -> String {
@@ -73,6 +73,24 @@ impl Simulator {
     #[must_use]
     pub fn token(&self) -> &str {
         &self.shared.config.token
+    }
+
+    /// The name of the project. As in the real cloud it begins with the region, here `eu-de`.
+    #[must_use]
+    pub fn project_name(&self) -> &'static str {
+        PROJECT_NAME
+    }
+
+    /// The IAM user who can get tokens.
+    #[must_use]
+    pub fn user(&self) -> &User {
+        &self.shared.config.user
+    }
+
+    /// The key that signatures are checked against.
+    #[must_use]
+    pub fn access_key(&self) -> &AccessKey {
+        &self.shared.config.access_key
     }
 
     /// The time since the start: what [`Request::at`] is measured in.
@@ -185,6 +203,32 @@ impl Simulator {
         self.shared.lock().limiter = None;
     }
 
+    /// From now on no token issued so far is known, the static one included.
+    pub fn revoke_tokens(&self) {
+        self.shared.lock().tokens.revoke();
+    }
+
+    /// All tokens issued so far expire now, the static one included.
+    pub fn expire_tokens(&self) {
+        self.shared.lock().tokens.expire(self.now());
+    }
+
+    /// How tokens are refused from now on. By default as the gateway does: 401, `APIGW.0301`.
+    pub fn set_token_refusal(&self, refusal: TokenRefusal) {
+        self.shared.lock().tokens.refusal = refusal;
+    }
+
+    /// The server's wall clock is ahead of the truth from now on. It shows in the `Date` header,
+    /// in all times the service tells, and in the 15 minutes that signatures are good for.
+    pub fn set_clock_ahead(&self, by: Duration) {
+        self.shared.lock().clock_offset = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
+    }
+
+    /// As [`set_clock_ahead`](Self::set_clock_ahead), behind the truth.
+    pub fn set_clock_behind(&self, by: Duration) {
+        self.shared.lock().clock_offset = i64::try_from(by.as_millis()).map_or(i64::MIN, |by| -by);
+    }
+
     /// From now on every request waits so long before it is looked at.
     pub fn set_latency(&self, latency: Duration) {
         self.shared.lock().latency = latency;
@@ -258,119 +302,4 @@ impl fmt::Debug for Simulator {
             .field("endpoint", &self.shared.endpoint)
             .finish_non_exhaustive()
     }
-}
-
-/// Settings of a [`Simulator`] before it starts.
-#[derive(Clone, Debug)]
-#[must_use = "call `start` or `start_on_thread`"]
-pub struct SimulatorBuilder {
-    config: Config,
-}
-
-impl SimulatorBuilder {
-    /// Decides ids, random durations and random faults. By default 0: every run is alike.
-    pub fn seed(mut self, seed: u64) -> Self {
-        self.config.seed = seed;
-        self.config.project_id = project_id(seed);
-        self
-    }
-
-    /// The port on 127.0.0.1; 0, the default, lets the system choose a free one.
-    pub fn port(mut self, port: u16) -> Self {
-        self.config.port = port;
-        self
-    }
-
-    /// How jobs tell their times. By default [`TimeFormat::Millis`].
-    pub fn times(mut self, times: TimeFormat) -> Self {
-        self.config.times = times;
-        self
-    }
-
-    /// How long every request waits before it is looked at. By default not at all.
-    pub fn latency(mut self, latency: Duration) -> Self {
-        self.config.latency = latency;
-        self
-    }
-
-    /// Whether requests are recorded, at some 130 bytes each. By default they are; counts, the
-    /// most in flight and connections are kept in any case.
-    pub fn record(mut self, record: bool) -> Self {
-        self.config.record = record;
-        self
-    }
-
-    /// Starts the server on the current runtime.
-    ///
-    /// Not for a runtime whose clock is paused: it would jump to the next timer whenever it waits
-    /// for a socket. [`start_on_thread`](Self::start_on_thread) is safe there.
-    ///
-    /// # Errors
-    ///
-    /// When the port cannot be had.
-    pub async fn start(self) -> io::Result<Simulator> {
-        let (simulator, server) = self.bind()?;
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "the server's one task; its connections live inside it"
-        )]
-        tokio::spawn(server);
-        Ok(simulator)
-    }
-
-    /// Starts the server on a thread of its own, named `cfw-simulator`, with its own runtime, so
-    /// that its CPU time and its clock are not the client's. Needs no runtime to be called.
-    ///
-    /// # Errors
-    ///
-    /// When the port, the thread or its runtime cannot be had.
-    pub fn start_on_thread(self) -> io::Result<Simulator> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
-        let (simulator, server) = {
-            let _context = runtime.enter();
-            self.bind()?
-        };
-        thread::Builder::new()
-            .name("cfw-simulator".to_owned())
-            .spawn(move || runtime.block_on(server))?;
-        Ok(simulator)
-    }
-
-    fn bind(self) -> io::Result<(Simulator, impl Future<Output = ()> + Send + 'static)> {
-        let listener = listen(self.config.port)?;
-        let endpoint = format!("http://{}", listener.local_addr()?);
-        let shared = Arc::new(Shared::new(self.config, endpoint));
-        let (stop, stopped) = watch::channel(());
-        let (ended, alive) = watch::channel(());
-        let simulator = Simulator {
-            shared: shared.clone(),
-            server: Arc::new(Server { stop, alive }),
-        };
-        let server = async move {
-            run(listener, shared, stopped).await;
-            drop(ended);
-        };
-        Ok((simulator, server))
-    }
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            seed: 0,
-            port: 0,
-            times: TimeFormat::default(),
-            latency: Duration::ZERO,
-            record: true,
-            project_id: project_id(0),
-            token: "simulated-token".to_owned(),
-        }
-    }
-}
-
-fn project_id(seed: u64) -> String {
-    const PROJECT: u64 = 3;
-    hex_id(seed, PROJECT, 0)
 }

@@ -6,8 +6,11 @@ use std::time::Duration;
 
 use axum::http::HeaderValue;
 
+use crate::builder::Config;
 use crate::clock::{Clock, http_date};
-use crate::config::Config;
+use crate::firewalls::Firewalls;
+use crate::iam::Logins;
+use crate::keys::Keys;
 use crate::limiter::Limiter;
 use crate::random::uuid;
 use crate::record::Record;
@@ -15,7 +18,6 @@ use crate::script::{Job, JobScript, JobView};
 use crate::tokens::Tokens;
 use crate::trouble::Trouble;
 
-#[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) endpoint: String,
@@ -47,13 +49,15 @@ impl Shared {
     }
 }
 
-#[derive(Debug)]
 pub(crate) struct State {
     pub(crate) jobs: HashMap<Arc<str>, Entry>,
     pub(crate) trouble: Trouble,
     pub(crate) limiter: Option<Limiter>,
     pub(crate) record: Record,
     pub(crate) tokens: Tokens,
+    pub(crate) logins: Logins,
+    pub(crate) keys: Keys,
+    pub(crate) firewalls: Firewalls,
     /// How far the server's wall clock is ahead of the truth, in milliseconds.
     pub(crate) clock_offset: i64,
     pub(crate) latency: Duration,
@@ -79,6 +83,9 @@ impl State {
             limiter: None,
             record: Record::new(config.record),
             tokens: Tokens::new(config.token.clone()),
+            logins: Logins::default(),
+            keys: Keys::default(),
+            firewalls: Firewalls::default(),
             clock_offset: 0,
             latency: config.latency,
             ids: 0,

@@ -1,7 +1,13 @@
 //! The simulator from outside, over real sockets, by a client that writes HTTP by hand.
 
 #[cfg(test)]
+mod command;
+#[cfg(test)]
+mod credentials;
+#[cfg(test)]
 mod faults;
+#[cfg(test)]
+mod firewalls;
 #[cfg(test)]
 mod jobs;
 #[cfg(test)]
