@@ -1,0 +1,95 @@
+use std::time::Duration;
+
+use crate::record::Route;
+
+/// The gateway's limit: so many calls per window and API, refused ones included. A window opens
+/// with the first call after the last one has closed.
+#[derive(Debug)]
+pub(crate) struct Limiter {
+    calls: u32,
+    per: Duration,
+    windows: Vec<(Route, Duration, u32)>,
+}
+
+impl Limiter {
+    pub(crate) const fn new(calls: u32, per: Duration) -> Self {
+        Self {
+            calls,
+            per,
+            windows: Vec::new(),
+        }
+    }
+
+    pub(crate) fn allows(&mut self, route: Route, now: Duration) -> bool {
+        let Some((_, opened, used)) = self
+            .windows
+            .iter_mut()
+            .find(|(limited, ..)| *limited == route)
+        else {
+            self.windows.push((route, now, 1));
+            return self.calls > 0;
+        };
+        if now.saturating_sub(*opened) >= self.per {
+            (*opened, *used) = (now, 0);
+        }
+        *used = used.saturating_add(1);
+        *used <= self.calls
+    }
+
+    /// `limit:10,time:1 minute`; the time only where it is whole seconds, as it is optional.
+    pub(crate) fn quota(&self) -> String {
+        const UNITS: [(u64, &str); 4] = [
+            (86_400, "day"),
+            (3600, "hour"),
+            (60, "minute"),
+            (1, "second"),
+        ];
+        let seconds = self.per.as_secs();
+        let whole = seconds > 0 && self.per.subsec_nanos() == 0;
+        match UNITS
+            .iter()
+            .find(|(unit, _)| whole && seconds.is_multiple_of(*unit))
+        {
+            Some((unit, name)) => format!("limit:{},time:{} {name}", self.calls, seconds / unit),
+            None => format!("limit:{}", self.calls),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn ms(millis: u64) -> Duration {
+        Duration::from_millis(millis)
+    }
+
+    #[test]
+    fn a_window_allows_its_calls_and_opens_anew() {
+        let mut limiter = Limiter::new(2, ms(100));
+        let seen: Vec<_> = [5, 6, 7, 104, 105, 106, 107]
+            .iter()
+            .map(|at| limiter.allows(Route::ListJob, ms(*at)))
+            .collect();
+        assert_eq!(seen, [true, true, false, false, true, true, false]);
+        assert!(
+            limiter.allows(Route::DeleteFirewall, ms(107)),
+            "the limit is per API"
+        );
+    }
+
+    #[test]
+    fn the_quota_is_told_in_the_largest_whole_unit() {
+        for (per, text) in [
+            (ms(1000), "limit:9,time:1 second"),
+            (ms(90_000), "limit:9,time:90 second"),
+            (ms(300_000), "limit:9,time:5 minute"),
+            (ms(7_200_000), "limit:9,time:2 hour"),
+            (ms(86_400_000), "limit:9,time:1 day"),
+            (ms(1500), "limit:9"),
+            (ms(0), "limit:9"),
+        ] {
+            assert_eq!(Limiter::new(9, per).quota(), text);
+        }
+    }
+}

@@ -1,0 +1,367 @@
+//! What goes wrong when it is told to.
+
+use std::io::ErrorKind;
+use std::time::Duration;
+
+use crate::support::{Answer, Client, eventually, job_path, ms, poll, status};
+use cfw_simulator::{Fault, JobScript, Route, Simulator};
+use serde_json::json;
+use tokio::io::AsyncReadExt as _;
+
+/// A simulator whose next poll meets `fault`, a job, and a client that has sent that poll.
+async fn met(fault: Fault) -> (Simulator, String, Client) {
+    let sim = Simulator::start().await.unwrap();
+    let id = sim.add_job(JobScript::never());
+    sim.fail_next(1, fault);
+    let mut client = Client::connect(&sim).await;
+    client
+        .send(
+            "GET",
+            &job_path(&sim, &id),
+            &[("X-Auth-Token", sim.token())],
+            "",
+        )
+        .await;
+    (sim, id, client)
+}
+
+async fn answer(fault: Fault) -> Answer {
+    let (_sim, _, mut client) = met(fault).await;
+    client.receive().await.unwrap()
+}
+
+#[tokio::test]
+async fn faults_of_the_gateway_answer_in_its_words() {
+    let throttled = "The throttling threshold has been reached: policy user over ratelimit";
+    let retry = |after: &str| Some(after.to_owned());
+    for (fault, status, code, msg, retry_after) in [
+        (
+            Fault::throttled(),
+            429,
+            "APIGW.0308",
+            throttled.to_owned(),
+            None,
+        ),
+        (
+            Fault::throttled_for("56.818"),
+            429,
+            "APIGW.0308",
+            throttled.to_owned(),
+            retry("56.818"),
+        ),
+        (
+            Fault::quota("limit:10,time:1 minute"),
+            429,
+            "APIGW.0308",
+            format!("{throttled},limit:10,time:1 minute"),
+            None,
+        ),
+        (
+            Fault::unavailable(),
+            503,
+            "APIGW.0610",
+            "No backend available.".to_owned(),
+            None,
+        ),
+        (
+            Fault::ServiceUnavailable {
+                retry_after: retry("2"),
+            },
+            503,
+            "APIGW.0610",
+            "No backend available.".to_owned(),
+            retry("2"),
+        ),
+    ] {
+        let answer = answer(fault).await;
+        assert_eq!(answer.status, status);
+        assert_eq!(answer.header("Retry-After"), retry_after.as_deref());
+        let request_id = answer.header("X-Request-Id").unwrap();
+        assert_eq!(
+            answer.json(),
+            json!({"error_msg": msg, "error_code": code, "request_id": request_id})
+        );
+    }
+}
+
+#[tokio::test]
+async fn faults_of_the_service_answer_400_and_a_code() {
+    for (fault, status, code, msg) in [
+        (
+            Fault::Busy,
+            400,
+            "CFW.00100001",
+            "System busy. Try again later.",
+        ),
+        (Fault::NotFound, 400, "CFW.00200005", "Object not found."),
+        (
+            Fault::code(418, "CFW.00300001", "parse command error"),
+            418,
+            "CFW.00300001",
+            "parse command error",
+        ),
+    ] {
+        let answer = answer(fault).await;
+        assert_eq!(
+            (answer.status, answer.json()),
+            (status, json!({"error_code": code, "error_msg": msg}))
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_bare_status_has_no_body() {
+    for (status, sent) in [(500, 500), (504, 504), (100, 500), (7, 500)] {
+        let answer = answer(Fault::Status(status)).await;
+        assert_eq!((answer.status, answer.body.len()), (sent, 0));
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_answers_in_html() {
+    let answer = answer(Fault::BadGatewayHtml).await;
+    assert_eq!(
+        (answer.status, answer.header("Content-Type")),
+        (502, Some("text/html"))
+    );
+    assert!(answer.text().starts_with("<html>"));
+}
+
+#[tokio::test]
+async fn whoever_follows_a_redirect_is_found_in_the_record() {
+    let (sim, _, mut client) = met(Fault::Redirect).await;
+    let answer = client.receive().await.unwrap();
+    let location = format!("{}/redirected", sim.endpoint());
+    assert_eq!(
+        (answer.status, answer.header("Location")),
+        (307, Some(location.as_str()))
+    );
+    client.call("GET", "/redirected", &[], "").await;
+    let last = sim.requests().pop().unwrap();
+    assert_eq!((last.route, &*last.path), (Route::Other, "/redirected"));
+}
+
+#[tokio::test]
+async fn a_reset_is_a_reset_and_no_regular_end() {
+    let (sim, id, mut client) = met(Fault::Reset).await;
+    assert_eq!(
+        client.receive().await.unwrap_err().kind(),
+        ErrorKind::ConnectionReset
+    );
+    assert_eq!(
+        status(&sim, &id).await,
+        "Running",
+        "the next connection is fine"
+    );
+}
+
+#[tokio::test]
+async fn a_slow_answer_is_the_true_one_later() {
+    let (sim, id, mut client) = met(Fault::Slow(ms(30))).await;
+    let answer = client.receive().await.unwrap();
+    assert_eq!(answer.json()["data"]["id"], json!(id));
+    let request = sim.requests().remove(0);
+    assert!(
+        request.answered.unwrap() - request.at >= ms(30),
+        "{request:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_hanging_request_is_in_flight_until_the_client_gives_up() {
+    let (sim, _, client) = met(Fault::Hang).await;
+    eventually(|| sim.in_flight() == 1).await;
+    drop(client);
+    eventually(|| sim.in_flight() == 0 && sim.connections().open == 0).await;
+    let request = sim.requests().remove(0);
+    assert_eq!((request.answered, request.status), (None, None));
+}
+
+#[tokio::test]
+async fn a_cut_body_is_half_of_the_true_one() {
+    let (sim, id, mut client) = met(Fault::CutBody).await;
+    let cut = client.receive().await.unwrap();
+    let whole = poll(&sim, &id).await;
+    assert_eq!(cut.header("Content-Length"), whole.header("Content-Length"));
+    assert!(!cut.whole);
+    assert_eq!(cut.body, whole.body[..whole.body.len() / 2]);
+}
+
+#[tokio::test]
+async fn spoilt_bodies_keep_the_status() {
+    let plain = answer(Fault::NotJson).await;
+    assert_eq!(
+        (plain.status, plain.header("Content-Type")),
+        (200, Some("text/plain"))
+    );
+    assert!(serde_json::from_slice::<serde_json::Value>(&plain.body).is_err());
+    let empty = answer(Fault::EmptyBody).await;
+    assert_eq!(
+        (empty.status, empty.header("Content-Length")),
+        (200, Some("0"))
+    );
+}
+
+#[tokio::test]
+async fn the_answer_can_be_about_another_job_or_in_another_word() {
+    let (_sim, id, mut client) = met(Fault::WrongId).await;
+    let body = client.receive().await.unwrap().json();
+    assert_ne!(body["data"]["id"], json!(id));
+    assert_eq!(body["data"]["status"], "Running");
+    let (_sim, id, mut client) = met(Fault::UnknownStatus).await;
+    let body = client.receive().await.unwrap().json();
+    assert_eq!(
+        (&body["data"]["id"], &body["data"]["status"]),
+        (&json!(id), &json!("Paused"))
+    );
+}
+
+#[tokio::test]
+async fn an_endless_body_never_ends_and_never_closes_its_brace() {
+    let (sim, _, mut client) = met(Fault::Endless).await;
+    let answer = client.receive().await.unwrap();
+    assert_eq!(
+        (answer.status, answer.header("Transfer-Encoding")),
+        (200, Some("chunked"))
+    );
+    let mut read = Vec::new();
+    while read.len() < 4 << 20 {
+        assert!(client.stream().read_buf(&mut read).await.unwrap() > 0);
+    }
+    assert_eq!(read.iter().filter(|byte| **byte == b'{').count(), 2);
+    assert_eq!(read.iter().filter(|byte| **byte == b'}').count(), 1);
+    assert_eq!(sim.in_flight(), 1);
+    drop(client);
+    eventually(|| sim.in_flight() == 0).await;
+}
+
+#[tokio::test]
+async fn scripted_faults_hit_polls_in_order_and_those_of_a_job_first() {
+    let sim = Simulator::start().await.unwrap();
+    let [one, other] = [(); 2].map(|()| sim.add_job(JobScript::never()));
+    sim.fail_next(2, Fault::Status(500));
+    sim.fail_next(1, Fault::Status(502));
+    sim.fail_polls(&one, [Fault::Status(503), Fault::Status(504)]);
+    let mut seen = Vec::new();
+    for id in [&one, &other, &one, &one, &other, &one] {
+        seen.push(poll(&sim, id).await.status);
+    }
+    assert_eq!(seen, [503, 500, 504, 500, 502, 200]);
+}
+
+#[tokio::test]
+async fn faults_can_be_aimed_at_a_route_and_healed() {
+    let sim = Simulator::start().await.unwrap();
+    let id = sim.add_job(JobScript::never());
+    sim.fail_next_on(Route::Other, 1, Fault::Status(500));
+    sim.fail_during_on(Route::Other, ms(0)..ms(0), Fault::Status(502));
+    assert_eq!(poll(&sim, &id).await.status, 200);
+    let mut client = Client::connect(&sim).await;
+    assert_eq!(client.call("GET", "/", &[], "").await.status, 500);
+    assert_eq!(client.call("GET", "/", &[], "").await.status, 404);
+    sim.fail_next(1, Fault::Busy);
+    sim.fail_polls(&id, [Fault::Busy]);
+    sim.fail_during(.., Fault::Busy);
+    sim.fail_randomly(1.0, [Fault::Busy]);
+    sim.heal();
+    assert_eq!(poll(&sim, &id).await.status, 200);
+}
+
+#[tokio::test]
+async fn an_outage_begins_and_ends_by_itself() {
+    let sim = Simulator::start().await.unwrap();
+    let id = sim.add_job(JobScript::never());
+    sim.fail_during(ms(20)..ms(40), Fault::unavailable());
+    let planned = sim.now();
+    while sim.now() < planned + ms(60) {
+        poll(&sim, &id).await;
+    }
+    for request in sim.requests() {
+        let after = request.at.saturating_sub(planned);
+        // The plan was made up to a moment before `planned`.
+        let near = |edge: Duration| edge.abs_diff(after) < ms(1);
+        let outage = (ms(20)..ms(40)).contains(&after);
+        assert!(
+            near(ms(20)) || near(ms(40)) || outage == (request.status == Some(503)),
+            "{after:?} {request:?}"
+        );
+    }
+    let hit = sim.counts().faults;
+    assert!(hit > 0 && hit < sim.counts().polls, "{hit}");
+}
+
+#[tokio::test]
+async fn random_faults_do_not_depend_on_the_order_of_arrival() {
+    let statuses = |order: [usize; 8]| async move {
+        let sim = Simulator::builder().seed(7).start().await.unwrap();
+        sim.fail_randomly(0.5, [Fault::Busy, Fault::Status(500)]);
+        let ids = sim.add_jobs(2, &JobScript::never());
+        for job in order {
+            poll(&sim, &ids[job]).await;
+        }
+        let of = |id| {
+            sim.polls_of(id)
+                .iter()
+                .map(|request| request.status)
+                .collect::<Vec<_>>()
+        };
+        (of(&ids[0]), of(&ids[1]))
+    };
+    let seen = statuses([0, 0, 0, 0, 1, 1, 1, 1]).await;
+    assert_eq!(seen, statuses([1, 0, 1, 0, 1, 0, 1, 0]).await);
+    assert_ne!(seen.0, seen.1);
+}
+
+#[tokio::test]
+async fn above_the_rate_limit_the_quota_is_named() {
+    let sim = Simulator::start().await.unwrap();
+    let id = sim.add_job(JobScript::never());
+    sim.rate_limit(2, Duration::from_secs(60));
+    let mut seen = Vec::new();
+    for _ in 0..3 {
+        seen.push(poll(&sim, &id).await);
+    }
+    assert_eq!(
+        seen.iter().map(|answer| answer.status).collect::<Vec<_>>(),
+        [200, 200, 429]
+    );
+    let body = seen[2].json();
+    assert_eq!(body["error_code"], "APIGW.0308");
+    assert!(
+        body["error_msg"]
+            .as_str()
+            .unwrap()
+            .ends_with("over ratelimit,limit:2,time:1 minute"),
+        "{body}"
+    );
+    assert_eq!(sim.counts().throttled, 1);
+    sim.lift_rate_limit();
+    assert_eq!(poll(&sim, &id).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_client_survives_one_of_each_transient_fault() {
+    let sim = Simulator::start().await.unwrap();
+    let id = sim.add_job(JobScript::never());
+    let faults = Fault::transient();
+    sim.fail_polls(&id, faults.clone());
+    for fault in &faults {
+        let mut client = Client::connect(&sim).await;
+        client
+            .send(
+                "GET",
+                &job_path(&sim, &id),
+                &[("X-Auth-Token", sim.token())],
+                "",
+            )
+            .await;
+        let answer = client.receive().await;
+        let good = answer.is_ok_and(|answer| {
+            answer.status == 200
+                && serde_json::from_slice::<serde_json::Value>(&answer.body)
+                    .is_ok_and(|body| body["data"]["id"] == json!(id))
+        });
+        assert_eq!(good, matches!(fault, Fault::Slow(_)), "{fault:?}");
+    }
+    assert_eq!(status(&sim, &id).await, "Running");
+}

@@ -1,0 +1,206 @@
+//! What a poll is answered.
+
+use crate::support::{Client, job_path, ms, pause, poll, status};
+use cfw_simulator::{JobScript, Simulator, TimeFormat};
+use serde_json::json;
+
+#[tokio::test]
+async fn a_job_runs_and_succeeds() {
+    let sim = Simulator::start().await.unwrap();
+    let id = sim.add_job(JobScript::succeeds_after(ms(30)));
+    let running = poll(&sim, &id).await.json();
+    assert_eq!(running["data"]["status"], "Running");
+    assert_eq!(running["data"]["end_time"], json!(null));
+    pause(ms(35)).await;
+    let done = poll(&sim, &id).await.json();
+    assert_eq!(done["data"]["status"], "Success");
+    assert_eq!(done["data"]["id"], json!(id));
+    assert_eq!(done["data"]["begin_time"], running["data"]["begin_time"]);
+    let took =
+        done["data"]["end_time"].as_i64().unwrap() - done["data"]["begin_time"].as_i64().unwrap();
+    assert!((30..=31).contains(&took), "{took} ms");
+    assert_eq!(
+        done.as_object().unwrap().len(),
+        1,
+        "nothing beside data: {done}"
+    );
+}
+
+#[tokio::test]
+async fn a_failed_job_tells_its_error_beside_data() {
+    let sim = Simulator::start().await.unwrap();
+    let id =
+        sim.add_job(JobScript::fails_after(ms(0)).error("CFW.00600003", "no available flavor"));
+    let body = poll(&sim, &id).await.json();
+    assert_eq!(body["error_code"], "CFW.00600003");
+    assert_eq!(body["error_msg"], "no available flavor");
+    assert_eq!(body["data"]["status"], "Failed");
+}
+
+#[tokio::test]
+async fn an_answer_carries_the_headers_of_the_gateway() {
+    let sim = Simulator::start().await.unwrap();
+    let id = sim.add_job(JobScript::never());
+    let (first, second) = (poll(&sim, &id).await, poll(&sim, &id).await);
+    assert_eq!(first.header("Content-Type"), Some("application/json"));
+    assert!(first.header("Date").unwrap().ends_with(" GMT"), "{first:?}");
+    assert_eq!(first.header("X-Request-Id").unwrap().len(), 32);
+    assert_ne!(first.header("X-Request-Id"), second.header("X-Request-Id"));
+}
+
+#[tokio::test]
+async fn times_can_be_text_as_in_the_manual() {
+    let sim = Simulator::builder()
+        .times(TimeFormat::Text)
+        .start()
+        .await
+        .unwrap();
+    let id = sim.add_job(JobScript::never());
+    let running = poll(&sim, &id).await.json();
+    let begin = running["data"]["begin_time"].as_str().unwrap();
+    assert!(
+        begin.ends_with("+0800") && begin.len() == "2023-10-26T10:30:00+0800".len(),
+        "{begin}"
+    );
+    assert_eq!(running["data"]["end_time"], "");
+    assert!(sim.finish(&id));
+    let done = poll(&sim, &id).await.json();
+    assert!(
+        done["data"]["end_time"]
+            .as_str()
+            .unwrap()
+            .ends_with("+0800"),
+        "{done}"
+    );
+}
+
+#[tokio::test]
+async fn an_unknown_job_does_not_exist() {
+    let sim = Simulator::start().await.unwrap();
+    let answer = poll(&sim, "nobody").await;
+    assert_eq!(answer.status, 400);
+    assert_eq!(
+        answer.json(),
+        json!({"error_code": "CFW.00200005", "error_msg": "Object not found."})
+    );
+}
+
+#[tokio::test]
+async fn a_job_can_appear_late_and_show_a_status_nobody_foresaw() {
+    let sim = Simulator::start().await.unwrap();
+    let late = sim.add_job(JobScript::never().appears_after(ms(20)));
+    let odd = sim.add_job(JobScript::never().status_at(ms(0), "Paused"));
+    assert_eq!(poll(&sim, &late).await.status, 400);
+    assert_eq!(status(&sim, &odd).await, "Paused");
+    pause(ms(21)).await;
+    assert_eq!(status(&sim, &late).await, "Running");
+}
+
+#[tokio::test]
+async fn jobs_are_ended_and_forgotten_by_hand() {
+    let sim = Simulator::start().await.unwrap();
+    let [good, bad] = [(); 2].map(|()| sim.add_job(JobScript::never()));
+    assert!(sim.finish(&good) && sim.fail(&bad));
+    assert!(!sim.fail(&good), "it has ended");
+    assert!(!sim.finish("nobody"));
+    assert_eq!(status(&sim, &good).await, "Success");
+    assert_eq!(status(&sim, &bad).await, "Failed");
+    assert!(sim.forget(&good));
+    assert!(!sim.forget(&good), "it is gone");
+    assert_eq!(poll(&sim, &good).await.status, 400);
+}
+
+#[tokio::test]
+async fn ids_are_opaque_and_percent_decoded() {
+    let sim = Simulator::start().await.unwrap();
+    sim.add_job(JobScript::never().id("a b/ü"));
+    let body = poll(&sim, "a%20b%2F%C3%BC").await.json();
+    assert_eq!(body["data"]["id"], "a b/ü");
+}
+
+#[tokio::test]
+async fn the_seed_decides_ids() {
+    let ids = |seed| async move {
+        let sim = Simulator::builder().seed(seed).start().await.unwrap();
+        (
+            sim.project_id().to_owned(),
+            sim.add_jobs(3, &JobScript::never()),
+        )
+    };
+    assert_eq!(ids(7).await, ids(7).await);
+    let ((project, jobs), (other_project, other_jobs)) = (ids(7).await, ids(8).await);
+    assert_ne!(project, other_project);
+    assert!(jobs.iter().all(|id| !other_jobs.contains(id)));
+}
+
+#[tokio::test]
+async fn unknown_paths_methods_and_bytes_meet_the_gateways_404() {
+    let sim = Simulator::start().await.unwrap();
+    let mut client = Client::connect(&sim).await;
+    let job = job_path(&sim, "%ff");
+    let known = job_path(&sim, "a");
+    for (method, path) in [
+        ("GET", "/"),
+        ("GET", "/v3/x"),
+        ("PUT", known.as_str()),
+        ("GET", job.as_str()),
+    ] {
+        let answer = client.call(method, path, &[], "").await;
+        assert_eq!(answer.status, 404, "{method} {path}");
+        let body = answer.json();
+        assert_eq!(body["error_code"], "APIGW.0101");
+        assert_eq!(body["request_id"].as_str(), answer.header("X-Request-Id"));
+    }
+}
+
+#[tokio::test]
+async fn credentials_and_project_are_checked() {
+    let sim = Simulator::start().await.unwrap();
+    let id = sim.add_job(JobScript::never());
+    let mut client = Client::connect(&sim).await;
+    let path = job_path(&sim, &id);
+    let token = [("X-Auth-Token", sim.token())];
+    let elsewhere = format!("/v3/{}/jobs/{id}", "0".repeat(32));
+    let prefix = "Incorrect IAM authentication information: ";
+    for (path, headers, status, code, msg) in [
+        (
+            &path,
+            [].as_slice(),
+            401,
+            "APIGW.0301",
+            format!("{prefix}x-auth-token not found"),
+        ),
+        (
+            &path,
+            &[("X-Auth-Token", "bad")],
+            401,
+            "APIGW.0301",
+            format!("{prefix}decrypt token fail"),
+        ),
+        (
+            &elsewhere,
+            &token,
+            403,
+            "APIGW.0302",
+            "The IAM user is not allowed to access the API of this project".into(),
+        ),
+    ] {
+        let answer = client.call("GET", path, headers, "").await;
+        assert_eq!(answer.status, status);
+        let request_id = answer.header("X-Request-Id").unwrap();
+        assert_eq!(
+            answer.json(),
+            json!({"error_msg": msg, "error_code": code, "request_id": request_id})
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_overlong_body_is_refused() {
+    let sim = Simulator::start().await.unwrap();
+    let mut client = Client::connect(&sim).await;
+    let answer = client
+        .call("GET", &job_path(&sim, "a"), &[], &"x".repeat((1 << 20) + 1))
+        .await;
+    assert_eq!(answer.status, 413);
+}

@@ -1,0 +1,165 @@
+//! A hand-written HTTP/1.1 client: what goes over the wire is what the test says, and what comes
+//! back is what the simulator sent.
+
+use std::time::Duration;
+
+use cfw_simulator::Simulator;
+use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+pub(crate) const fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+    /// All promised bytes came.
+    pub(crate) whole: bool,
+}
+
+impl Answer {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers
+            .iter()
+            .find(|(known, _)| known.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8(self.body.clone()).unwrap()
+    }
+}
+
+pub(crate) struct Client {
+    stream: TcpStream,
+}
+
+impl Client {
+    pub(crate) async fn connect(sim: &Simulator) -> Self {
+        let address = sim.endpoint().trim_start_matches("http://").to_owned();
+        Self {
+            stream: TcpStream::connect(address).await.unwrap(),
+        }
+    }
+
+    pub(crate) async fn send(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) {
+        let mut request = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n");
+        for (name, value) in headers {
+            request += &format!("{name}: {value}\r\n");
+        }
+        request += &format!("Content-Length: {}\r\n\r\n{body}", body.len());
+        self.stream.write_all(request.as_bytes()).await.unwrap();
+    }
+
+    /// An error when the connection ends before the head of an answer is complete.
+    pub(crate) async fn receive(&mut self) -> std::io::Result<Answer> {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(self.stream.read_u8().await?);
+        }
+        let head = String::from_utf8(head).unwrap();
+        let mut lines = head.lines();
+        let status = lines
+            .next()
+            .unwrap()
+            .split(' ')
+            .nth(1)
+            .unwrap()
+            .parse()
+            .unwrap();
+        let headers = lines
+            .filter_map(|line| line.split_once(": "))
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect();
+        let mut answer = Answer {
+            status,
+            headers,
+            body: Vec::new(),
+            whole: true,
+        };
+        if let Some(length) = answer.header("content-length") {
+            let mut left: u64 = length.parse().unwrap();
+            while left > 0 {
+                let read = (&mut self.stream)
+                    .take(left)
+                    .read_buf(&mut answer.body)
+                    .await?;
+                if read == 0 {
+                    answer.whole = false;
+                    break;
+                }
+                left -= read as u64;
+            }
+        }
+        Ok(answer)
+    }
+
+    pub(crate) async fn call(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Answer {
+        self.send(method, path, headers, body).await;
+        self.receive().await.unwrap()
+    }
+
+    pub(crate) fn stream(&mut self) -> &mut TcpStream {
+        &mut self.stream
+    }
+}
+
+pub(crate) fn job_path(sim: &Simulator, id: &str) -> String {
+    format!("/v3/{}/jobs/{id}", sim.project_id())
+}
+
+/// One poll on a connection of its own.
+pub(crate) async fn poll(sim: &Simulator, id: &str) -> Answer {
+    let mut client = Client::connect(sim).await;
+    client
+        .call(
+            "GET",
+            &job_path(sim, id),
+            &[("X-Auth-Token", sim.token())],
+            "",
+        )
+        .await
+}
+
+pub(crate) async fn status(sim: &Simulator, id: &str) -> String {
+    poll(sim, id).await.json()["data"]["status"]
+        .as_str()
+        .unwrap()
+        .to_owned()
+}
+
+#[expect(clippy::disallowed_methods, reason = "sockets live in real time")]
+pub(crate) async fn pause(length: Duration) {
+    tokio::time::sleep(length).await;
+}
+
+/// Waits for what happens on the server's side of a socket soon after the client's.
+pub(crate) async fn eventually(mut holds: impl FnMut() -> bool) {
+    for _ in 0..2000 {
+        if holds() {
+            return;
+        }
+        pause(ms(1)).await;
+    }
+    panic!("has not come true within two seconds");
+}
