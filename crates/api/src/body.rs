@@ -20,27 +20,17 @@ impl ErrorBody {
     /// Reads any body; one without structure is its own text.
     pub(crate) fn parse(body: &[u8]) -> Self {
         let body = without_bom(body);
-        let raw = || {
-            String::from_utf8_lossy(body.get(..RAW_TEXT).unwrap_or(body))
-                .trim()
-                .to_owned()
-        };
+        let raw =
+            || String::from_utf8_lossy(body.get(..RAW_TEXT).unwrap_or(body)).trim().to_owned();
         let Ok(Value::Object(root)) = serde_json::from_slice(body) else {
-            return Self {
-                text: raw(),
-                ..Self::default()
-            };
+            return Self { text: raw(), ..Self::default() };
         };
         let request_id = root.get("request_id").and_then(scalar);
         let (code, text) = match coded(&root, DEPTH) {
             Some((code, text)) => (Some(code), text),
             None => (None, message(&root, DEPTH).unwrap_or_else(raw)),
         };
-        Self {
-            code,
-            text,
-            request_id,
-        }
+        Self { code, text, request_id }
     }
 }
 
@@ -57,32 +47,21 @@ fn coded(object: &Map<String, Value>, depth: usize) -> Option<(String, String)> 
     ];
     for (code, texts) in NAMES {
         if let Some(code) = object.get(code).and_then(scalar) {
-            let text = texts
-                .iter()
-                .find_map(|name| object.get(*name).and_then(scalar));
+            let text = texts.iter().find_map(|name| object.get(*name).and_then(scalar));
             return Some((code, text.unwrap_or_default()));
         }
     }
     let depth = depth.checked_sub(1)?;
-    object
-        .values()
-        .filter_map(Value::as_object)
-        .find_map(|inner| coded(inner, depth))
+    object.values().filter_map(Value::as_object).find_map(|inner| coded(inner, depth))
 }
 
 fn message(object: &Map<String, Value>, depth: usize) -> Option<String> {
     let texts = ["error_msg", "errorMsg", "errorMessage", "message"];
-    if let Some(text) = texts
-        .iter()
-        .find_map(|name| object.get(*name).and_then(scalar))
-    {
+    if let Some(text) = texts.iter().find_map(|name| object.get(*name).and_then(scalar)) {
         return Some(text);
     }
     let depth = depth.checked_sub(1)?;
-    object
-        .values()
-        .filter_map(Value::as_object)
-        .find_map(|inner| message(inner, depth))
+    object.values().filter_map(Value::as_object).find_map(|inner| message(inner, depth))
 }
 
 /// A text or a number as text; an empty text is absent.
@@ -127,12 +106,7 @@ mod tests {
                 "m",
                 None,
             ),
-            (
-                r#"{"error":{"title":"Unauthorized","message":"m"}}"#,
-                None,
-                "m",
-                None,
-            ),
+            (r#"{"error":{"title":"Unauthorized","message":"m"}}"#, None, "m", None),
             // 4: ECS and others.
             (
                 r#"{"error":{"code":"Ecs.0114","message":"m","details":[{"code":"x"}]}}"#,
@@ -141,38 +115,13 @@ mod tests {
                 None,
             ),
             // 5: the rest of the family.
-            (
-                r#"{"error":{"error_code":"X.1","error_msg":"m"}}"#,
-                Some("X.1"),
-                "m",
-                None,
-            ),
+            (r#"{"error":{"error_code":"X.1","error_msg":"m"}}"#, Some("X.1"), "m", None),
             (r#"{"code":"X.1","message":"m"}"#, Some("X.1"), "m", None),
-            (
-                r#"{"message":"X-Auth-Token is invalid"}"#,
-                None,
-                "X-Auth-Token is invalid",
-                None,
-            ),
-            (
-                r#"{"errorCode":"X.1","errorMsg":"m"}"#,
-                Some("X.1"),
-                "m",
-                None,
-            ),
-            (
-                r#"{"errorCode":"X.1","errorMessage":"m"}"#,
-                Some("X.1"),
-                "m",
-                None,
-            ),
+            (r#"{"message":"X-Auth-Token is invalid"}"#, None, "X-Auth-Token is invalid", None),
+            (r#"{"errorCode":"X.1","errorMsg":"m"}"#, Some("X.1"), "m", None),
+            (r#"{"errorCode":"X.1","errorMessage":"m"}"#, Some("X.1"), "m", None),
             // 6: a wrapper of one key.
-            (
-                r#"{"badRequest":{"code":400,"message":"m"}}"#,
-                Some("400"),
-                "m",
-                None,
-            ),
+            (r#"{"badRequest":{"code":400,"message":"m"}}"#, Some("400"), "m", None),
             // 7: IAM 5.
             (
                 r#"{"encoded_authorization_message":"e","error_code":"X.1","error_msg":"m","details":[]}"#,
@@ -181,12 +130,7 @@ mod tests {
                 None,
             ),
             // 8: proxies.
-            (
-                "<html>Bad gateway</html>\n",
-                None,
-                "<html>Bad gateway</html>",
-                None,
-            ),
+            ("<html>Bad gateway</html>\n", None, "<html>Bad gateway</html>", None),
             ("upstream timed out", None, "upstream timed out", None),
             ("", None, "", None),
             // 9: the same as 1, behind a byte order mark; the status is not looked at here.
@@ -204,18 +148,8 @@ mod tests {
                 None,
             ),
             (r#"{"error_code":"","error_msg":"m"}"#, None, "m", None),
-            (
-                r#"{"error_code":"X.1","error_msg":null}"#,
-                Some("X.1"),
-                "",
-                None,
-            ),
-            (
-                r#"{"data":null,"outer":"m"}"#,
-                None,
-                r#"{"data":null,"outer":"m"}"#,
-                None,
-            ),
+            (r#"{"error_code":"X.1","error_msg":null}"#, Some("X.1"), "", None),
+            (r#"{"data":null,"outer":"m"}"#, None, r#"{"data":null,"outer":"m"}"#, None),
             (r#"["error_code"]"#, None, r#"["error_code"]"#, None),
             (&nested, None, &nested, None),
         ];
@@ -233,10 +167,6 @@ mod tests {
     fn any_bytes_are_a_body() {
         assert_eq!(ErrorBody::parse(b"\xff\xfe").text, "\u{fffd}\u{fffd}");
         assert_eq!(ErrorBody::parse(&vec![b'x'; 1 << 20]).text.len(), RAW_TEXT);
-        assert!(
-            ErrorBody::parse("{\"a\":".repeat(100_000).as_bytes())
-                .code
-                .is_none()
-        );
+        assert!(ErrorBody::parse("{\"a\":".repeat(100_000).as_bytes()).code.is_none());
     }
 }

@@ -10,11 +10,8 @@ use crate::{
 };
 
 /// Whether an https endpoint can be reached by the client that we build.
-const TLS: bool = cfg!(any(
-    feature = "rustls",
-    feature = "rustls-no-provider",
-    feature = "native-tls"
-));
+const TLS: bool =
+    cfg!(any(feature = "rustls", feature = "rustls-no-provider", feature = "native-tls"));
 
 /// Settings of a [`Client`]. Setters cannot fail; [`build`](Self::build) checks them all.
 #[derive(Debug, Clone)]
@@ -108,23 +105,19 @@ impl ClientBuilder {
     /// endpoint is `https` and this crate was built without a TLS feature, or the system's certificates cannot
     /// be loaded.
     pub fn build(self) -> Result<Client, ConfigError> {
-        let endpoint = self
-            .endpoint
-            .ok_or_else(|| ConfigError::hidden("endpoint", "is missing"))?;
+        let endpoint =
+            self.endpoint.ok_or_else(|| ConfigError::hidden("endpoint", "is missing"))?;
         let endpoint = Endpoint::parse("endpoint", &endpoint, self.allow_plain_http)?;
-        let project_id = self
-            .project_id
-            .ok_or_else(|| ConfigError::hidden("project_id", "is missing"))?;
+        let project_id =
+            self.project_id.ok_or_else(|| ConfigError::hidden("project_id", "is missing"))?;
         if let Some(problem) = id::problem(&project_id) {
             return Err(ConfigError::new("project_id", project_id, problem));
         }
-        let credentials = self
-            .credentials
-            .ok_or_else(|| ConfigError::hidden("credentials", "are missing"))?;
-        for (field, limit) in [
-            ("connect_timeout", self.connect_timeout),
-            ("request_timeout", self.request_timeout),
-        ] {
+        let credentials =
+            self.credentials.ok_or_else(|| ConfigError::hidden("credentials", "are missing"))?;
+        for (field, limit) in
+            [("connect_timeout", self.connect_timeout), ("request_timeout", self.request_timeout)]
+        {
             if limit.is_zero() {
                 return Err(ConfigError::new(field, "0s", "must be longer than nothing"));
             }
@@ -146,12 +139,7 @@ impl ClientBuilder {
             user_agent,
             clock: Clock::system(),
         };
-        Ok(Client::assemble(
-            endpoint,
-            project_id,
-            Keeper::new(credentials)?,
-            transport,
-        ))
+        Ok(Client::assemble(endpoint, project_id, Keeper::new(credentials)?, transport))
     }
 }
 
@@ -186,20 +174,12 @@ fn http_client(
 }
 
 /// Plain http needs no certificates, but reqwest gives up on a machine that has none.
-#[cfg(any(
-    feature = "rustls",
-    feature = "rustls-no-provider",
-    feature = "native-tls"
-))]
+#[cfg(any(feature = "rustls", feature = "rustls-no-provider", feature = "native-tls"))]
 fn without_certificates(builder: reqwest::ClientBuilder) -> reqwest::ClientBuilder {
     builder.tls_certs_only([])
 }
 
-#[cfg(not(any(
-    feature = "rustls",
-    feature = "rustls-no-provider",
-    feature = "native-tls"
-)))]
+#[cfg(not(any(feature = "rustls", feature = "rustls-no-provider", feature = "native-tls")))]
 fn without_certificates(builder: reqwest::ClientBuilder) -> reqwest::ClientBuilder {
     builder
 }
@@ -220,20 +200,12 @@ mod tests {
         let zero = Duration::ZERO;
         let rows = [
             (Client::builder(), "endpoint: is missing"),
+            (Client::builder().endpoint("http://127.0.0.1:1"), "project_id: is missing"),
             (
-                Client::builder().endpoint("http://127.0.0.1:1"),
-                "project_id: is missing",
-            ),
-            (
-                Client::builder()
-                    .endpoint("http://127.0.0.1:1")
-                    .project_id("p"),
+                Client::builder().endpoint("http://127.0.0.1:1").project_id("p"),
                 "credentials: are missing",
             ),
-            (
-                complete().project_id("a/b"),
-                "project_id \"a/b\": holds a '/'",
-            ),
+            (complete().project_id("a/b"), "project_id \"a/b\": holds a '/'"),
             (complete().project_id(""), "project_id \"\": is empty"),
             (
                 complete().connect_timeout(zero),
@@ -247,10 +219,7 @@ mod tests {
                 complete().user_agent("a\nb"),
                 "user_agent \"a\\nb\": holds characters that no header can carry",
             ),
-            (
-                complete().credentials(Credentials::token(" \n")),
-                "token: is empty",
-            ),
+            (complete().credentials(Credentials::token(" \n")), "token: is empty"),
             (
                 complete().credentials(Credentials::token("SENSI\nTIVE")),
                 "token: holds characters that no header can carry",
@@ -260,47 +229,24 @@ mod tests {
             assert_eq!(builder.build().unwrap_err().to_string(), message);
         }
         let error = complete().endpoint("nowhere").build().unwrap_err();
-        assert_eq!(
-            (error.field(), error.value()),
-            ("endpoint", Some("nowhere"))
-        );
+        assert_eq!((error.field(), error.value()), ("endpoint", Some("nowhere")));
     }
 
     #[test]
     fn extremes_that_make_sense_are_taken() {
         let day = Duration::from_secs(86_400);
-        complete()
-            .connect_timeout(Duration::MAX)
-            .request_timeout(Duration::MAX)
-            .build()
-            .unwrap();
-        complete()
-            .connect_timeout(day)
-            .credentials(Credentials::token(" t\n"))
-            .build()
-            .unwrap();
+        complete().connect_timeout(Duration::MAX).request_timeout(Duration::MAX).build().unwrap();
+        complete().connect_timeout(day).credentials(Credentials::token(" t\n")).build().unwrap();
     }
 
     #[test]
-    #[cfg(not(any(
-        feature = "rustls",
-        feature = "rustls-no-provider",
-        feature = "native-tls"
-    )))]
+    #[cfg(not(any(feature = "rustls", feature = "rustls-no-provider", feature = "native-tls")))]
     fn https_without_a_tls_feature_is_an_error_that_says_so() {
-        let error = complete()
-            .endpoint("https://cfw.example.com")
-            .build()
-            .unwrap_err()
-            .to_string();
+        let error = complete().endpoint("https://cfw.example.com").build().unwrap_err().to_string();
         assert!(error.starts_with(
             r#"endpoint "https://cfw.example.com/": is https, but cfw-api was built without"#
         ));
         let own = reqwest::Client::builder().build().unwrap();
-        complete()
-            .endpoint("https://cfw.example.com")
-            .http_client(own)
-            .build()
-            .unwrap();
+        complete().endpoint("https://cfw.example.com").http_client(own).build().unwrap();
     }
 }

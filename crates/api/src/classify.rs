@@ -68,11 +68,7 @@ pub(crate) enum Refusal {
 /// answers a poll. A 200 comes here only with an error code and is judged by that.
 pub(crate) fn verdict(status: u16, code: Option<&str>, text: &str) -> Verdict {
     let code = code.map_or(Code::Other, Code::parse);
-    let status = if (200..300).contains(&status) {
-        code.usual_status()
-    } else {
-        status
-    };
+    let status = if (200..300).contains(&status) { code.usual_status() } else { status };
 
     if matches!(status, 401 | 403)
         && let Some(verdict) = by_text(text)
@@ -111,10 +107,7 @@ impl Class {
     pub(crate) fn new(verdict: Verdict, retry_after: Option<Duration>, text: &str) -> Self {
         match verdict {
             Verdict::Transient => Self::Transient { retry_after },
-            Verdict::Throttled => Self::Throttled {
-                retry_after,
-                quota: quota(text),
-            },
+            Verdict::Throttled => Self::Throttled { retry_after, quota: quota(text) },
             Verdict::NotFound => Self::NotFound,
             Verdict::Fatal => Self::Fatal,
             Verdict::Refused(_) => Self::Unauthorized,
@@ -127,39 +120,24 @@ fn by_text(text: &str) -> Option<Verdict> {
     let text = text.to_ascii_lowercase();
     // Texts are matched at their start, because what follows can be an echo of the request.
     let said = text.trim_start();
-    let said = said
-        .strip_prefix("incorrect iam authentication information")
-        .unwrap_or(said);
+    let said = said.strip_prefix("incorrect iam authentication information").unwrap_or(said);
     let said = said.trim_start_matches([':', ' ']);
     const MEANINGS: [(&str, Verdict); 8] = [
         ("token expires", Verdict::Refused(Refusal::Token)),
         ("decrypt token fail", Verdict::Refused(Refusal::Token)),
         ("x-auth-token is invalid", Verdict::Refused(Refusal::Token)),
-        (
-            "the token must be updated",
-            Verdict::Refused(Refusal::Token),
-        ),
+        ("the token must be updated", Verdict::Refused(Refusal::Token)),
         // We forgot to send it: no other token will help.
         ("x-auth-token not found", Verdict::Fatal),
         ("verify aksk signature fail", Verdict::Refused(Refusal::Key)),
         ("get secretkey failed", Verdict::Refused(Refusal::Key)),
-        (
-            "ak access failed to reach the limit",
-            Verdict::Refused(Refusal::LockedOut),
-        ),
+        ("ak access failed to reach the limit", Verdict::Refused(Refusal::LockedOut)),
     ];
     if said.starts_with("calc aksk signature fail") {
         let clock = said.contains("signature expired");
-        return Some(Verdict::Refused(if clock {
-            Refusal::Clock
-        } else {
-            Refusal::Key
-        }));
+        return Some(Verdict::Refused(if clock { Refusal::Clock } else { Refusal::Key }));
     }
-    MEANINGS
-        .iter()
-        .find(|(start, _)| said.starts_with(start))
-        .map(|(_, verdict)| *verdict)
+    MEANINGS.iter().find(|(start, _)| said.starts_with(start)).map(|(_, verdict)| *verdict)
 }
 
 /// An error code, by the family that gives its digits a meaning.
@@ -212,30 +190,18 @@ fn quota(text: &str) -> Option<Quota> {
         let (calls, rest) = number(text.get(at + name.len()..)?)?;
         let rest = rest.trim_start().strip_prefix(',')?.trim_start();
         let (count, unit) = number(rest.strip_prefix("time:").unwrap_or(rest))?;
-        const UNITS: [(&str, u64); 4] = [
-            ("second", 1),
-            ("minute", 60),
-            ("hour", 3600),
-            ("day", 86_400),
-        ];
-        let (_, seconds) = UNITS
-            .iter()
-            .find(|(name, _)| unit.trim_start().starts_with(name))?;
+        const UNITS: [(&str, u64); 4] =
+            [("second", 1), ("minute", 60), ("hour", 3600), ("day", 86_400)];
+        let (_, seconds) = UNITS.iter().find(|(name, _)| unit.trim_start().starts_with(name))?;
         let per = Duration::from_secs(seconds.checked_mul(count.into())?);
-        Some(Quota {
-            calls: NonZeroU32::new(calls)?,
-            per,
-        })
-        .filter(|quota| !quota.per.is_zero())
+        Some(Quota { calls: NonZeroU32::new(calls)?, per }).filter(|quota| !quota.per.is_zero())
     })
 }
 
 fn number(text: &str) -> Option<(u32, &str)> {
     let text = text.trim_start();
-    let (digits, rest) = text.split_at(
-        text.find(|c: char| !c.is_ascii_digit())
-            .unwrap_or(text.len()),
-    );
+    let (digits, rest) =
+        text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
     Some((digits.parse().ok()?, rest))
 }
 

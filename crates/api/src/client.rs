@@ -48,12 +48,7 @@ impl Client {
         keeper: Keeper,
         transport: Transport,
     ) -> Self {
-        Self(Arc::new(Inner {
-            endpoint,
-            project_id,
-            keeper,
-            transport,
-        }))
+        Self(Arc::new(Inner { endpoint, project_id, keeper, transport }))
     }
 
     /// Asks for the state of one job: `GET /v3/{project_id}/jobs/{job_id}`, "List Job Status" in the manual.
@@ -77,15 +72,10 @@ impl Client {
     #[doc(alias = "ListJobStatus")]
     pub async fn list_job(&self, id: &JobId) -> Result<Job, Error> {
         let what = What::ListJob(id);
-        let path = format_args!(
-            "/v3/{}/jobs/{}",
-            segment(&self.0.project_id),
-            segment(id.as_str())
-        )
-        .to_string();
-        let (body, reply) = self
-            .send(what, Method::GET, &path, |body| wire::job(id, body))
-            .await?;
+        let path =
+            format_args!("/v3/{}/jobs/{}", segment(&self.0.project_id), segment(id.as_str()))
+                .to_string();
+        let (body, reply) = self.send(what, Method::GET, &path, |body| wire::job(id, body)).await?;
         Ok(Job {
             id: id.clone(),
             status: match body.status {
@@ -113,12 +103,7 @@ impl Client {
         path: &str,
         read: impl Fn(&[u8]) -> Result<T, String>,
     ) -> Result<(T, Reply), Error> {
-        let Inner {
-            endpoint,
-            keeper,
-            transport,
-            ..
-        } = &*self.0;
+        let Inner { endpoint, keeper, transport, .. } = &*self.0;
         let url = endpoint
             .join(&path)
             .map_err(|error| Error::new(what, ErrorKind::Request, Class::Fatal).caused_by(error))?;
@@ -148,12 +133,7 @@ impl Client {
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner {
-            endpoint,
-            project_id,
-            transport,
-            ..
-        } = &*self.0;
+        let Inner { endpoint, project_id, transport, .. } = &*self.0;
         f.debug_struct("Client")
             .field("endpoint", &endpoint.to_string())
             .field("project_id", project_id)

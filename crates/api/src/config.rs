@@ -17,20 +17,12 @@ impl ConfigError {
         value: impl Into<String>,
         problem: impl Into<String>,
     ) -> Self {
-        Self {
-            field,
-            value: Some(value.into()),
-            problem: problem.into(),
-        }
+        Self { field, value: Some(value.into()), problem: problem.into() }
     }
 
     /// For a setting that is missing, or whose value must not be shown.
     pub(crate) fn hidden(field: &'static str, problem: impl Into<String>) -> Self {
-        Self {
-            field,
-            value: None,
-            problem: problem.into(),
-        }
+        Self { field, value: None, problem: problem.into() }
     }
 
     /// The name of the setting, as the builder spells it.

@@ -43,11 +43,7 @@ impl Keeper {
             ConfigError::hidden("token", "holds characters that no header can carry")
         })?;
         header.set_sensitive(true);
-        Ok(Self {
-            token,
-            header,
-            refused: OnceLock::new(),
-        })
+        Ok(Self { token, header, refused: OnceLock::new() })
     }
 
     pub(crate) fn header(&self) -> Result<HeaderValue, Error> {

@@ -26,9 +26,7 @@ impl Endpoint {
                 ConfigError::new(field, text, problem)
             }
         };
-        let scheme = text
-            .split_once("://")
-            .map(|(scheme, _)| scheme.to_ascii_lowercase());
+        let scheme = text.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
         match scheme.as_deref() {
             Some("https" | "http") => (),
             _ => {
@@ -39,9 +37,7 @@ impl Endpoint {
         }
         let url = Url::parse(text).map_err(|error| wrong(&format!("is not a URL: {error}")))?;
         if !url.username().is_empty() || url.password().is_some() {
-            return Err(wrong(
-                "holds a user name or password: give credentials apart from it",
-            ));
+            return Err(wrong("holds a user name or password: give credentials apart from it"));
         }
         if url.query().is_some() || url.fragment().is_some() {
             return Err(wrong("holds a query or fragment: it must be a base URL"));
@@ -69,10 +65,8 @@ impl Endpoint {
 
     pub(crate) fn is_loopback(&self) -> bool {
         let host = self.0.host_str().unwrap_or_default();
-        let address = host
-            .trim_start_matches('[')
-            .trim_end_matches(']')
-            .parse::<std::net::IpAddr>();
+        let address =
+            host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
         address.is_ok_and(|address| address.is_loopback())
             || host == "localhost"
             || host.ends_with(".localhost")
@@ -106,46 +100,23 @@ mod tests {
             Endpoint::parse("endpoint", text, false).unwrap();
         }
         let rows = [
-            (
-                "cfw.example.com",
-                "endpoint \"cfw.example.com\": has no scheme: ",
-            ),
-            (
-                "localhost:8080",
-                "endpoint \"localhost:8080\": has no scheme: ",
-            ),
+            ("cfw.example.com", "endpoint \"cfw.example.com\": has no scheme: "),
+            ("localhost:8080", "endpoint \"localhost:8080\": has no scheme: "),
             ("ftp://h", "endpoint \"ftp://h\": has no scheme: "),
             ("", "endpoint \"\": has no scheme: "),
-            (
-                "https://",
-                "endpoint \"https://\": is not a URL: empty host",
-            ),
-            (
-                "https://h/?a=b",
-                "endpoint \"https://h/?a=b\": holds a query",
-            ),
-            (
-                "http://example.com",
-                "endpoint \"http://example.com\": is plain http",
-            ),
-            (
-                "http://10.0.0.1",
-                "endpoint \"http://10.0.0.1\": is plain http",
-            ),
+            ("https://", "endpoint \"https://\": is not a URL: empty host"),
+            ("https://h/?a=b", "endpoint \"https://h/?a=b\": holds a query"),
+            ("http://example.com", "endpoint \"http://example.com\": is plain http"),
+            ("http://10.0.0.1", "endpoint \"http://10.0.0.1\": is plain http"),
             (
                 "http://localhost.example.com",
                 "endpoint \"http://localhost.example.com\": is plain http",
             ),
-            (
-                "https://user:SENSITIVE@h",
-                "endpoint: holds a user name or password",
-            ),
+            ("https://user:SENSITIVE@h", "endpoint: holds a user name or password"),
             ("user:SENSITIVE@h", "endpoint: has no scheme"),
         ];
         for (text, message) in rows {
-            let error = Endpoint::parse("endpoint", text, false)
-                .unwrap_err()
-                .to_string();
+            let error = Endpoint::parse("endpoint", text, false).unwrap_err().to_string();
             assert!(error.starts_with(message), "{error}");
         }
         Endpoint::parse("endpoint", "http://10.0.0.1", true).unwrap();

@@ -150,20 +150,11 @@ impl Error {
         };
         let shown =
             |text: &str, cap| Some(sanitise(text, secrets, cap)).filter(|text| !text.is_empty());
-        Self::new(
-            what,
-            kind,
-            Class::new(verdict, reply.retry_after, &body.text),
-        )
-        .with(|inner| {
+        Self::new(what, kind, Class::new(verdict, reply.retry_after, &body.text)).with(|inner| {
             inner.status = Some(reply.status);
             inner.code = body.code.as_ref().and_then(|code| shown(code, CODE_CHARS));
             inner.message = shown(&body.text, MESSAGE_CHARS);
-            let in_body = || {
-                body.request_id
-                    .as_ref()
-                    .and_then(|id| shown(id, CODE_CHARS))
-            };
+            let in_body = || body.request_id.as_ref().and_then(|id| shown(id, CODE_CHARS));
             inner.request_id = reply.request_id.clone().or_else(in_body);
         })
     }
@@ -196,15 +187,7 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner {
-            call,
-            kind,
-            status,
-            code,
-            message,
-            request_id,
-            ..
-        } = &*self.0;
+        let Inner { call, kind, status, code, message, request_id, .. } = &*self.0;
         write!(f, "{call}: ")?;
         f.write_str(match kind {
             ErrorKind::Connect => "no connection, or it broke",
@@ -236,16 +219,7 @@ impl fmt::Display for Error {
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner {
-            call,
-            kind,
-            class,
-            status,
-            code,
-            message,
-            request_id,
-            source,
-        } = &*self.0;
+        let Inner { call, kind, class, status, code, message, request_id, source } = &*self.0;
         f.debug_struct("Error")
             .field("call", call)
             .field("kind", kind)
@@ -261,9 +235,6 @@ impl fmt::Debug for Error {
 
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.0
-            .source
-            .as_deref()
-            .map(|source| source as &(dyn StdError + 'static))
+        self.0.source.as_deref().map(|source| source as &(dyn StdError + 'static))
     }
 }

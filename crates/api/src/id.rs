@@ -34,11 +34,7 @@ pub(crate) fn problem(text: &str) -> Option<&'static str> {
 /// Shows a refused value, or its beginning: a value of a megabyte must not make a message of one.
 pub(crate) fn quoted(value: &str) -> String {
     const CHARS: usize = 100;
-    let more = if value.chars().nth(CHARS).is_some() {
-        "…"
-    } else {
-        ""
-    };
+    let more = if value.chars().nth(CHARS).is_some() { "…" } else { "" };
     format!("{:?}{more}", value.chars().take(CHARS).collect::<String>())
 }
 
@@ -168,10 +164,7 @@ mod tests {
         let rows = [
             ("", r#"invalid job id "": is empty"#),
             ("a/b", r#"invalid job id "a/b": holds a '/'"#),
-            (
-                "a\nb",
-                r#"invalid job id "a\nb": holds a control character"#,
-            ),
+            ("a\nb", r#"invalid job id "a\nb": holds a control character"#),
             (".", r#"invalid job id ".": is a relative path"#),
             ("..", r#"invalid job id "..": is a relative path"#),
         ];
@@ -185,9 +178,6 @@ mod tests {
 
     #[test]
     fn a_segment_is_encoded_once_and_whole() {
-        assert_eq!(
-            segment("a b%c?d#é-._~").to_string(),
-            "a%20b%25c%3Fd%23%C3%A9-._~"
-        );
+        assert_eq!(segment("a b%c?d#é-._~").to_string(), "a%20b%25c%3Fd%23%C3%A9-._~");
     }
 }

@@ -7,14 +7,8 @@
 const REDACTED: &str = "[redacted]";
 
 /// Names after which a gateway's text shows a key, a signature or a token.
-const MARKERS: [&str; 6] = [
-    "ak:",
-    "ak=",
-    "access=",
-    "signature=",
-    "x-auth-token:",
-    "x-security-token:",
-];
+const MARKERS: [&str; 6] =
+    ["ak:", "ak=", "access=", "signature=", "x-auth-token:", "x-security-token:"];
 
 /// Shorter secrets are not searched for: they would match within ordinary words.
 const SHORTEST_SECRET: usize = 4;
@@ -24,30 +18,17 @@ const TELLING_PREFIX: usize = 16;
 
 /// Returns `text` on one line, without secrets, cut to `cap` characters.
 pub(crate) fn sanitise(text: &str, secrets: &[&str], cap: usize) -> String {
-    let end = text
-        .to_ascii_lowercase()
-        .find("canonicalrequest")
-        .unwrap_or(text.len());
-    let mut text = text
-        .get(..end)
-        .unwrap_or_default()
-        .trim()
-        .trim_end_matches([',', ':'])
-        .to_owned();
-    for secret in secrets
-        .iter()
-        .filter(|secret| secret.len() >= SHORTEST_SECRET)
-    {
+    let end = text.to_ascii_lowercase().find("canonicalrequest").unwrap_or(text.len());
+    let mut text =
+        text.get(..end).unwrap_or_default().trim().trim_end_matches([',', ':']).to_owned();
+    for secret in secrets.iter().filter(|secret| secret.len() >= SHORTEST_SECRET) {
         text = without_secret(&text, secret);
     }
     for marker in MARKERS {
         text = without_value(&text, marker);
     }
-    let mut shown: String = text
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .take(cap)
-        .collect();
+    let mut shown: String =
+        text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(cap).collect();
     if text.chars().nth(cap).is_some() {
         shown.push('…');
     }
@@ -84,9 +65,8 @@ fn without_value(text: &str, marker: &str) -> String {
     let mut done = 0;
     for (at, _) in lower.match_indices(marker) {
         // `ak:` is a name of its own, not the end of `break:`.
-        let inside_word = lower
-            .get(..at)
-            .is_some_and(|before| before.ends_with(|c: char| c.is_alphanumeric()));
+        let inside_word =
+            lower.get(..at).is_some_and(|before| before.ends_with(|c: char| c.is_alphanumeric()));
         if inside_word || at < done {
             continue;
         }
@@ -131,15 +111,9 @@ mod tests {
                 "SDK-HMAC-SHA256 Access=AAA, Signature=beef",
                 "SDK-HMAC-SHA256 Access=[redacted], Signature=[redacted]",
             ),
-            (
-                "bad token SENSITIVE-TOKEN-OF-SOME-LENGTH!",
-                "bad token [redacted]!",
-            ),
+            ("bad token SENSITIVE-TOKEN-OF-SOME-LENGTH!", "bad token [redacted]!"),
             ("bad token SENSITIVE-TOKEN-OF-", "bad token [redacted]"),
-            (
-                "twice SENSITIVE-TOKEN-OF-X SENSITIVE-TOKEN-OF-SOME",
-                "twice [redacted]X [redacted]",
-            ),
+            ("twice SENSITIVE-TOKEN-OF-X SENSITIVE-TOKEN-OF-SOME", "twice [redacted]X [redacted]"),
             ("user u, password pässwörd", "user u, password [redacted]"),
             ("no such thing\r\nat all", "no such thing  at all"),
             ("X-Auth-Token:", "X-Auth-Token"),
@@ -148,9 +122,6 @@ mod tests {
         for (text, expected) in rows {
             assert_eq!(sanitise(text, &secrets, 200), expected);
         }
-        assert_eq!(
-            sanitise(&"ä".repeat(300), &[], 200),
-            format!("{}…", "ä".repeat(200))
-        );
+        assert_eq!(sanitise(&"ä".repeat(300), &[], 200), format!("{}…", "ä".repeat(200)));
     }
 }

@@ -13,11 +13,8 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_e
 /// of RFC 3986.
 ///
 /// The client encodes its paths with the same set, so that what is sent reads like what is signed.
-pub(crate) const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
+pub(crate) const RESERVED: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 const ALGORITHM: &str = "SDK-HMAC-SHA256";
 
@@ -62,24 +59,13 @@ pub(crate) struct Signed {
 /// Signs `request` with `key` as of `when`.
 pub(crate) fn sign(request: &Unsigned<'_>, key: SigningKey<'_>, when: SystemTime) -> Signed {
     // A clock beyond the year 9999 gets the answer that any wrong clock gets: "signature expired".
-    let date = Timestamp::try_from(when)
-        .unwrap_or_default()
-        .strftime("%Y%m%dT%H%M%SZ")
-        .to_string();
+    let date = Timestamp::try_from(when).unwrap_or_default().strftime("%Y%m%dT%H%M%SZ").to_string();
     let (canonical, names) = canonical_request(request, &date);
-    let to_sign = format!(
-        "{ALGORITHM}\n{date}\n{}",
-        hex(&Hash::hash(canonical.as_bytes()))
-    );
+    let to_sign = format!("{ALGORITHM}\n{date}\n{}", hex(&Hash::hash(canonical.as_bytes())));
     let signature = hex(&HMAC::mac(to_sign, key.secret));
-    let authorization = format!(
-        "{ALGORITHM} Access={}, SignedHeaders={names}, Signature={signature}",
-        key.access
-    );
-    Signed {
-        authorization,
-        date,
-    }
+    let authorization =
+        format!("{ALGORITHM} Access={}, SignedHeaders={names}, Signature={signature}", key.access);
+    Signed { authorization, date }
 }
 
 /// The canonical request and the names of the signed headers.
@@ -92,15 +78,8 @@ fn canonical_request(request: &Unsigned<'_>, date: &str) -> (String, String) {
     headers.push(("x-sdk-date".to_owned(), date));
     headers.sort_unstable();
 
-    let lines: String = headers
-        .iter()
-        .map(|(name, value)| format!("{name}:{value}\n"))
-        .collect();
-    let names = headers
-        .iter()
-        .map(|(name, _)| name.as_str())
-        .collect::<Vec<_>>()
-        .join(";");
+    let lines: String = headers.iter().map(|(name, value)| format!("{name}:{value}\n")).collect();
+    let names = headers.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(";");
     let body = match request.body {
         Body::Bytes(bytes) => hex(&Hash::hash(bytes)),
         Body::Unsigned => "UNSIGNED-PAYLOAD".to_owned(),
@@ -118,9 +97,7 @@ fn canonical_request(request: &Unsigned<'_>, date: &str) -> (String, String) {
 fn canonical_path(path: &str) -> String {
     let mut canonical = String::with_capacity(path.len() + 1);
     for segment in path.split_inclusive('/') {
-        let (name, slash) = segment
-            .strip_suffix('/')
-            .map_or((segment, ""), |name| (name, "/"));
+        let (name, slash) = segment.strip_suffix('/').map_or((segment, ""), |name| (name, "/"));
         let decoded: Vec<u8> = percent_decode_str(name).collect();
         canonical.extend(percent_encode(&decoded, RESERVED));
         canonical.push_str(slash);
@@ -188,20 +165,12 @@ mod tests {
             };
             if let Some(expected) = &v.canonical_sha256 {
                 let (canonical, _) = canonical_request(&request, &v.date);
-                assert_eq!(
-                    hex(&Hash::hash(canonical.as_bytes())),
-                    *expected,
-                    "{}",
-                    v.name
-                );
+                assert_eq!(hex(&Hash::hash(canonical.as_bytes())), *expected, "{}", v.name);
             }
             let when = v.date.parse::<Timestamp>().unwrap();
             let when =
                 SystemTime::UNIX_EPOCH + Duration::from_secs(when.as_second().unsigned_abs());
-            let key = SigningKey {
-                access: &v.access,
-                secret: &v.secret,
-            };
+            let key = SigningKey { access: &v.access, secret: &v.secret };
             let signed = sign(&request, key, when);
             assert_eq!(signed.date, v.date, "{}", v.name);
             let expected = format!(
@@ -247,13 +216,8 @@ mod tests {
 
     #[test]
     fn an_unsigned_body_stands_literally_in_the_canonical_request() {
-        let request = Unsigned {
-            method: "POST",
-            path: "/",
-            query: &[],
-            headers: &[],
-            body: Body::Unsigned,
-        };
+        let request =
+            Unsigned { method: "POST", path: "/", query: &[], headers: &[], body: Body::Unsigned };
         let (canonical, _) = canonical_request(&request, "20060102T150405Z");
         assert_eq!(
             canonical,
@@ -263,22 +227,10 @@ mod tests {
 
     #[test]
     fn a_clock_out_of_all_range_is_no_panic() {
-        let request = Unsigned {
-            method: "GET",
-            path: "/",
-            query: &[],
-            headers: &[],
-            body: Body::Unsigned,
-        };
+        let request =
+            Unsigned { method: "GET", path: "/", query: &[], headers: &[], body: Body::Unsigned };
         let far = SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 60);
-        let signed = sign(
-            &request,
-            SigningKey {
-                access: "AK",
-                secret: "SK",
-            },
-            far,
-        );
+        let signed = sign(&request, SigningKey { access: "AK", secret: "SK" }, far);
         assert_eq!(signed.date, "19700101T000000Z");
     }
 
@@ -297,11 +249,7 @@ mod tests {
 
     impl Case {
         fn signature(&self) -> String {
-            let path: String = self
-                .segments
-                .iter()
-                .map(|s| format!("/{}", self.sent(s)))
-                .collect();
+            let path: String = self.segments.iter().map(|s| format!("/{}", self.sent(s))).collect();
             let (query, headers) = (borrow(&self.query), borrow(&self.headers));
             let request = Unsigned {
                 method: &self.method,
@@ -311,15 +259,7 @@ mod tests {
                 body: Body::Bytes(&self.body),
             };
             let when = SystemTime::UNIX_EPOCH + Duration::from_secs(self.seconds);
-            sign(
-                &request,
-                SigningKey {
-                    access: "AK",
-                    secret: &self.secret,
-                },
-                when,
-            )
-            .authorization
+            sign(&request, SigningKey { access: "AK", secret: &self.secret }, when).authorization
         }
 
         /// A segment as an HTTP client might send it: all encoded, or only what must be, in lower case.
@@ -328,13 +268,7 @@ mod tests {
             let keep = |b: u8| if self.lazy_path { plain(b) } else { false };
             segment
                 .bytes()
-                .map(|b| {
-                    if keep(b) {
-                        char::from(b).to_string()
-                    } else {
-                        format!("%{b:02x}")
-                    }
-                })
+                .map(|b| if keep(b) { char::from(b).to_string() } else { format!("%{b:02x}") })
                 .collect()
         }
 
@@ -368,10 +302,8 @@ mod tests {
             }
             let names = headers.keys().cloned().collect::<Vec<_>>().join(";");
             text += &("\n".to_owned() + &names + "\n" + &reference_hex(Hash::hash(&self.body)));
-            let string = format!(
-                "SDK-HMAC-SHA256\n{date}\n{}",
-                reference_hex(Hash::hash(text.as_bytes()))
-            );
+            let string =
+                format!("SDK-HMAC-SHA256\n{date}\n{}", reference_hex(Hash::hash(text.as_bytes())));
 
             let mut key = if self.secret.len() > 64 {
                 Hash::hash(self.secret.as_bytes()).to_vec()
@@ -404,10 +336,7 @@ mod tests {
 
     fn reference_hex(bytes: [u8; 32]) -> String {
         let digit = |n: u8| char::from(b"0123456789abcdef"[usize::from(n)]);
-        bytes
-            .iter()
-            .flat_map(|b| [digit(b >> 4), digit(b & 15)])
-            .collect()
+        bytes.iter().flat_map(|b| [digit(b >> 4), digit(b & 15)]).collect()
     }
 
     /// The civil date by counting years and months off the days.
@@ -422,19 +351,7 @@ mod tests {
             year += 1;
         }
         let mut month = 1;
-        for length in [
-            31,
-            28 + u64::from(leap(year)),
-            31,
-            30,
-            31,
-            30,
-            31,
-            31,
-            30,
-            31,
-            30,
-        ] {
+        for length in [31, 28 + u64::from(leap(year)), 31, 30, 31, 30, 31, 31, 30, 31, 30] {
             if days < length {
                 break;
             }
@@ -451,10 +368,7 @@ mod tests {
     }
 
     fn borrow(pairs: &[(String, String)]) -> Vec<(&str, &str)> {
-        pairs
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()))
-            .collect()
+        pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
     }
 
     fn cases() -> impl Strategy<Value = Case> {
@@ -476,20 +390,10 @@ mod tests {
             .prop_map(
                 |((method, segments, lazy_path), query, headers, body, (secret, seconds))| {
                     let mut names = std::collections::BTreeSet::new();
-                    let headers = headers
-                        .into_iter()
-                        .filter(|(name, _)| names.insert(name.to_lowercase()));
+                    let headers =
+                        headers.into_iter().filter(|(name, _)| names.insert(name.to_lowercase()));
                     let headers = headers.collect();
-                    Case {
-                        method,
-                        segments,
-                        lazy_path,
-                        query,
-                        headers,
-                        body,
-                        secret,
-                        seconds,
-                    }
+                    Case { method, segments, lazy_path, query, headers, body, secret, seconds }
                 },
             )
     }

@@ -13,11 +13,7 @@ const FIRST_MILLIS: f64 = 1e11;
 
 /// A time given as a number since the epoch. Zero and less mean "not set".
 pub(crate) fn from_number(number: f64) -> Option<SystemTime> {
-    let millis = if number < FIRST_MILLIS {
-        number * 1000.0
-    } else {
-        number
-    };
+    let millis = if number < FIRST_MILLIS { number * 1000.0 } else { number };
     if !(millis > 0.0 && millis < FIRST_MILLIS * 1000.0) {
         return None;
     }
@@ -32,11 +28,10 @@ pub(crate) fn from_text(text: &str) -> Option<SystemTime> {
     if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
         return from_number(text.parse().ok()?);
     }
-    let timestamp = text.parse::<Timestamp>().ok().or_else(|| {
-        TimeZone::UTC
-            .to_timestamp(text.parse::<civil::DateTime>().ok()?)
-            .ok()
-    })?;
+    let timestamp = text
+        .parse::<Timestamp>()
+        .ok()
+        .or_else(|| TimeZone::UTC.to_timestamp(text.parse::<civil::DateTime>().ok()?).ok())?;
     SystemTime::try_from(timestamp).ok()
 }
 
@@ -61,9 +56,7 @@ pub(crate) fn retry_after(
         let seconds: f64 = value.parse().ok()?;
         Duration::try_from_secs_f64(seconds).unwrap_or(LONGEST_PAUSE)
     } else {
-        from_http_date(value)?
-            .duration_since(answered.unwrap_or(now))
-            .ok()?
+        from_http_date(value)?.duration_since(answered.unwrap_or(now)).ok()?
     };
     (!pause.is_zero()).then(|| pause.min(LONGEST_PAUSE))
 }

@@ -93,14 +93,12 @@ impl Transport {
         let answered = text(headers, DATE).and_then(times::from_http_date);
         let retry_after = text(headers, RETRY_AFTER)
             .and_then(|value| times::retry_after(value, answered, self.clock.now()));
-        let request_id = [
-            HeaderName::from_static("x-request-id"),
-            HeaderName::from_static("x-iam-trace-id"),
-        ]
-        .into_iter()
-        .filter_map(|name| text(headers, name))
-        .map(|id| sanitise(id, secrets, CODE_CHARS))
-        .find(|id| !id.is_empty());
+        let request_id =
+            [HeaderName::from_static("x-request-id"), HeaderName::from_static("x-iam-trace-id")]
+                .into_iter()
+                .filter_map(|name| text(headers, name))
+                .map(|id| sanitise(id, secrets, CODE_CHARS))
+                .find(|id| !id.is_empty());
         Reply {
             status: response.status().as_u16(),
             answered,
@@ -156,11 +154,7 @@ fn failure(what: What<'_>, error: reqwest::Error, otherwise: ErrorKind) -> Error
 fn names_certificate(error: &(dyn StdError + 'static)) -> bool {
     let mut cause = Some(error);
     while let Some(error) = cause {
-        if error
-            .to_string()
-            .to_ascii_lowercase()
-            .contains("certificate")
-        {
+        if error.to_string().to_ascii_lowercase().contains("certificate") {
             return true;
         }
         cause = error.source();

@@ -27,29 +27,17 @@ pub(crate) fn job(asked: &JobId, body: &[u8]) -> Result<JobBody, String> {
     }
     // The parser's own message is not used: it can quote the body.
     let envelope: Envelope<'_> = serde_json::from_slice(body).map_err(|error| {
-        format!(
-            "not JSON, or cut: line {} column {}",
-            error.line(),
-            error.column()
-        )
+        format!("not JSON, or cut: line {} column {}", error.line(), error.column())
     })?;
     let data = match envelope.data {
-        Data::Object {
-            status,
-            id,
-            begin_time,
-            end_time,
-        } => {
+        Data::Object { status, id, begin_time, end_time } => {
             match id {
                 // Absent is fine: the answer is to our request.
                 Scalar::Null => (),
                 Scalar::Text(id) if id.eq_ignore_ascii_case(asked.as_str()) => (),
                 Scalar::Text(_) => return Err("data.id: another job's".to_owned()),
                 other => {
-                    return Err(format!(
-                        "data.id: expected a string, found {}",
-                        other.name()
-                    ));
+                    return Err(format!("data.id: expected a string, found {}", other.name()));
                 }
             }
             match status {
@@ -59,10 +47,7 @@ pub(crate) fn job(asked: &JobId, body: &[u8]) -> Result<JobBody, String> {
                 Scalar::Text(text) => (JobStatus::from(&*text), begin_time.time(), end_time.time()),
                 Scalar::Null => return Err("data.status: missing".to_owned()),
                 other => {
-                    return Err(format!(
-                        "data.status: expected a string, found {}",
-                        other.name()
-                    ));
+                    return Err(format!("data.status: expected a string, found {}", other.name()));
                 }
             }
         }
@@ -71,13 +56,7 @@ pub(crate) fn job(asked: &JobId, body: &[u8]) -> Result<JobBody, String> {
     };
     let (status, begin_time, end_time) = data;
     let (error_code, error_msg) = (envelope.error_code.text(), envelope.error_msg.text());
-    Ok(JobBody {
-        status,
-        begin_time,
-        end_time,
-        error_code,
-        error_msg,
-    })
+    Ok(JobBody { status, begin_time, end_time, error_code, error_msg })
 }
 
 #[derive(Default)]
@@ -88,12 +67,7 @@ struct Envelope<'a> {
 }
 
 enum Data<'a> {
-    Object {
-        status: Scalar<'a>,
-        id: Scalar<'a>,
-        begin_time: Scalar<'a>,
-        end_time: Scalar<'a>,
-    },
+    Object { status: Scalar<'a>, id: Scalar<'a>, begin_time: Scalar<'a>, end_time: Scalar<'a> },
     Other(&'static str),
 }
 
@@ -264,12 +238,7 @@ impl<'de> Deserialize<'de> for Data<'de> {
                         _ => drop(map.next_value::<IgnoredAny>()?),
                     }
                 }
-                Ok(Data::Object {
-                    status,
-                    id,
-                    begin_time,
-                    end_time,
-                })
+                Ok(Data::Object { status, id, begin_time, end_time })
             }
         }
         deserializer.deserialize_any(Fields)

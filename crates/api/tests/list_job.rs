@@ -20,10 +20,7 @@ async fn a_job_is_asked_for_as_the_manual_says() {
         .and(path(format!("/v3/project/jobs/{ID}")))
         .and(header("X-Auth-Token", TOKEN))
         .and(header("Content-Type", "application/json"))
-        .and(header(
-            "User-Agent",
-            concat!("cfw-api/", env!("CARGO_PKG_VERSION")),
-        ))
+        .and(header("User-Agent", concat!("cfw-api/", env!("CARGO_PKG_VERSION"))))
         .respond_with(
             ResponseTemplate::new(200)
                 .insert_header("X-Request-Id", "r-1")
@@ -37,14 +34,8 @@ async fn a_job_is_asked_for_as_the_manual_says() {
     let job = client(&server.uri()).list_job(&id()).await.unwrap();
     assert_eq!((job.id.as_str(), job.status), (ID, JobStatus::Success));
     let at = |seconds| Some(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
-    assert_eq!(
-        (job.begin_time, job.end_time),
-        (at(1_641_370_501), at(1_641_370_515))
-    );
-    assert_eq!(
-        (job.answered, job.request_id.as_deref()),
-        (at(1_641_370_516), Some("r-1"))
-    );
+    assert_eq!((job.begin_time, job.end_time), (at(1_641_370_501), at(1_641_370_515)));
+    assert_eq!((job.answered, job.request_id.as_deref()), (at(1_641_370_516), Some("r-1")));
     assert_eq!((job.error_code, job.error_msg), (None, None));
 }
 
@@ -59,14 +50,9 @@ async fn an_id_and_a_user_agent_reach_the_server_as_they_are() {
         )
         .mount(&server)
         .await;
-    let client = builder(&format!("{}/gw/", server.uri()))
-        .user_agent("pipeline/7")
-        .build()
-        .unwrap();
-    assert_eq!(
-        client.list_job(&id).await.unwrap().status,
-        JobStatus::Other("Verifying".into())
-    );
+    let client =
+        builder(&format!("{}/gw/", server.uri())).user_agent("pipeline/7").build().unwrap();
+    assert_eq!(client.list_job(&id).await.unwrap().status, JobStatus::Other("Verifying".into()));
 }
 
 #[tokio::test]
@@ -97,54 +83,24 @@ async fn an_error_answer_is_classified_and_keeps_what_support_asks_for() {
             ErrorKind::Service,
             Class::Fatal,
         ),
-        (
-            503,
-            "<html>busy</html>",
-            ErrorKind::Service,
-            Class::Transient { retry_after: pause },
-        ),
-        (
-            503,
-            "",
-            ErrorKind::Service,
-            Class::Transient { retry_after: pause },
-        ),
+        (503, "<html>busy</html>", ErrorKind::Service, Class::Transient { retry_after: pause }),
+        (503, "", ErrorKind::Service, Class::Transient { retry_after: pause }),
         (
             200,
             r#"{"error_code":"CFW.00200005","error_msg":"Object not found."}"#,
             ErrorKind::NotFound,
             Class::NotFound,
         ),
-        (
-            200,
-            r#"{"error_code":"CFW.99999999","data":null}"#,
-            ErrorKind::Service,
-            Class::Fatal,
-        ),
-        (
-            200,
-            "",
-            ErrorKind::Answer,
-            Class::Transient { retry_after: None },
-        ),
-        (
-            204,
-            "",
-            ErrorKind::Answer,
-            Class::Transient { retry_after: None },
-        ),
+        (200, r#"{"error_code":"CFW.99999999","data":null}"#, ErrorKind::Service, Class::Fatal),
+        (200, "", ErrorKind::Answer, Class::Transient { retry_after: None }),
+        (204, "", ErrorKind::Answer, Class::Transient { retry_after: None }),
         (
             200,
             r#"{"data":{"status":""}}"#,
             ErrorKind::Answer,
             Class::Transient { retry_after: None },
         ),
-        (
-            200,
-            r#"{"message":"hello"}"#,
-            ErrorKind::Answer,
-            Class::Transient { retry_after: None },
-        ),
+        (200, r#"{"message":"hello"}"#, ErrorKind::Answer, Class::Transient { retry_after: None }),
     ];
     for (status, body, kind, class) in rows {
         let server = MockServer::start().await;
@@ -152,17 +108,9 @@ async fn an_error_answer_is_classified_and_keeps_what_support_asks_for() {
             .insert_header("X-Request-Id", "r-1")
             .insert_header("Retry-After", "7")
             .set_body_string(body);
-        Mock::given(any())
-            .respond_with(answer)
-            .expect(1)
-            .mount(&server)
-            .await;
+        Mock::given(any()).respond_with(answer).expect(1).mount(&server).await;
         let error = client(&server.uri()).list_job(&id()).await.unwrap_err();
-        assert_eq!(
-            (error.kind(), error.class()),
-            (kind, class),
-            "{status} {body}"
-        );
+        assert_eq!((error.kind(), error.class()), (kind, class), "{status} {body}");
         assert_eq!(
             (error.status(), error.request_id()),
             (Some(status), Some("r-1")),
@@ -180,10 +128,7 @@ async fn the_message_tells_who_what_and_where_to_look() {
         .respond_with(ResponseTemplate::new(400).set_body_string(body))
         .mount(&server)
         .await;
-    let error = client(&server.uri())
-        .list_job(&"j-1".parse().unwrap())
-        .await
-        .unwrap_err();
+    let error = client(&server.uri()).list_job(&"j-1".parse().unwrap()).await.unwrap_err();
     assert_eq!(
         error.to_string(),
         "list job j-1: answered with an error: Instance status error. (HTTP 400, CFW.00200016, request id r-2)"
@@ -197,18 +142,10 @@ async fn the_message_tells_who_what_and_where_to_look() {
 #[tokio::test]
 async fn a_redirect_is_not_followed() {
     let elsewhere = MockServer::start().await;
-    Mock::given(any())
-        .respond_with(ResponseTemplate::new(200))
-        .expect(0)
-        .mount(&elsewhere)
-        .await;
+    Mock::given(any()).respond_with(ResponseTemplate::new(200)).expect(0).mount(&elsewhere).await;
     let server = MockServer::start().await;
     let answer = ResponseTemplate::new(307).insert_header("Location", elsewhere.uri());
-    Mock::given(any())
-        .respond_with(answer)
-        .expect(1)
-        .mount(&server)
-        .await;
+    Mock::given(any()).respond_with(answer).expect(1).mount(&server).await;
     let error = client(&server.uri()).list_job(&id()).await.unwrap_err();
     assert_eq!((error.status(), error.class()), (Some(307), Class::Fatal));
 }
@@ -234,11 +171,7 @@ async fn a_refused_token_is_not_sent_again() {
     let server = MockServer::start().await;
     let body = r#"{"error_code":"APIGW.0301","error_msg":"Incorrect IAM authentication information: decrypt token fail"}"#;
     let answer = ResponseTemplate::new(401).set_body_string(body);
-    Mock::given(any())
-        .respond_with(answer)
-        .expect(1)
-        .mount(&server)
-        .await;
+    Mock::given(any()).respond_with(answer).expect(1).mount(&server).await;
     let client = client(&server.uri());
     for _ in 0..3 {
         let error = client.list_job(&id()).await.unwrap_err();

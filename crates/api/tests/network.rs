@@ -19,17 +19,9 @@ async fn a_connection_that_breaks_is_transient() {
     let rows = [
         (Then::Say(b"".to_vec()), ErrorKind::Connect, None),
         (Then::SayAndReset(""), ErrorKind::Connect, None),
-        (
-            Then::Say(b"no http at all".to_vec()),
-            ErrorKind::Connect,
-            None,
-        ),
+        (Then::Say(b"no http at all".to_vec()), ErrorKind::Connect, None),
         (Then::SayAndHang(""), ErrorKind::Timeout, None),
-        (
-            Then::Say([OK_HEAD, "{\"data\":"].concat().into()),
-            ErrorKind::Answer,
-            Some(200),
-        ),
+        (Then::Say([OK_HEAD, "{\"data\":"].concat().into()), ErrorKind::Answer, Some(200)),
         (
             Then::SayAndReset("HTTP/1.1 200 OK\r\nContent-Length: 30\r\n\r\n{\"data\":"),
             ErrorKind::Answer,
@@ -56,11 +48,7 @@ async fn a_connection_that_breaks_is_transient() {
     for (then, kind, status) in rows {
         let error = list_job_of(then).await.unwrap_err();
         assert_eq!((error.kind(), error.status()), (kind, status), "{error:?}");
-        assert_eq!(
-            error.class(),
-            Class::Transient { retry_after: None },
-            "{error:?}"
-        );
+        assert_eq!(error.class(), Class::Transient { retry_after: None }, "{error:?}");
         assert!(error.is_transient());
     }
 }
@@ -70,10 +58,7 @@ async fn a_refused_connection_is_transient_and_keeps_its_cause() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
-    let error = common::client(&endpoint)
-        .list_job(&common::id())
-        .await
-        .unwrap_err();
+    let error = common::client(&endpoint).list_job(&common::id()).await.unwrap_err();
     assert_eq!(
         (error.kind(), error.is_transient(), error.status()),
         (ErrorKind::Connect, true, None)
@@ -84,16 +69,10 @@ async fn a_refused_connection_is_transient_and_keeps_its_cause() {
         chain.push(inner.to_string());
         cause = inner.source();
     }
-    assert!(
-        chain.last().unwrap().to_lowercase().contains("refused"),
-        "{chain:?}"
-    );
+    assert!(chain.last().unwrap().to_lowercase().contains("refused"), "{chain:?}");
     for (n, text) in chain.iter().enumerate() {
         let repeats = chain.iter().skip(n + 1).any(|other| other == text);
-        assert!(
-            !repeats && !chain[0].contains(&**text) || n == 0,
-            "{chain:?}"
-        );
+        assert!(!repeats && !chain[0].contains(&**text) || n == 0, "{chain:?}");
     }
 }
 
@@ -103,33 +82,19 @@ async fn a_status_that_says_enough_counts_though_the_body_is_cut() {
         "HTTP/1.1 429 Too Many Requests\r\nRetry-After: 56.818\r\nContent-Length: 30\r\n\r\n{";
     let error = list_job_of(Then::SayAndReset(head)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Throttled);
-    assert_eq!(
-        error.retry_after(),
-        Some(std::time::Duration::from_secs_f64(56.818))
-    );
+    assert_eq!(error.retry_after(), Some(std::time::Duration::from_secs_f64(56.818)));
 }
 
 #[tokio::test]
 async fn an_endless_body_is_read_up_to_a_bound() {
-    let body = [
-        b"HTTP/1.1 200 OK\r\n\r\n{\"data\":".as_slice(),
-        &vec![b' '; 2 << 20],
-    ]
-    .concat();
+    let body = [b"HTTP/1.1 200 OK\r\n\r\n{\"data\":".as_slice(), &vec![b' '; 2 << 20]].concat();
     let error = list_job_of(Then::Say(body)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Answer);
     assert!(error.is_transient());
     assert!(error.to_string().contains("longer than 1 MiB"), "{error}");
     // An error's status still counts.
-    let body = [
-        b"HTTP/1.1 404 Not Found\r\n\r\n".as_slice(),
-        &vec![b'x'; 2 << 20],
-    ]
-    .concat();
-    assert_eq!(
-        list_job_of(Then::Say(body)).await.unwrap_err().class(),
-        Class::NotFound
-    );
+    let body = [b"HTTP/1.1 404 Not Found\r\n\r\n".as_slice(), &vec![b'x'; 2 << 20]].concat();
+    assert_eq!(list_job_of(Then::Say(body)).await.unwrap_err().class(), Class::NotFound);
 }
 
 #[test]
@@ -140,10 +105,7 @@ fn a_call_outside_a_runtime_is_an_error_and_no_panic() {
     let std::task::Poll::Ready(Err(error)) = call.as_mut().poll(&mut context) else {
         panic!("not ready")
     };
-    assert_eq!(
-        (error.kind(), error.class()),
-        (ErrorKind::Request, Class::Fatal)
-    );
+    assert_eq!((error.kind(), error.class()), (ErrorKind::Request, Class::Fatal));
     assert_eq!(
         error.to_string(),
         format!("list job {id}: cannot be sent: no tokio runtime is running")

@@ -20,10 +20,7 @@ struct Said(Arc<Mutex<Vec<u8>>>);
 
 impl Said {
     fn hear(&self, what: impl Debug) {
-        self.0
-            .lock()
-            .expect("no panic holds it")
-            .extend(format!("{what:?}\n{what:#?}\n").bytes());
+        self.0.lock().expect("no panic holds it").extend(format!("{what:?}\n{what:#?}\n").bytes());
     }
 
     fn hear_error(&self, error: &cfw_api::Error) {
@@ -61,11 +58,7 @@ async fn no_secret_is_ever_shown() {
 
     said.hear(Credentials::token(TOKEN));
     said.hear(builder("http://127.0.0.1:1"));
-    said.hear(
-        builder("http://user:SENSITIVE@127.0.0.1:1")
-            .build()
-            .unwrap_err(),
-    );
+    said.hear(builder("http://user:SENSITIVE@127.0.0.1:1").build().unwrap_err());
     said.hear(
         builder("http://127.0.0.1:1")
             .credentials(Credentials::token("SENSI\nTIVE"))
@@ -99,12 +92,7 @@ async fn no_secret_is_ever_shown() {
             }
         }
     }
-    said.hear_error(
-        &common::client("http://127.0.0.1:1")
-            .list_job(&id())
-            .await
-            .unwrap_err(),
-    );
+    said.hear_error(&common::client("http://127.0.0.1:1").list_job(&id()).await.unwrap_err());
 
     let said = String::from_utf8(said.0.lock().unwrap().clone()).unwrap();
     assert!(

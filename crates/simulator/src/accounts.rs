@@ -93,11 +93,7 @@ pub struct AccessKey {
 impl AccessKey {
     /// A permanent key.
     pub fn new(access: impl Into<String>, secret: impl Into<String>) -> Self {
-        Self {
-            access: access.into(),
-            secret: secret.into(),
-            security_token: None,
-        }
+        Self { access: access.into(), secret: secret.into(), security_token: None }
     }
 
     /// Makes it a temporary key, which is only known together with this `X-Security-Token`.
@@ -140,9 +136,7 @@ mod tests {
     fn secrets_are_not_printed() {
         let user = User::new("u", "SENSITIVE").with_totp("SENSITIVE");
         let key = AccessKey::new("SENSITIVE", "SENSITIVE").with_security_token("SENSITIVE");
-        let builder = crate::Simulator::builder()
-            .user(user.clone())
-            .access_key(key.clone());
+        let builder = crate::Simulator::builder().user(user.clone()).access_key(key.clone());
         assert!(!format!("{user:?} {key:?} {builder:?}").contains("SENSITIVE"));
     }
 }

@@ -25,22 +25,12 @@ pub(crate) struct Answer {
 impl Answer {
     pub(crate) fn json(status: u16, body: &impl Serialize) -> Self {
         let body = serde_json::to_vec(body).unwrap_or_default();
-        Self {
-            status,
-            headers: Vec::new(),
-            content_type: "application/json",
-            body: body.into(),
-        }
+        Self { status, headers: Vec::new(), content_type: "application/json", body: body.into() }
     }
 
     fn text(status: u16, content_type: &'static str, body: &'static str) -> Self {
         let body = Bytes::from_static(body.as_bytes());
-        Self {
-            status,
-            headers: Vec::new(),
-            content_type,
-            body,
-        }
+        Self { status, headers: Vec::new(), content_type, body }
     }
 
     /// CFW's own errors.
@@ -136,10 +126,7 @@ impl Answer {
             Some(Fault::Endless) => (self.content_type, Content::Endless(Some(self.body))),
             _ => (self.content_type, Content::whole(self.body)),
         };
-        let mut response = Response::new(Body::new(TrackedBody {
-            content,
-            _flight: flight,
-        }));
+        let mut response = Response::new(Body::new(TrackedBody { content, _flight: flight }));
         *response.status_mut() = StatusCode::from_u16(self.status)
             .ok()
             .filter(|status| !status.is_informational())
@@ -163,11 +150,7 @@ struct TrackedBody {
 
 enum Content {
     Whole(Option<Bytes>),
-    Half {
-        part: Option<Bytes>,
-        promised: u64,
-        flushed: bool,
-    },
+    Half { part: Option<Bytes>, promised: u64, flushed: bool },
     Endless(Option<Bytes>),
 }
 
@@ -178,11 +161,7 @@ impl Content {
 
     fn half(body: Bytes) -> Self {
         let promised = u64::try_from(body.len()).unwrap_or(u64::MAX).max(1);
-        Self::Half {
-            part: Some(body.slice(..body.len() / 2)),
-            promised,
-            flushed: false,
-        }
+        Self::Half { part: Some(body.slice(..body.len() / 2)), promised, flushed: false }
     }
 }
 
@@ -211,12 +190,8 @@ impl hyper::body::Body for TrackedBody {
             Content::Endless(body) => {
                 let filler = || Bytes::from_static(FILLER);
                 // Without its closing brace the beginning cannot pass for a whole answer.
-                let head = body
-                    .take()
-                    .map(|body| body.slice(..body.len().saturating_sub(1)));
-                Some(Ok(Frame::data(
-                    head.filter(|head| !head.is_empty()).unwrap_or_else(filler),
-                )))
+                let head = body.take().map(|body| body.slice(..body.len().saturating_sub(1)));
+                Some(Ok(Frame::data(head.filter(|head| !head.is_empty()).unwrap_or_else(filler))))
             }
         })
     }
@@ -228,8 +203,7 @@ impl hyper::body::Body for TrackedBody {
     fn size_hint(&self) -> SizeHint {
         match &self.content {
             Content::Whole(body) => SizeHint::with_exact(
-                body.as_ref()
-                    .map_or(0, |body| u64::try_from(body.len()).unwrap_or(0)),
+                body.as_ref().map_or(0, |body| u64::try_from(body.len()).unwrap_or(0)),
             ),
             Content::Half { promised, .. } => SizeHint::with_exact(*promised),
             Content::Endless(_) => SizeHint::default(),

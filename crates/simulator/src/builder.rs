@@ -130,9 +130,7 @@ impl SimulatorBuilder {
     ///
     /// When the port, the thread or its runtime cannot be had.
     pub fn start_on_thread(self) -> io::Result<Simulator> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (simulator, server) = {
             let _context = runtime.enter();
             self.bind()?
@@ -160,13 +158,7 @@ impl SimulatorBuilder {
 
 impl fmt::Debug for SimulatorBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Config {
-            seed,
-            port,
-            times,
-            latency,
-            ..
-        } = &self.config;
+        let Config { seed, port, times, latency, .. } = &self.config;
         f.debug_struct("SimulatorBuilder")
             .field("seed", seed)
             .field("port", port)

@@ -15,23 +15,15 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a server's clock starts somewhere: here"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "a server's clock starts somewhere: here")]
     pub(crate) fn start() -> Self {
         Self {
             epoch: Instant::now(),
-            wall_at_epoch: SystemTime::now()
-                .duration_since(UNIX_EPOCH)
-                .unwrap_or_default(),
+            wall_at_epoch: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
         }
     }
 
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the one place where the server reads the time"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "the one place where the server reads the time")]
     pub(crate) fn now(&self) -> Duration {
         self.epoch.elapsed()
     }
@@ -42,10 +34,7 @@ impl Clock {
     }
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "slow answers have to take their time somewhere"
-)]
+#[expect(clippy::disallowed_methods, reason = "slow answers have to take their time somewhere")]
 pub(crate) async fn pause(length: Duration) {
     if !length.is_zero() {
         tokio::time::sleep(length).await;
@@ -66,31 +55,23 @@ pub(crate) fn manual_text(unix_millis: i64) -> String {
 
 /// `2015-11-09T01:42:57.527000Z`: the form of IAM.
 pub(crate) fn iso(unix_millis: i64) -> String {
-    timestamp(unix_millis)
-        .strftime("%Y-%m-%dT%H:%M:%S.%6fZ")
-        .to_string()
+    timestamp(unix_millis).strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string()
 }
 
 /// `2021-07-21T06:53:00.431Z`: the form of ECS.
 pub(crate) fn iso_millis(unix_millis: i64) -> String {
-    timestamp(unix_millis)
-        .strftime("%Y-%m-%dT%H:%M:%S.%3fZ")
-        .to_string()
+    timestamp(unix_millis).strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
 }
 
 /// `20151109T014257Z`: the form of `X-Sdk-Date`.
 pub(crate) fn compact(unix_millis: i64) -> String {
-    timestamp(unix_millis)
-        .strftime("%Y%m%dT%H%M%SZ")
-        .to_string()
+    timestamp(unix_millis).strftime("%Y%m%dT%H%M%SZ").to_string()
 }
 
 /// The form of the `Date` header.
 pub(crate) fn http_date(unix_millis: i64) -> String {
     let printer = jiff::fmt::rfc2822::DateTimePrinter::new();
-    printer
-        .timestamp_to_rfc9110_string(&timestamp(unix_millis))
-        .unwrap_or_default()
+    printer.timestamp_to_rfc9110_string(&timestamp(unix_millis)).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -102,9 +83,6 @@ mod tests {
         assert_eq!(manual_text(1_698_287_400_000), "2023-10-26T10:30:00+0800");
         assert_eq!(iso(1_698_287_400_120), "2023-10-26T02:30:00.120000Z");
         assert_eq!(compact(1_698_287_400_120), "20231026T023000Z");
-        assert_eq!(
-            http_date(1_698_287_400_999),
-            "Thu, 26 Oct 2023 02:30:00 GMT"
-        );
+        assert_eq!(http_date(1_698_287_400_999), "Thu, 26 Oct 2023 02:30:00 GMT");
     }
 }

@@ -66,28 +66,19 @@ impl Fault {
     /// 429 without a word about when to come back.
     #[must_use]
     pub const fn throttled() -> Self {
-        Self::Throttled {
-            retry_after: None,
-            quota: None,
-        }
+        Self::Throttled { retry_after: None, quota: None }
     }
 
     /// 429 with this `Retry-After` header, which need not make sense.
     #[must_use]
     pub fn throttled_for(retry_after: impl Into<String>) -> Self {
-        Self::Throttled {
-            retry_after: Some(retry_after.into()),
-            quota: None,
-        }
+        Self::Throttled { retry_after: Some(retry_after.into()), quota: None }
     }
 
     /// 429 whose text names the quota, such as `"limit:10,time:1 minute"`.
     #[must_use]
     pub fn quota(quota: impl Into<String>) -> Self {
-        Self::Throttled {
-            retry_after: None,
-            quota: Some(quota.into()),
-        }
+        Self::Throttled { retry_after: None, quota: Some(quota.into()) }
     }
 
     /// 503 without a `Retry-After` header.
@@ -99,11 +90,7 @@ impl Fault {
     /// A CFW answer with this status, `error_code` and `error_msg`.
     #[must_use]
     pub fn code(status: u16, code: impl Into<String>, msg: impl Into<String>) -> Self {
-        Self::Code {
-            status,
-            code: code.into(),
-            msg: msg.into(),
-        }
+        Self::Code { status, code: code.into(), msg: msg.into() }
     }
 
     /// One of each kind that a good client survives within milliseconds and without being told to

@@ -58,10 +58,7 @@ pub(crate) fn create_firewall(state: &mut State, call: &Call<'_>) -> Answer {
         json!({ "job_id": &*id, "order_id": "", "data": body.take() })
     };
     if let Some(token) = client_token {
-        state
-            .firewalls
-            .creates
-            .insert(token.to_owned(), answer.clone());
+        state.firewalls.creates.insert(token.to_owned(), answer.clone());
     }
     Answer::json(200, &answer)
 }
@@ -90,10 +87,7 @@ pub(crate) fn delete_firewall(state: &mut State, call: &Call<'_>, id: &str) -> A
 /// `GET /v1/{project_id}/firewall/exist?fw_instance_id=`.
 pub(crate) fn get_firewall(state: &mut State, call: &Call<'_>) -> Answer {
     let query = call.parts.uri.query().unwrap_or_default();
-    let Some(id) = query
-        .split('&')
-        .find_map(|pair| pair.strip_prefix("fw_instance_id="))
-    else {
+    let Some(id) = query.split('&').find_map(|pair| pair.strip_prefix("fw_instance_id=")) else {
         return invalid("fw_instance_id");
     };
     let id = percent_encoding::percent_decode_str(id).decode_utf8_lossy();
@@ -146,9 +140,7 @@ impl Wanted {
     /// The error is the first field that is not as it should be.
     fn parse(body: &Value) -> Result<Self, &'static str> {
         let field = |pointer| body.pointer(pointer).and_then(Value::as_str);
-        let name = field("/name")
-            .filter(|name| !name.is_empty())
-            .ok_or("name")?;
+        let name = field("/name").filter(|name| !name.is_empty()).ok_or("name")?;
         // Clients of the Open Telekom Cloud write the version in lower case.
         field("/flavor/version")
             .filter(|version| {

@@ -13,12 +13,7 @@ pub(crate) struct Flight {
 
 impl Flight {
     pub(crate) const fn new(shared: Arc<Shared>, ticket: Ticket, job: Option<Arc<str>>) -> Self {
-        Self {
-            shared,
-            ticket,
-            job,
-            answer: None,
-        }
+        Self { shared, ticket, job, answer: None }
     }
 
     pub(crate) const fn ticket(&self) -> Ticket {

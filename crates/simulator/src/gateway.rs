@@ -58,12 +58,8 @@ pub(crate) async fn serve(
     work: impl FnOnce(&mut State, &Call<'_>) -> Answer,
 ) -> Response<Body> {
     let (parts, body) = request.into_parts();
-    let Arrival {
-        mut flight,
-        fault,
-        latency,
-        request_id,
-    } = arrive(&shared, route, target.job, &parts);
+    let Arrival { mut flight, fault, latency, request_id } =
+        arrive(&shared, route, target.job, &parts);
     let fault = fault.as_deref();
     let Ok(body) = Limited::new(body, 1 << 20).collect().await else {
         let mut response = Response::default();
@@ -87,14 +83,7 @@ pub(crate) async fn serve(
         let answer = fault
             .and_then(|fault| Answer::instead(fault, &shared.endpoint, &request_id))
             .unwrap_or_else(|| {
-                admit(
-                    &mut state,
-                    &call,
-                    route,
-                    target.project.as_deref(),
-                    &flight,
-                    work,
-                )
+                admit(&mut state, &call, route, target.project.as_deref(), &flight, work)
             });
         let unix_millis = shared.unix_millis(&state, now);
         (answer, state.date(unix_millis))
@@ -112,11 +101,7 @@ pub(crate) async fn serve(
         _ => {}
     }
     flight.answer(answer.status);
-    let named = if route == Route::Token {
-        "x-iam-trace-id"
-    } else {
-        "x-request-id"
-    };
+    let named = if route == Route::Token { "x-iam-trace-id" } else { "x-request-id" };
     answer.into_response(fault, (named, &request_id), &date, flight)
 }
 
@@ -147,11 +132,7 @@ fn arrive(shared: &Arc<Shared>, route: Route, job: Option<String>, parts: &Parts
         }
         None => (None, path.into(), 0, 0),
     };
-    let draw = job.as_deref().map(|job| Draw {
-        seed: shared.config.seed,
-        job,
-        n: polls,
-    });
+    let draw = job.as_deref().map(|job| Draw { seed: shared.config.seed, job, n: polls });
     let fault = state.trouble.strike(route, now, draw);
     let headers = headers(&parts.headers, |sent| state.record.replays(sent));
     let ticket = state.record.begin(record::Request {
@@ -166,10 +147,7 @@ fn arrive(shared: &Arc<Shared>, route: Route, job: Option<String>, parts: &Parts
         credential: Credential::Unchecked,
         others_for_job: others,
         others_in_flight: 0,
-        connection: parts
-            .extensions
-            .get::<Connection>()
-            .map_or(0, |connection| connection.number),
+        connection: parts.extensions.get::<Connection>().map_or(0, |connection| connection.number),
         headers,
     });
     let request_id = hex_id(shared.config.seed, REQUEST, state.next_id());
@@ -244,12 +222,7 @@ fn headers(headers: &HeaderMap, replays: impl FnOnce(&str) -> bool) -> Option<Bo
         .as_ref()
         .zip(signature.as_ref())
         .is_some_and(|(date, signature)| replays(&format!("{date} {signature}")));
-    let recorded = Headers {
-        sdk_date,
-        signature,
-        replayed,
-        client_token: own("x-client-token"),
-    };
+    let recorded = Headers { sdk_date, signature, replayed, client_token: own("x-client-token") };
     (recorded != Headers::default()).then(|| Box::new(recorded))
 }
 

@@ -81,24 +81,15 @@ pub(crate) fn create_token(state: &mut State, call: &Call<'_>) -> Answer {
     if !auth.identity.proves(&config.user) {
         logins.failures += 1;
         if logins.failures >= config.login_attempts {
-            *logins = Logins {
-                failures: 0,
-                locked_until: Some(call.now.saturating_add(LOCKED_FOR)),
-            };
+            *logins =
+                Logins { failures: 0, locked_until: Some(call.now.saturating_add(LOCKED_FOR)) };
         }
         return error(401, "Unauthorized", "The username or password is wrong.");
     }
     *logins = Logins::default();
     let project = auth.scope.and_then(|scope| scope.project);
-    if project
-        .as_ref()
-        .is_some_and(|project| !project.is(&config.project_id, PROJECT_NAME))
-    {
-        return error(
-            401,
-            "Unauthorized",
-            "The project does not exist or is not yours.",
-        );
+    if project.as_ref().is_some_and(|project| !project.is(&config.project_id, PROJECT_NAME)) {
+        return error(401, "Unauthorized", "The project does not exist or is not yours.");
     }
     issue(state, call, &auth.identity.methods, project.is_some())
 }
@@ -124,12 +115,7 @@ fn issue(state: &mut State, call: &Call<'_>, methods: &[String], scoped: bool) -
         } else {
             body.insert("domain".to_owned(), domain);
         }
-        if !call
-            .parts
-            .uri
-            .query()
-            .is_some_and(|query| query.contains("nocatalog"))
-        {
+        if !call.parts.uri.query().is_some_and(|query| query.contains("nocatalog")) {
             body.insert("catalog".to_owned(), catalog(config, &call.shared.endpoint));
         }
     }

@@ -39,24 +39,17 @@ impl Keys {
         let Some(authorization) = Authorization::parse(header) else {
             return Err("decrypt token fail".to_owned());
         };
-        let failures = self
-            .failures
-            .entry(authorization.access.to_owned())
-            .or_default();
+        let failures = self.failures.entry(authorization.access.to_owned()).or_default();
         if failures.locked_until.is_some_and(|end| call.now < end) {
             return Err("AK access failed to reach the limit,forbidden.".to_owned());
         }
         let checked = verify(call, header, &authorization, unix_millis);
         *failures = match checked {
             Ok(()) => Failures::default(),
-            Err(_) if failures.in_a_row >= FAILURES => Failures {
-                in_a_row: 0,
-                locked_until: Some(call.now.saturating_add(LOCKED_FOR)),
-            },
-            Err(_) => Failures {
-                in_a_row: failures.in_a_row + 1,
-                locked_until: None,
-            },
+            Err(_) if failures.in_a_row >= FAILURES => {
+                Failures { in_a_row: 0, locked_until: Some(call.now.saturating_add(LOCKED_FOR)) }
+            }
+            Err(_) => Failures { in_a_row: failures.in_a_row + 1, locked_until: None },
         };
         checked
     }
@@ -76,10 +69,7 @@ fn verify(
             .security_token()
             .is_some_and(|token| text(headers, "x-security-token") != Some(token))
     {
-        return Err(format!(
-            "Get secretKey failed,ak:{},err:ak not exist",
-            authorization.access
-        ));
+        return Err(format!("Get secretKey failed,ak:{},err:ak not exist", authorization.access));
     }
     let date = text(headers, "x-sdk-date").filter(|_| authorization.signs("x-sdk-date"));
     let signed_at = date.and_then(|date| {
@@ -88,7 +78,7 @@ fn verify(
     });
     let (Some(date), Some(signed_at)) = (date, signed_at) else {
         return Err(
-            "calc aksk signature fail:no signed x-sdk-date of the form YYYYMMDDTHHMMSSZ".to_owned(),
+            "calc aksk signature fail:no signed x-sdk-date of the form YYYYMMDDTHHMMSSZ".to_owned()
         );
     };
     if unix_millis.abs_diff(signed_at) > VALID_FOR_MILLIS {
@@ -106,8 +96,6 @@ fn verify(
     } else {
         // The real gateway echoes what it was sent, credentials and all.
         let echo = canonical.replace('\n', "|");
-        Err(format!(
-            "verify aksk signature fail,canonicalRequest:{echo}|authorization:{header}"
-        ))
+        Err(format!("verify aksk signature fail,canonicalRequest:{echo}|authorization:{header}"))
     }
 }

@@ -13,18 +13,12 @@ pub(crate) struct Limiter {
 
 impl Limiter {
     pub(crate) const fn new(calls: u32, per: Duration) -> Self {
-        Self {
-            calls,
-            per,
-            windows: Vec::new(),
-        }
+        Self { calls, per, windows: Vec::new() }
     }
 
     pub(crate) fn allows(&mut self, route: Route, now: Duration) -> bool {
-        let Some((_, opened, used)) = self
-            .windows
-            .iter_mut()
-            .find(|(limited, ..)| *limited == route)
+        let Some((_, opened, used)) =
+            self.windows.iter_mut().find(|(limited, ..)| *limited == route)
         else {
             self.windows.push((route, now, 1));
             return self.calls > 0;
@@ -38,18 +32,11 @@ impl Limiter {
 
     /// `limit:10,time:1 minute`; the time only where it is whole seconds, as it is optional.
     pub(crate) fn quota(&self) -> String {
-        const UNITS: [(u64, &str); 4] = [
-            (86_400, "day"),
-            (3600, "hour"),
-            (60, "minute"),
-            (1, "second"),
-        ];
+        const UNITS: [(u64, &str); 4] =
+            [(86_400, "day"), (3600, "hour"), (60, "minute"), (1, "second")];
         let seconds = self.per.as_secs();
         let whole = seconds > 0 && self.per.subsec_nanos() == 0;
-        match UNITS
-            .iter()
-            .find(|(unit, _)| whole && seconds.is_multiple_of(*unit))
-        {
+        match UNITS.iter().find(|(unit, _)| whole && seconds.is_multiple_of(*unit)) {
             Some((unit, name)) => format!("limit:{},time:{} {name}", self.calls, seconds / unit),
             None => format!("limit:{}", self.calls),
         }
@@ -72,10 +59,7 @@ mod tests {
             .map(|at| limiter.allows(Route::ListJob, ms(*at)))
             .collect();
         assert_eq!(seen, [true, true, false, false, true, true, false]);
-        assert!(
-            limiter.allows(Route::DeleteFirewall, ms(107)),
-            "the limit is per API"
-        );
+        assert!(limiter.allows(Route::DeleteFirewall, ms(107)), "the limit is per API");
     }
 
     #[test]

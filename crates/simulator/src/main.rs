@@ -74,9 +74,7 @@ fn share(flag: &str, value: Option<String>) -> Result<f64, String> {
 
 fn number<T: FromStr<Err: Display>>(flag: &str, value: Option<String>) -> Result<T, String> {
     let value = value.ok_or_else(|| format!("{flag} needs a value"))?;
-    value
-        .parse()
-        .map_err(|error| format!("{flag} {value:?}: {error}"))
+    value.parse().map_err(|error| format!("{flag} {value:?}: {error}"))
 }
 
 #[cfg(test)]
@@ -91,15 +89,9 @@ mod tests {
     fn arguments_are_read() {
         let all = "--port 7 --seed 8 --jobs 9 --mean-ms 10 --failure-share 0.5 --fault-share 1";
         let simulation = parsed(all).unwrap().unwrap();
-        assert_eq!(
-            (simulation.port, simulation.seed, simulation.jobs),
-            (7, 8, 9)
-        );
+        assert_eq!((simulation.port, simulation.seed, simulation.jobs), (7, 8, 9));
         assert_eq!(simulation.mean, Duration::from_millis(10));
-        assert_eq!(
-            (simulation.failure_share, simulation.fault_share),
-            (0.5, 1.0)
-        );
+        assert_eq!((simulation.failure_share, simulation.fault_share), (0.5, 1.0));
         assert_eq!(parsed("").unwrap(), Some(Standalone::default()));
         assert_eq!(parsed("--jobs 2 --help").unwrap(), None);
     }
@@ -108,22 +100,10 @@ mod tests {
     fn complaints_name_the_flag_and_the_value() {
         for (args, complaint) in [
             ("--jobs", "--jobs needs a value"),
-            (
-                "--jobs two",
-                "--jobs \"two\": invalid digit found in string",
-            ),
-            (
-                "--port 65536",
-                "--port \"65536\": number too large to fit in target type",
-            ),
-            (
-                "--fault-share 1.5",
-                "--fault-share 1.5 is not between 0 and 1",
-            ),
-            (
-                "--fault-share NaN",
-                "--fault-share NaN is not between 0 and 1",
-            ),
+            ("--jobs two", "--jobs \"two\": invalid digit found in string"),
+            ("--port 65536", "--port \"65536\": number too large to fit in target type"),
+            ("--fault-share 1.5", "--fault-share 1.5 is not between 0 and 1"),
+            ("--fault-share NaN", "--fault-share NaN is not between 0 and 1"),
             ("--frobnicate", "unknown argument \"--frobnicate\""),
         ] {
             assert_eq!(parsed(args).unwrap_err(), complaint);

@@ -63,10 +63,7 @@ mod tests {
     #[test]
     fn ids_have_the_shape_of_the_service() {
         let id = uuid(7, 0, 1);
-        assert_eq!(
-            id.split('-').map(str::len).collect::<Vec<_>>(),
-            [8, 4, 4, 4, 12]
-        );
+        assert_eq!(id.split('-').map(str::len).collect::<Vec<_>>(), [8, 4, 4, 4, 12]);
         assert_eq!(hex_id(7, 0, 1).len(), 32);
     }
 }

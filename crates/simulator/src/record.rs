@@ -153,10 +153,7 @@ pub(crate) struct Record {
 
 impl Record {
     pub(crate) fn new(keep: bool) -> Self {
-        Self {
-            kept: keep.then(Vec::new),
-            ..Self::default()
-        }
+        Self { kept: keep.then(Vec::new), ..Self::default() }
     }
 
     pub(crate) fn begin(&mut self, mut request: Request) -> Ticket {
@@ -172,12 +169,8 @@ impl Record {
         } += 1;
         counts.faults += u64::from(request.fault.is_some());
         counts.overlapping += u64::from(request.others_for_job > 0);
-        counts.replayed += u64::from(
-            request
-                .headers
-                .as_ref()
-                .is_some_and(|headers| headers.replayed),
-        );
+        counts.replayed +=
+            u64::from(request.headers.as_ref().is_some_and(|headers| headers.replayed));
         request.others_in_flight = self.in_flight;
         self.in_flight += 1;
         self.max_in_flight = self.max_in_flight.max(self.in_flight);
@@ -250,10 +243,6 @@ mod tests {
 
     #[test]
     fn a_recorded_request_stays_small() {
-        assert!(
-            size_of::<Request>() <= 136,
-            "{} bytes",
-            size_of::<Request>()
-        );
+        assert!(size_of::<Request>() <= 136, "{} bytes", size_of::<Request>());
     }
 }

@@ -22,13 +22,7 @@ type Project = Result<Path<String>, PathRejection>;
 
 pub(crate) fn routes(shared: Arc<Shared>) -> Router {
     let create = |app, project, request| {
-        of_project(
-            app,
-            Route::CreateFirewall,
-            project,
-            request,
-            create_firewall,
-        )
+        of_project(app, Route::CreateFirewall, project, request, create_firewall)
     };
     let exist =
         |app, project, request| of_project(app, Route::GetFirewall, project, request, get_firewall);
@@ -59,18 +53,8 @@ async fn poll(
     let Ok(Path((project, job))) = ids else {
         return other(app, request).await;
     };
-    let target = Target {
-        project: Some(project),
-        job: Some(job.clone()),
-    };
-    serve(
-        app.0,
-        Route::ListJob,
-        target,
-        request,
-        move |state, call| work(state, call, &job),
-    )
-    .await
+    let target = Target { project: Some(project), job: Some(job.clone()) };
+    serve(app.0, Route::ListJob, target, request, move |state, call| work(state, call, &job)).await
 }
 
 async fn of_project(
@@ -83,10 +67,7 @@ async fn of_project(
     let Ok(Path(project)) = project else {
         return other(app, request).await;
     };
-    let target = Target {
-        project: Some(project),
-        job: None,
-    };
+    let target = Target { project: Some(project), job: None };
     serve(app.0, route, target, request, work).await
 }
 
@@ -94,38 +75,17 @@ async fn remove(app: App, ids: Ids, request: Request) -> Response<Body> {
     let Ok(Path((project, id))) = ids else {
         return other(app, request).await;
     };
-    let target = Target {
-        project: Some(project),
-        job: None,
-    };
-    serve(
-        app.0,
-        Route::DeleteFirewall,
-        target,
-        request,
-        move |state, call| delete_firewall(state, call, &id),
-    )
+    let target = Target { project: Some(project), job: None };
+    serve(app.0, Route::DeleteFirewall, target, request, move |state, call| {
+        delete_firewall(state, call, &id)
+    })
     .await
 }
 
 async fn token(app: App, request: Request) -> Response<Body> {
-    serve(
-        app.0,
-        Route::Token,
-        Target::default(),
-        request,
-        create_token,
-    )
-    .await
+    serve(app.0, Route::Token, Target::default(), request, create_token).await
 }
 
 async fn other(app: App, request: Request) -> Response<Body> {
-    serve(
-        app.0,
-        Route::Other,
-        Target::default(),
-        request,
-        |_, call| call.not_published(),
-    )
-    .await
+    serve(app.0, Route::Other, Target::default(), request, |_, call| call.not_published()).await
 }

@@ -220,16 +220,11 @@ mod tests {
 
     fn statuses(script: JobScript, at: &[u64]) -> Vec<Option<String>> {
         let job = script.start(7, "a", ms(1000));
-        at.iter()
-            .map(|at| job.view(ms(1000 + at)).map(|view| view.status.to_owned()))
-            .collect()
+        at.iter().map(|at| job.view(ms(1000 + at)).map(|view| view.status.to_owned())).collect()
     }
 
     fn some(statuses: &[&str]) -> Vec<Option<String>> {
-        statuses
-            .iter()
-            .map(|status| Some((*status).to_owned()))
-            .collect()
+        statuses.iter().map(|status| Some((*status).to_owned())).collect()
     }
 
     #[test]
@@ -244,30 +239,20 @@ mod tests {
                 "Running", "Running", "Queued", "Queued", "Paused", "Paused", "Success", "Success"
             ])
         );
-        assert_eq!(
-            statuses(JobScript::fails_after(ms(5)), &[4, 5]),
-            some(&["Running", "Failed"])
-        );
-        assert_eq!(
-            statuses(JobScript::never(), &[u64::MAX / 2]),
-            some(&["Running"])
-        );
+        assert_eq!(statuses(JobScript::fails_after(ms(5)), &[4, 5]), some(&["Running", "Failed"]));
+        assert_eq!(statuses(JobScript::never(), &[u64::MAX / 2]), some(&["Running"]));
     }
 
     #[test]
     fn a_job_is_hidden_until_it_appears_and_its_clock_runs_meanwhile() {
         let script = JobScript::succeeds_after(ms(100)).appears_after(ms(150));
-        assert_eq!(
-            statuses(script, &[0, 149, 150]),
-            [None, None, Some("Success".to_owned())]
-        );
+        assert_eq!(statuses(script, &[0, 149, 150]), [None, None, Some("Success".to_owned())]);
     }
 
     #[test]
     fn only_a_failed_job_tells_its_error_and_only_an_ended_one_its_end() {
-        let failing = JobScript::fails_after(ms(100))
-            .error("CFW.00600003", "no flavor")
-            .start(7, "a", ms(0));
+        let failing =
+            JobScript::fails_after(ms(100)).error("CFW.00600003", "no flavor").start(7, "a", ms(0));
         let running = failing.view(ms(99)).unwrap();
         assert_eq!((running.end, running.error), (None, None));
         let failed = failing.view(ms(100)).unwrap();
@@ -275,29 +260,23 @@ mod tests {
             (failed.end, failed.error),
             (Some(ms(100)), Some(("CFW.00600003", "no flavor")))
         );
-        let fine = JobScript::succeeds_after(ms(0))
-            .error("CFW.00600003", "no flavor")
-            .start(7, "a", ms(0));
+        let fine = JobScript::succeeds_after(ms(0)).error("CFW.00600003", "no flavor").start(
+            7,
+            "a",
+            ms(0),
+        );
         assert_eq!(fine.view(ms(0)).unwrap().error, None);
     }
 
     #[test]
     fn random_jobs_depend_on_seed_and_id_alone() {
-        let length = |seed, id: &str| {
-            JobScript::random(ms(1000))
-                .start(seed, id, ms(0))
-                .ends
-                .unwrap()
-        };
+        let length =
+            |seed, id: &str| JobScript::random(ms(1000)).start(seed, id, ms(0)).ends.unwrap();
         assert_eq!(length(7, "a"), length(7, "a"));
         assert_ne!(length(7, "a"), length(7, "b"));
         assert_ne!(length(7, "a"), length(8, "a"));
         let lengths: Vec<_> = (0..1000).map(|n| length(7, &format!("job-{n}"))).collect();
-        assert!(
-            lengths
-                .iter()
-                .all(|length| (ms(250)..ms(1750)).contains(length))
-        );
+        assert!(lengths.iter().all(|length| (ms(250)..ms(1750)).contains(length)));
         let mean = lengths.iter().sum::<Duration>() / 1000;
         assert!((ms(950)..ms(1050)).contains(&mean), "{mean:?}");
     }

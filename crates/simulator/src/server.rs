@@ -79,25 +79,17 @@ impl Connection {
 
 async fn converse(stream: TcpStream, router: Router, shared: Arc<Shared>) {
     let open = Open::new(shared);
-    let connection = Connection {
-        number: open.number,
-        reset: Arc::default(),
-    };
+    let connection = Connection { number: open.number, reset: Arc::default() };
     // Small answers must not wait for acknowledgements; without it they are only slower.
     let _ = stream.set_nodelay(true);
-    let socket = Socket {
-        stream,
-        connection: connection.clone(),
-    };
+    let socket = Socket { stream, connection: connection.clone() };
     let router = TowerToHyperService::new(router);
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(connection.clone());
         let answer = router.call(request);
         let connection = connection.clone();
         async move {
-            let answer = answer
-                .await
-                .unwrap_or_else(|never: Infallible| match never {});
+            let answer = answer.await.unwrap_or_else(|never: Infallible| match never {});
             if connection.is_reset() {
                 Err(io::Error::from(io::ErrorKind::ConnectionReset))
             } else {

@@ -7,11 +7,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_e
 use crate::gateway::text;
 
 const ALGORITHM: &str = "SDK-HMAC-SHA256";
-const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// The `Authorization` header, taken apart.
 #[derive(Debug, PartialEq, Eq)]
@@ -32,9 +28,7 @@ impl<'a> Authorization<'a> {
     }
 
     pub(crate) fn signs(&self, header: &str) -> bool {
-        self.signed_headers
-            .split(';')
-            .any(|signed| signed == header)
+        self.signed_headers.split(';').any(|signed| signed == header)
     }
 }
 
@@ -66,10 +60,7 @@ pub(crate) fn sign(secret: &str, date: &str, canonical_request: &str) -> String 
 }
 
 fn canonical_uri(path: &str) -> String {
-    let mut uri: Vec<_> = path
-        .split('/')
-        .map(|segment| encode(&decode(segment)))
-        .collect();
+    let mut uri: Vec<_> = path.split('/').map(|segment| encode(&decode(segment))).collect();
     if uri.last().is_some_and(|last| !last.is_empty()) {
         uri.push(String::new());
     }
@@ -83,17 +74,12 @@ fn canonical_query(query: &str) -> String {
         .map(|pair| {
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
             // In a query, unlike in a path, a plus is a space.
-            (
-                decode(&key.replace('+', " ")),
-                decode(&value.replace('+', " ")),
-            )
+            (decode(&key.replace('+', " ")), decode(&value.replace('+', " ")))
         })
         .collect();
     pairs.sort();
-    let pairs: Vec<_> = pairs
-        .iter()
-        .map(|(key, value)| format!("{}={}", encode(key), encode(value)))
-        .collect();
+    let pairs: Vec<_> =
+        pairs.iter().map(|(key, value)| format!("{}={}", encode(key), encode(value))).collect();
     pairs.join("&")
 }
 
@@ -131,11 +117,7 @@ mod tests {
         }
         let parts = request.body(()).unwrap().into_parts().0;
         let canonical = canonical_request(&parts, vector.body.as_bytes(), vector.signed).unwrap();
-        sign(
-            secret,
-            text(&parts.headers, "x-sdk-date").unwrap(),
-            &canonical,
-        )
+        sign(secret, text(&parts.headers, "x-sdk-date").unwrap(), &canonical)
     }
 
     #[test]
@@ -181,12 +163,7 @@ mod tests {
                 signature: "7eb88c06474c7197e670e0ae61651746453587eb5fad98074266578511cf3c01",
             },
         ] {
-            assert_eq!(
-                signed("SecretKey", &vector),
-                vector.signature,
-                "{:?}",
-                vector.request
-            );
+            assert_eq!(signed("SecretKey", &vector), vector.signature, "{:?}", vector.request);
         }
     }
 
@@ -238,11 +215,7 @@ mod tests {
         let parsed = Authorization::parse(header).unwrap();
         assert_eq!((parsed.access, parsed.signature), ("AK", "ab"));
         assert!(parsed.signs("host") && !parsed.signs("hos"));
-        for bad in [
-            "Bearer x",
-            "SDK-HMAC-SHA256",
-            "SDK-HMAC-SHA256 Access=AK, Signature=ab",
-        ] {
+        for bad in ["Bearer x", "SDK-HMAC-SHA256", "SDK-HMAC-SHA256 Access=AK, Signature=ab"] {
             assert_eq!(Authorization::parse(bad), None);
         }
     }

@@ -36,9 +36,7 @@ pub(crate) struct Server {
 impl Simulator {
     /// Settings for a simulator, all with defaults.
     pub fn builder() -> SimulatorBuilder {
-        SimulatorBuilder {
-            config: Config::default(),
-        }
+        SimulatorBuilder { config: Config::default() }
     }
 
     /// A simulator with default settings on the current runtime.
@@ -51,10 +49,7 @@ impl Simulator {
     }
 
     pub(crate) fn new(shared: Arc<Shared>, server: Server) -> Self {
-        Self {
-            shared,
-            server: Arc::new(server),
-        }
+        Self { shared, server: Arc::new(server) }
     }
 
     /// `http://127.0.0.1:PORT`, for CFW and IAM alike.
@@ -101,11 +96,7 @@ impl Simulator {
 
     /// Adds a job, whose clock starts now, and returns its id. A job of the same id is replaced.
     pub fn add_job(&self, script: JobScript) -> String {
-        self.shared
-            .lock()
-            .add_job(self.shared.config.seed, self.now(), script)
-            .as_ref()
-            .to_owned()
+        self.shared.lock().add_job(self.shared.config.seed, self.now(), script).as_ref().to_owned()
     }
 
     /// Adds `count` jobs that follow one script, each with its own id and its own draws.
@@ -132,11 +123,7 @@ impl Simulator {
 
     /// Forgets a job: from now on it "does not exist". False if there is none of this id.
     pub fn forget(&self, id: &str) -> bool {
-        self.shared
-            .lock()
-            .jobs
-            .get_mut(id)
-            .is_some_and(|entry| entry.job.take().is_some())
+        self.shared.lock().jobs.get_mut(id).is_some_and(|entry| entry.job.take().is_some())
     }
 
     /// The next `n` polls, whichever jobs they are about, meet `fault`. Calls queue up.
@@ -244,15 +231,7 @@ impl Simulator {
     #[must_use]
     pub fn polls_of(&self, id: &str) -> Vec<Request> {
         let of_job = |request: &&Request| request.job.as_deref() == Some(id);
-        self.shared
-            .lock()
-            .record
-            .kept
-            .iter()
-            .flatten()
-            .filter(of_job)
-            .cloned()
-            .collect()
+        self.shared.lock().record.kept.iter().flatten().filter(of_job).cloned().collect()
     }
 
     /// How many requests there were, by kind; counted also when nothing is recorded.
@@ -298,8 +277,6 @@ impl Simulator {
 
 impl fmt::Debug for Simulator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Simulator")
-            .field("endpoint", &self.shared.endpoint)
-            .finish_non_exhaustive()
+        f.debug_struct("Simulator").field("endpoint", &self.shared.endpoint).finish_non_exhaustive()
     }
 }

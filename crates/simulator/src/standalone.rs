@@ -44,12 +44,8 @@ impl Standalone {
     ///
     /// When the port cannot be had.
     pub async fn start(&self) -> io::Result<(Simulator, Vec<String>)> {
-        let sim = Simulator::builder()
-            .port(self.port)
-            .seed(self.seed)
-            .record(false)
-            .start()
-            .await?;
+        let sim =
+            Simulator::builder().port(self.port).seed(self.seed).record(false).start().await?;
         sim.fail_randomly(self.fault_share, Fault::transient());
         let script = JobScript::random(self.mean).failure_share(self.failure_share);
         let ids = sim.add_jobs(self.jobs, &script);

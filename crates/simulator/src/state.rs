@@ -28,19 +28,12 @@ pub(crate) struct Shared {
 impl Shared {
     pub(crate) fn new(config: Config, endpoint: String) -> Self {
         let state = Mutex::new(State::new(&config));
-        Self {
-            config,
-            endpoint,
-            clock: Clock::start(),
-            state,
-        }
+        Self { config, endpoint, clock: Clock::start(), state }
     }
 
     /// What the server's wall clock shows at `at`, right or wrong.
     pub(crate) fn unix_millis(&self, state: &State, at: Duration) -> i64 {
-        self.clock
-            .unix_millis(at)
-            .saturating_add(state.clock_offset)
+        self.clock.unix_millis(at).saturating_add(state.clock_offset)
     }
 
     /// A panic elsewhere leaves counters at worst one off: not worth a second panic here.
@@ -128,10 +121,8 @@ impl State {
         let second = unix_millis.div_euclid(1000);
         if self.date.0 != second {
             let text = http_date(unix_millis);
-            self.date = (
-                second,
-                HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("")),
-            );
+            self.date =
+                (second, HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("")));
         }
         self.date.1.clone()
     }

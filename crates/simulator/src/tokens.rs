@@ -44,14 +44,8 @@ pub(crate) enum TokenFault {
 impl Tokens {
     /// With one token that never expires by itself.
     pub(crate) fn new(token: String) -> Self {
-        let fixed = Token {
-            expires: None,
-            scoped: true,
-        };
-        Self {
-            known: HashMap::from([(token, fixed)]),
-            refusal: TokenRefusal::default(),
-        }
+        let fixed = Token { expires: None, scoped: true };
+        Self { known: HashMap::from([(token, fixed)]), refusal: TokenRefusal::default() }
     }
 
     /// A new token of the usual length: kilobytes.
@@ -61,13 +55,7 @@ impl Tokens {
         for part in 0..60 {
             token += &hex_id(seed, TOKEN, n * 60 + part);
         }
-        self.known.insert(
-            token.clone(),
-            Token {
-                expires: Some(expires),
-                scoped,
-            },
-        );
+        self.known.insert(token.clone(), Token { expires: Some(expires), scoped });
         token
     }
 
@@ -84,9 +72,7 @@ impl Tokens {
     pub(crate) fn check(&self, token: &str, now: Duration) -> Result<(), TokenFault> {
         match self.known.get(token) {
             None => Err(TokenFault::Unknown),
-            Some(Token {
-                expires: Some(at), ..
-            }) if *at <= now => Err(TokenFault::Expired(*at)),
+            Some(Token { expires: Some(at), .. }) if *at <= now => Err(TokenFault::Expired(*at)),
             Some(Token { scoped: false, .. }) => Err(TokenFault::Unscoped),
             Some(_) => Ok(()),
         }
@@ -97,16 +83,12 @@ impl Tokens {
 pub(crate) fn refuse(state: &State, call: &Call<'_>, fault: TokenFault) -> Answer {
     match (state.tokens.refusal, fault) {
         (_, TokenFault::Unscoped) => call.forbidden(),
-        (TokenRefusal::MustUpdate, _) => Answer::gateway(
-            401,
-            "APIGW.0307",
-            "The token must be updated.",
-            call.request_id,
-        ),
-        (TokenRefusal::Forbidden, _) => Answer::json(
-            403,
-            &serde_json::json!({ "message": "X-Auth-Token is invalid" }),
-        ),
+        (TokenRefusal::MustUpdate, _) => {
+            Answer::gateway(401, "APIGW.0307", "The token must be updated.", call.request_id)
+        }
+        (TokenRefusal::Forbidden, _) => {
+            Answer::json(403, &serde_json::json!({ "message": "X-Auth-Token is invalid" }))
+        }
         (TokenRefusal::Unauthorized, TokenFault::Unknown) => {
             Answer::unauthorized("decrypt token fail", call.request_id)
         }

@@ -42,18 +42,11 @@ pub(crate) struct Draw<'a> {
 
 impl Trouble {
     pub(crate) fn plan_polls(&mut self, job: &str, faults: impl IntoIterator<Item = Fault>) {
-        self.of_job
-            .entry(job.to_owned())
-            .or_default()
-            .extend(faults.into_iter().map(Arc::new));
+        self.of_job.entry(job.to_owned()).or_default().extend(faults.into_iter().map(Arc::new));
     }
 
     pub(crate) fn plan_next(&mut self, route: Route, n: u32, fault: Fault) {
-        self.next.push(Next {
-            route,
-            left: n,
-            fault: Arc::new(fault),
-        });
+        self.next.push(Next { route, left: n, fault: Arc::new(fault) });
     }
 
     /// Without a route the spell holds for the whole of CFW, but not for IAM: another host.
@@ -63,11 +56,7 @@ impl Trouble {
         span: (Bound<Duration>, Bound<Duration>),
         fault: Fault,
     ) {
-        self.spells.push(Spell {
-            route,
-            span,
-            fault: Arc::new(fault),
-        });
+        self.spells.push(Spell { route, span, fault: Arc::new(fault) });
     }
 
     pub(crate) fn plan_random(&mut self, share: f64, faults: impl IntoIterator<Item = Fault>) {
@@ -101,15 +90,10 @@ impl Trouble {
             Bound::Unbounded => true,
         });
         let holds = |spell: &&Spell| {
-            spell
-                .route
-                .map_or(route != Route::Token, |only| only == route)
+            spell.route.map_or(route != Route::Token, |only| only == route)
                 && spell.span.contains(&now)
         };
-        self.spells
-            .iter()
-            .find(holds)
-            .map(|spell| spell.fault.clone())
+        self.spells.iter().find(holds).map(|spell| spell.fault.clone())
     }
 
     fn strike_random(&self, Draw { seed, job, n }: Draw<'_>) -> Option<Arc<Fault>> {
@@ -118,10 +102,7 @@ impl Trouble {
         let hit = unit(seed, key, n) < *share;
         let count = u64::try_from(faults.len()).unwrap_or(u64::MAX);
         let which = mix(seed, !key, n).checked_rem(count)?;
-        faults
-            .get(usize::try_from(which).ok()?)
-            .filter(|_| hit)
-            .cloned()
+        faults.get(usize::try_from(which).ok()?).filter(|_| hit).cloned()
     }
 }
 
@@ -135,11 +116,7 @@ mod tests {
 
     fn strikes(trouble: &mut Trouble, route: Route, at: &[u64]) -> Vec<Option<Fault>> {
         at.iter()
-            .map(|at| {
-                trouble
-                    .strike(route, ms(*at), None)
-                    .map(|fault| (*fault).clone())
-            })
+            .map(|at| trouble.strike(route, ms(*at), None).map(|fault| (*fault).clone()))
             .collect()
     }
 
@@ -152,23 +129,14 @@ mod tests {
         assert_eq!(strikes(&mut trouble, Route::CreateFirewall, &[0]), [None]);
         assert_eq!(
             strikes(&mut trouble, Route::ListJob, &[0, 0, 0, 0]),
-            [
-                Some(Fault::Busy),
-                Some(Fault::Busy),
-                Some(Fault::Reset),
-                None
-            ]
+            [Some(Fault::Busy), Some(Fault::Busy), Some(Fault::Reset), None]
         );
     }
 
     #[test]
     fn a_spell_holds_from_its_start_until_before_its_end_and_spares_iam() {
         let mut trouble = Trouble::default();
-        trouble.plan_spell(
-            None,
-            (Bound::Included(ms(10)), Bound::Excluded(ms(20))),
-            Fault::Busy,
-        );
+        trouble.plan_spell(None, (Bound::Included(ms(10)), Bound::Excluded(ms(20))), Fault::Busy);
         assert_eq!(strikes(&mut trouble, Route::Token, &[15]), [None]);
         let seen = strikes(&mut trouble, Route::ListJob, &[9, 10, 19, 20]);
         assert_eq!(seen, [None, Some(Fault::Busy), Some(Fault::Busy), None]);
@@ -196,15 +164,7 @@ mod tests {
         let mut trouble = Trouble::default();
         trouble.plan_random(1.0, []);
         assert_eq!(
-            trouble.strike(
-                Route::ListJob,
-                ms(0),
-                Some(Draw {
-                    seed: 7,
-                    job: "a",
-                    n: 1
-                })
-            ),
+            trouble.strike(Route::ListJob, ms(0), Some(Draw { seed: 7, job: "a", n: 1 })),
             None
         );
     }

@@ -1,6 +1,8 @@
 //! Placeholder.
 
 mod board;
+#[cfg(feature = "cfw")]
+mod cfw;
 mod config;
 mod driver;
 mod flights;

@@ -12,11 +12,7 @@ fn every_row_of_the_table() {
         if codes.is_empty() {
             rows.push((status, None, text.to_owned(), verdict));
         }
-        rows.extend(
-            codes
-                .iter()
-                .map(|code| (status, Some(*code), text.to_owned(), verdict)),
-        );
+        rows.extend(codes.iter().map(|code| (status, Some(*code), text.to_owned(), verdict)));
     };
 
     // The texts of 0301, 0307 and an invalid token, before everything else.
@@ -29,19 +25,9 @@ fn every_row_of_the_table() {
                 &format!("{iam}token expires, expires_at: 2026-05-28T09:27:52Z"),
                 Refused(Token),
             );
-            add(
-                status,
-                code,
-                &format!("{iam}decrypt token fail"),
-                Refused(Token),
-            );
+            add(status, code, &format!("{iam}decrypt token fail"), Refused(Token));
             add(status, code, &format!("{iam}x-auth-token not found"), Fatal);
-            add(
-                status,
-                code,
-                &format!("{iam}verify aksk signature fail"),
-                Refused(Key),
-            );
+            add(status, code, &format!("{iam}verify aksk signature fail"), Refused(Key));
             add(
                 status,
                 code,
@@ -57,12 +43,7 @@ fn every_row_of_the_table() {
                 ),
                 Refused(Clock),
             );
-            add(
-                status,
-                code,
-                &format!("{iam}calc aksk signature fail:bad header"),
-                Refused(Key),
-            );
+            add(status, code, &format!("{iam}calc aksk signature fail:bad header"), Refused(Key));
             add(
                 status,
                 code,
@@ -76,19 +57,9 @@ fn every_row_of_the_table() {
                 Refused(Key),
             );
         }
-        add(
-            status,
-            &["APIGW.0307"],
-            "The token must be updated.",
-            Refused(Token),
-        );
+        add(status, &["APIGW.0307"], "The token must be updated.", Refused(Token));
         add(status, &[], "X-Auth-Token is invalid", Refused(Token));
-        add(
-            status,
-            &["403"],
-            "X-Auth-Token is invalid in the request",
-            Refused(Token),
-        );
+        add(status, &["403"], "X-Auth-Token is invalid in the request", Refused(Token));
     }
     // These texts mean nothing elsewhere.
     add(400, &[], "X-Auth-Token is invalid", Fatal);
@@ -111,18 +82,8 @@ fn every_row_of_the_table() {
         // The same as the body of a 200.
         add(200, &[code, bare], "", Transient);
     }
-    add(
-        400,
-        &["CFW.00200005", "00200005"],
-        "Object not found.",
-        NotFound,
-    );
-    add(
-        200,
-        &["CFW.00200005", "00200005"],
-        "Object not found.",
-        NotFound,
-    );
+    add(400, &["CFW.00200005", "00200005"], "Object not found.", NotFound);
+    add(200, &["CFW.00200005", "00200005"], "Object not found.", NotFound);
     let fatal = [
         "CFW.00200016",
         "CFW.0020016",
@@ -169,12 +130,7 @@ fn every_row_of_the_table() {
         "Backend unavailable.",
         Transient,
     );
-    add(
-        504,
-        &["APIGW.0201", "APIC.0201"],
-        "Backend timeout.",
-        Transient,
-    );
+    add(504, &["APIGW.0201", "APIC.0201"], "Backend timeout.", Transient);
     add(503, &["APIGW.0610", "APIGW.0613"], "", Transient);
     let backend = [
         "APIGW.0601",
@@ -188,13 +144,7 @@ fn every_row_of_the_table() {
     ];
     add(500, &backend, "", Transient);
     add(429, &["APIGW.0308", "APIG.0308"], "", Throttled);
-    let unauthorized = [
-        "APIGW.0301",
-        "APIGW.0303",
-        "APIGW.0305",
-        "APIGW.0307",
-        "APIG.0311",
-    ];
+    let unauthorized = ["APIGW.0301", "APIGW.0303", "APIGW.0305", "APIGW.0307", "APIG.0311"];
     add(401, &unauthorized, "", Refused(Token));
     let forbidden = [
         "APIGW.0302",
@@ -214,21 +164,9 @@ fn every_row_of_the_table() {
         "The API does not exist",
         Fatal,
     );
-    let bad = [
-        "APIGW.0104",
-        "APIGW.0105",
-        "APIGW.0106",
-        "APIGW.0201",
-        "APIGW.0602",
-        "APIGW.0607",
-    ];
+    let bad = ["APIGW.0104", "APIGW.0105", "APIGW.0106", "APIGW.0201", "APIGW.0602", "APIGW.0607"];
     add(400, &bad, "", Fatal);
-    add(
-        500,
-        &["APIG.0103", "APIG.0104", "APIG.0105", "APIG.0106"],
-        "",
-        Fatal,
-    );
+    add(500, &["APIG.0103", "APIG.0104", "APIG.0105", "APIG.0106"], "", Fatal);
     for status in [413, 414, 494] {
         add(status, &["APIGW.0201"], "", Fatal);
     }
@@ -238,18 +176,8 @@ fn every_row_of_the_table() {
     add(200, &unauthorized, "", Refused(Token));
     add(200, &forbidden, "", Fatal);
     add(200, &backend, "", Transient);
-    add(
-        200,
-        &["APIGW.0201", "APIGW.0610", "APIGW.0613"],
-        "",
-        Transient,
-    );
-    add(
-        200,
-        &["APIGW.0101", "APIGW.0103", "APIGW.0104", "APIGW.0602"],
-        "",
-        Fatal,
-    );
+    add(200, &["APIGW.0201", "APIGW.0610", "APIGW.0613"], "", Transient);
+    add(200, &["APIGW.0101", "APIGW.0103", "APIGW.0104", "APIGW.0602"], "", Fatal);
     add(200, &["401"], "", Refused(Token));
     add(200, &["503"], "", Transient);
 
@@ -261,9 +189,9 @@ fn every_row_of_the_table() {
         }
         add(401, code, "", Refused(Token));
         add(404, code, "", NotFound);
-        for status in [
-            300, 301, 302, 307, 308, 400, 402, 403, 405, 406, 409, 410, 413, 418, 451, 494, 600,
-        ] {
+        for status in
+            [300, 301, 302, 307, 308, 400, 402, 403, 405, 406, 409, 410, 413, 418, 451, 494, 600]
+        {
             add(status, code, "", Fatal);
         }
     }
@@ -273,37 +201,21 @@ fn every_row_of_the_table() {
     add(403, &["CFW.00100001"], "", Fatal);
 
     for (status, code, text, expected) in rows {
-        assert_eq!(
-            verdict(status, code, &text),
-            expected,
-            "{status} {code:?} {text:?}"
-        );
+        assert_eq!(verdict(status, code, &text), expected, "{status} {code:?} {text:?}");
     }
 }
 
 #[test]
 fn a_throttled_answer_names_its_quota() {
     let quota_of = |calls, per| {
-        Some(Quota {
-            calls: NonZeroU32::new(calls).unwrap(),
-            per: Duration::from_secs(per),
-        })
+        Some(Quota { calls: NonZeroU32::new(calls).unwrap(), per: Duration::from_secs(per) })
     };
     let full = "The throttling threshold has been reached: policy user over ratelimit,limit:10,time:1 minute";
     let rows = [
         (full, quota_of(10, 60)),
-        (
-            "policy ip over ratelimit,limit:200,time:5 minute",
-            quota_of(200, 300),
-        ),
-        (
-            "policy banana over ratelimit,limit:2000,time:1 second",
-            quota_of(2000, 1),
-        ),
-        (
-            "policy api over ratelimit, limit: 30, 2 hours",
-            quota_of(30, 7200),
-        ),
+        ("policy ip over ratelimit,limit:200,time:5 minute", quota_of(200, 300)),
+        ("policy banana over ratelimit,limit:2000,time:1 second", quota_of(2000, 1)),
+        ("policy api over ratelimit, limit: 30, 2 hours", quota_of(30, 7200)),
         ("limit:5,time:1 day.", quota_of(5, 86_400)),
         ("Limit:5,Time:1 Minute", quota_of(5, 60)),
         ("limit:x,limit:7,time:5 second", quota_of(7, 5)),
@@ -320,10 +232,7 @@ fn a_throttled_answer_names_its_quota() {
         let class = Class::new(Throttled, Some(Duration::from_secs(7)), text);
         assert_eq!(
             class,
-            Class::Throttled {
-                retry_after: Some(Duration::from_secs(7)),
-                quota: expected
-            }
+            Class::Throttled { retry_after: Some(Duration::from_secs(7)), quota: expected }
         );
     }
 }

@@ -28,26 +28,15 @@ fn bodies_seen_or_documented_are_read() {
     let rows: [(&[u8], JobBody); 6] = [
         (
             include_bytes!("../../tests/data/manual_example.json"),
-            JobBody {
-                begin_time: begin,
-                end_time: end,
-                ..status("Success")
-            },
+            JobBody { begin_time: begin, end_time: end, ..status("Success") },
         ),
         (
             include_bytes!("../../tests/data/text_times.json"),
-            JobBody {
-                begin_time: begin,
-                end_time: end,
-                ..status("Success")
-            },
+            JobBody { begin_time: begin, end_time: end, ..status("Success") },
         ),
         (
             include_bytes!("../../tests/data/running_empty_end.json"),
-            JobBody {
-                begin_time: begin,
-                ..status("Running")
-            },
+            JobBody { begin_time: begin, ..status("Running") },
         ),
         (
             include_bytes!("../../tests/data/failed_with_code.json"),
@@ -59,22 +48,11 @@ fn bodies_seen_or_documented_are_read() {
                 ..status("Failed")
             },
         ),
-        (
-            include_bytes!("../../tests/data/trace_id_variant.json"),
-            status("Running"),
-        ),
-        (
-            include_bytes!("../../tests/data/byte_order_mark.json"),
-            status("Running"),
-        ),
+        (include_bytes!("../../tests/data/trace_id_variant.json"), status("Running")),
+        (include_bytes!("../../tests/data/byte_order_mark.json"), status("Running")),
     ];
     for (body, expected) in rows {
-        assert_eq!(
-            read(body).unwrap(),
-            expected,
-            "{}",
-            String::from_utf8_lossy(body)
-        );
+        assert_eq!(read(body).unwrap(), expected, "{}", String::from_utf8_lossy(body));
     }
 }
 
@@ -110,66 +88,30 @@ fn an_unusable_body_is_a_fault_that_names_the_field() {
         ("<html>", "not JSON, or cut: line 1 column 1"),
         ("null", "not JSON, or cut: line 1 column 4"),
         ("[]", "not JSON, or cut: line 1 column 0"),
-        (
-            r#"{"data":{"status":"Succ"#,
-            "not JSON, or cut: line 1 column 23",
-        ),
-        (
-            r#"{"data":{"status":"Success"}} x"#,
-            "not JSON, or cut: line 1 column 31",
-        ),
+        (r#"{"data":{"status":"Succ"#, "not JSON, or cut: line 1 column 23"),
+        (r#"{"data":{"status":"Success"}} x"#, "not JSON, or cut: line 1 column 31"),
         ("{}", "data: missing"),
         (r#"{"data":null}"#, "data: missing"),
-        (
-            r#"{"data":"Success"}"#,
-            "data: expected an object, found a string",
-        ),
-        (
-            r#"{"data":[{"status":"Success"}]}"#,
-            "data: expected an object, found an array",
-        ),
+        (r#"{"data":"Success"}"#, "data: expected an object, found a string"),
+        (r#"{"data":[{"status":"Success"}]}"#, "data: expected an object, found an array"),
         (r#"{"data":7}"#, "data: expected an object, found a number"),
         (r#"{"data":-7}"#, "data: expected an object, found a number"),
-        (
-            r#"{"data":7.5}"#,
-            "data: expected an object, found a number",
-        ),
-        (
-            r#"{"data":true}"#,
-            "data: expected an object, found a boolean",
-        ),
+        (r#"{"data":7.5}"#, "data: expected an object, found a number"),
+        (r#"{"data":true}"#, "data: expected an object, found a boolean"),
         (r#"{"data":{}}"#, "data.status: missing"),
         (r#"{"data":{"status":null}}"#, "data.status: missing"),
         (r#"{"data":{"status":""}}"#, "data.status: empty"),
         (r#"{"data":{"status":" "}}"#, "data.status: empty"),
-        (
-            r#"{"data":{"status":2}}"#,
-            "data.status: expected a string, found a number",
-        ),
-        (
-            r#"{"data":{"status":true}}"#,
-            "data.status: expected a string, found a boolean",
-        ),
-        (
-            r#"{"data":{"status":["Success"]}}"#,
-            "data.status: expected a string, found an array",
-        ),
+        (r#"{"data":{"status":2}}"#, "data.status: expected a string, found a number"),
+        (r#"{"data":{"status":true}}"#, "data.status: expected a string, found a boolean"),
+        (r#"{"data":{"status":["Success"]}}"#, "data.status: expected a string, found an array"),
         (
             r#"{"data":{"status":{"phase":"Success"}}}"#,
             "data.status: expected a string, found an object",
         ),
-        (
-            r#"{"data":{"status":"Success","id":"other"}}"#,
-            "data.id: another job's",
-        ),
-        (
-            r#"{"data":{"status":"Success","id":""}}"#,
-            "data.id: another job's",
-        ),
-        (
-            r#"{"data":{"status":"Success","id":7}}"#,
-            "data.id: expected a string, found a number",
-        ),
+        (r#"{"data":{"status":"Success","id":"other"}}"#, "data.id: another job's"),
+        (r#"{"data":{"status":"Success","id":""}}"#, "data.id: another job's"),
+        (r#"{"data":{"status":"Success","id":7}}"#, "data.id: expected a string, found a number"),
     ];
     for (body, fault) in rows {
         assert_eq!(read(body.as_bytes()).unwrap_err(), fault, "{body}");

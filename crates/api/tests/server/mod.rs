@@ -24,10 +24,7 @@ pub(crate) enum Then {
 pub(crate) async fn list_job_of(then: Then) -> Result<Job, cfw_api::Error> {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
-    let client = builder(&endpoint)
-        .request_timeout(Duration::from_millis(50))
-        .build()
-        .unwrap();
+    let client = builder(&endpoint).request_timeout(Duration::from_millis(50)).build().unwrap();
     let id = id();
     let serve = async {
         let (mut stream, _) = listener.accept().await.unwrap();

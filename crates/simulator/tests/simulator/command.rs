@@ -6,10 +6,7 @@ use std::process::{Command, Stdio};
 
 fn command(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cfw-simulator"));
-    command
-        .args(args)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+    command.args(args).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
 
@@ -26,11 +23,7 @@ fn it_tells_a_shell_how_to_reach_it() {
             .to_owned()
     };
     let endpoint = value("CFW_ENDPOINT");
-    let (project, token, ids) = (
-        value("CFW_PROJECT_ID"),
-        value("CFW_TOKEN"),
-        value("CFW_JOB_IDS"),
-    );
+    let (project, token, ids) = (value("CFW_PROJECT_ID"), value("CFW_TOKEN"), value("CFW_JOB_IDS"));
     let ids: Vec<_> = ids.split(' ').collect();
     assert_eq!(ids.len(), 2);
     let mut stream = TcpStream::connect(endpoint.strip_prefix("http://").unwrap()).unwrap();
@@ -44,10 +37,7 @@ fn it_tells_a_shell_how_to_reach_it() {
     stream.read_to_string(&mut answer).unwrap();
     child.kill().unwrap();
     child.wait().unwrap();
-    assert!(
-        answer.starts_with("HTTP/1.1 200 OK") && answer.contains("\"Success\""),
-        "{answer}"
-    );
+    assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.contains("\"Success\""), "{answer}");
 }
 
 #[test]
@@ -55,10 +45,7 @@ fn a_bad_argument_is_a_usage_error() {
     let output = command(&["--jobs", "banana"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     let told = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(
-        told,
-        "--jobs \"banana\": invalid digit found in string; see --help\n"
-    );
+    assert_eq!(told, "--jobs \"banana\": invalid digit found in string; see --help\n");
 }
 
 #[test]
@@ -67,20 +54,12 @@ fn an_occupied_port_is_a_failure() {
     let port = taken.local_addr().unwrap().port().to_string();
     let output = command(&["--port", &port]).output().unwrap();
     assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0));
-    assert!(
-        String::from_utf8(output.stderr)
-            .unwrap()
-            .starts_with("cannot run the simulator: ")
-    );
+    assert!(String::from_utf8(output.stderr).unwrap().starts_with("cannot run the simulator: "));
 }
 
 #[test]
 fn help_is_printed() {
     let output = command(&["--help"]).output().unwrap();
     assert!(output.status.success());
-    assert!(
-        String::from_utf8(output.stdout)
-            .unwrap()
-            .contains("--fault-share")
-    );
+    assert!(String::from_utf8(output.stdout).unwrap().contains("--fault-share"));
 }

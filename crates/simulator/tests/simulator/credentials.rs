@@ -8,9 +8,7 @@ use crate::support::{Answer, Client, job_path, ms};
 
 async fn log_in(sim: &Simulator, body: &Value) -> Answer {
     let mut client = Client::connect(sim).await;
-    client
-        .call("POST", "/v3/auth/tokens", &[], &body.to_string())
-        .await
+    client.call("POST", "/v3/auth/tokens", &[], &body.to_string()).await
 }
 
 /// What a client sends to get a token for the project.
@@ -29,10 +27,7 @@ async fn token(sim: &Simulator) -> String {
 }
 
 async fn poll_with(sim: &Simulator, id: &str, headers: &[(&str, &str)]) -> Answer {
-    Client::connect(sim)
-        .await
-        .call("GET", &job_path(sim, id), headers, "")
-        .await
+    Client::connect(sim).await.call("GET", &job_path(sim, id), headers, "").await
 }
 
 #[tokio::test]
@@ -47,37 +42,15 @@ async fn a_password_buys_a_token_for_the_project() {
     let body = &answer.json()["token"];
     assert_eq!(body["project"]["id"], sim.project_id());
     assert_eq!(body["project"]["domain"]["name"], sim.user().domain());
-    let time = |name: &str| {
-        body[name]
-            .as_str()
-            .unwrap()
-            .parse::<jiff::Timestamp>()
-            .unwrap()
-    };
-    assert_eq!(
-        time("expires_at")
-            .duration_since(time("issued_at"))
-            .as_hours(),
-        24
-    );
-    assert_eq!(
-        body["expires_at"].as_str().unwrap().len(),
-        "2015-11-09T01:42:57.527363Z".len()
-    );
+    let time = |name: &str| body[name].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
+    assert_eq!(time("expires_at").duration_since(time("issued_at")).as_hours(), 24);
+    assert_eq!(body["expires_at"].as_str().unwrap().len(), "2015-11-09T01:42:57.527363Z".len());
     let url = format!("{}/v3/{}", sim.endpoint(), sim.project_id());
     let catalog = body["catalog"].as_array().unwrap();
-    let cfw = catalog
-        .iter()
-        .find(|service| service["type"] == "cfwv3")
-        .unwrap();
+    let cfw = catalog.iter().find(|service| service["type"] == "cfwv3").unwrap();
     assert_eq!(cfw["endpoints"][0]["url"], url);
     assert_eq!(cfw["endpoints"][0]["region"], "eu-de");
-    assert_eq!(
-        poll_with(&sim, &id, &[("X-Auth-Token", token)])
-            .await
-            .status,
-        200
-    );
+    assert_eq!(poll_with(&sim, &id, &[("X-Auth-Token", token)]).await.status, 200);
     assert_eq!(sim.counts().tokens, 1);
 }
 
@@ -90,25 +63,14 @@ async fn users_and_projects_go_by_name_or_id_and_the_catalog_can_be_left_out() {
         "scope": { "project": { "id": sim.project_id() } },
     }});
     let mut client = Client::connect(&sim).await;
-    let answer = client
-        .call(
-            "POST",
-            "/v3/auth/tokens?nocatalog=1",
-            &[],
-            &body.to_string(),
-        )
-        .await;
+    let answer = client.call("POST", "/v3/auth/tokens?nocatalog=1", &[], &body.to_string()).await;
     assert_eq!(answer.status, 201);
     assert_eq!(answer.json()["token"].get("catalog"), None);
 }
 
 #[tokio::test]
 async fn wrong_logins_are_refused_in_the_words_of_iam() {
-    let sim = Simulator::builder()
-        .login_attempts(100)
-        .start()
-        .await
-        .unwrap();
+    let sim = Simulator::builder().login_attempts(100).start().await.unwrap();
     let good = login(&sim, sim.user().password());
     let changed = |pointer: &str, value: Value| {
         let mut body = good.clone();
@@ -119,26 +81,10 @@ async fn wrong_logins_are_refused_in_the_words_of_iam() {
     let user = "/auth/identity/password/user";
     for (body, status, message) in [
         (json!({ "auth": {} }), 400, "Request body is invalid."),
-        (
-            changed(&format!("{user}/password"), json!("guess")),
-            401,
-            wrong,
-        ),
-        (
-            changed(&format!("{user}/name"), json!("nobody")),
-            401,
-            wrong,
-        ),
-        (
-            changed(&format!("{user}/domain"), json!({ "name": "elsewhere" })),
-            401,
-            wrong,
-        ),
-        (
-            changed("/auth/identity/methods", json!(["totp"])),
-            401,
-            wrong,
-        ),
+        (changed(&format!("{user}/password"), json!("guess")), 401, wrong),
+        (changed(&format!("{user}/name"), json!("nobody")), 401, wrong),
+        (changed(&format!("{user}/domain"), json!({ "name": "elsewhere" })), 401, wrong),
+        (changed("/auth/identity/methods", json!(["totp"])), 401, wrong),
         (
             changed("/auth/scope/project/name", json!("eu-de_other")),
             401,
@@ -148,35 +94,22 @@ async fn wrong_logins_are_refused_in_the_words_of_iam() {
         let answer = log_in(&sim, &body).await;
         assert_eq!(answer.status, status, "{body}");
         let error = &answer.json()["error"];
-        assert_eq!(
-            (&error["code"], &error["message"]),
-            (&json!(status), &json!(message))
-        );
+        assert_eq!((&error["code"], &error["message"]), (&json!(status), &json!(message)));
     }
 }
 
 #[tokio::test]
 async fn wrong_passwords_in_a_row_lock_the_user() {
-    let sim = Simulator::builder()
-        .login_attempts(2)
-        .start()
-        .await
-        .unwrap();
+    let sim = Simulator::builder().login_attempts(2).start().await.unwrap();
     let (good, bad) = (login(&sim, sim.user().password()), login(&sim, "guess"));
     let mut seen = Vec::new();
     for body in [&bad, &good, &bad, &bad, &good] {
         let answer = log_in(&sim, body).await;
-        let message = answer.json()["error"]["message"]
-            .as_str()
-            .unwrap_or("fine")
-            .to_owned();
+        let message = answer.json()["error"]["message"].as_str().unwrap_or("fine").to_owned();
         seen.push(message);
     }
     let wrong = "The username or password is wrong.";
-    assert_eq!(
-        seen,
-        [wrong, "fine", wrong, wrong, "The account is locked."]
-    );
+    assert_eq!(seen, [wrong, "fine", wrong, wrong, "The account is locked."]);
 }
 
 #[tokio::test]
@@ -201,33 +134,16 @@ async fn an_unscoped_token_is_useless_for_cfw() {
     let answer = log_in(&sim, &body).await;
     assert_eq!(answer.json()["token"].get("project"), None);
     let token = answer.header("X-Subject-Token").unwrap();
-    assert_eq!(
-        poll_with(&sim, "a", &[("X-Auth-Token", token)])
-            .await
-            .status,
-        403
-    );
+    assert_eq!(poll_with(&sim, "a", &[("X-Auth-Token", token)]).await.status, 403);
 }
 
 #[tokio::test]
 async fn tokens_expire_and_are_revoked() {
-    let sim = Simulator::builder()
-        .token_lifetime(ms(0))
-        .start()
-        .await
-        .unwrap();
+    let sim = Simulator::builder().token_lifetime(ms(0)).start().await.unwrap();
     let prefix = "Incorrect IAM authentication information: ";
     let told = |answer: Answer| {
-        assert_eq!(
-            (answer.status, &answer.json()["error_code"]),
-            (401, &json!("APIGW.0301"))
-        );
-        answer.json()["error_msg"]
-            .as_str()
-            .unwrap()
-            .strip_prefix(prefix)
-            .unwrap()
-            .to_owned()
+        assert_eq!((answer.status, &answer.json()["error_code"]), (401, &json!("APIGW.0301")));
+        answer.json()["error_msg"].as_str().unwrap().strip_prefix(prefix).unwrap().to_owned()
     };
     let short = token(&sim).await;
     let expired = told(poll_with(&sim, "a", &[("X-Auth-Token", &short)]).await);
@@ -255,10 +171,7 @@ async fn tokens_can_be_refused_in_other_words() {
     let bad = [("X-Auth-Token", "bad")];
     sim.set_token_refusal(TokenRefusal::MustUpdate);
     let answer = poll_with(&sim, "a", &bad).await;
-    assert_eq!(
-        (answer.status, &answer.json()["error_code"]),
-        (401, &json!("APIGW.0307"))
-    );
+    assert_eq!((answer.status, &answer.json()["error_code"]), (401, &json!("APIGW.0307")));
     sim.set_token_refusal(TokenRefusal::Forbidden);
     let answer = poll_with(&sim, "a", &bad).await;
     assert_eq!(
@@ -269,29 +182,17 @@ async fn tokens_can_be_refused_in_other_words() {
 
 /// Signs as the manual says, apart from the code under test.
 fn signed(secret: &str, path: &str, date: &str) -> String {
-    let hex = |bytes: &[u8]| {
-        bytes
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect::<String>()
-    };
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     let (path, query) = path.split_once('?').unwrap_or((path, ""));
     let empty = hex(&Hash::hash(b""));
     let canonical = format!("GET\n{path}/\n{query}\nx-sdk-date:{date}\n\nx-sdk-date\n{empty}");
-    let text = format!(
-        "SDK-HMAC-SHA256\n{date}\n{}",
-        hex(&Hash::hash(canonical.as_bytes()))
-    );
+    let text = format!("SDK-HMAC-SHA256\n{date}\n{}", hex(&Hash::hash(canonical.as_bytes())));
     let signature = hex(&HMAC::mac(text, secret));
     format!("SDK-HMAC-SHA256 Access=AK, SignedHeaders=x-sdk-date, Signature={signature}")
 }
 
 async fn signing() -> (Simulator, String, String) {
-    let sim = Simulator::builder()
-        .access_key(AccessKey::new("AK", "SK"))
-        .start()
-        .await
-        .unwrap();
+    let sim = Simulator::builder().access_key(AccessKey::new("AK", "SK")).start().await.unwrap();
     let id = sim.add_job(JobScript::never());
     let date = jiff::Timestamp::from_millisecond(server_millis(&sim).await).unwrap();
     (sim, id, date.strftime("%Y%m%dT%H%M%SZ").to_string())
@@ -301,30 +202,17 @@ async fn signing() -> (Simulator, String, String) {
 async fn server_millis(sim: &Simulator) -> i64 {
     let answer = Client::connect(sim).await.call("GET", "/", &[], "").await;
     let date = answer.header("Date").unwrap();
-    jiff::fmt::rfc2822::DateTimeParser::new()
-        .parse_timestamp(date)
-        .unwrap()
-        .as_millisecond()
+    jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(date).unwrap().as_millisecond()
 }
 
 async fn poll_signed(sim: &Simulator, id: &str, date: &str, authorization: &str) -> Answer {
-    poll_with(
-        sim,
-        id,
-        &[("X-Sdk-Date", date), ("Authorization", authorization)],
-    )
-    .await
+    poll_with(sim, id, &[("X-Sdk-Date", date), ("Authorization", authorization)]).await
 }
 
 fn detail(answer: &Answer) -> String {
-    assert_eq!(
-        (answer.status, &answer.json()["error_code"]),
-        (401, &json!("APIGW.0301"))
-    );
+    assert_eq!((answer.status, &answer.json()["error_code"]), (401, &json!("APIGW.0301")));
     let msg = answer.json()["error_msg"].as_str().unwrap().to_owned();
-    msg.strip_prefix("Incorrect IAM authentication information: ")
-        .unwrap()
-        .to_owned()
+    msg.strip_prefix("Incorrect IAM authentication information: ").unwrap().to_owned()
 }
 
 #[tokio::test]
@@ -332,17 +220,11 @@ async fn a_good_signature_is_accepted_and_a_replayed_one_is_noted() {
     let (sim, id, date) = signing().await;
     let authorization = signed("SK", &job_path(&sim, &id), &date);
     for _ in 0..2 {
-        assert_eq!(
-            poll_signed(&sim, &id, &date, &authorization).await.status,
-            200
-        );
+        assert_eq!(poll_signed(&sim, &id, &date, &authorization).await.status, 200);
     }
     let requests = sim.polls_of(&id);
     assert_eq!(requests[0].credential, Credential::Signature);
-    let replayed: Vec<_> = requests
-        .iter()
-        .map(|r| r.headers.as_ref().unwrap().replayed)
-        .collect();
+    let replayed: Vec<_> = requests.iter().map(|r| r.headers.as_ref().unwrap().replayed).collect();
     assert_eq!((replayed, sim.counts().replayed), (vec![false, true], 1));
 }
 
@@ -354,37 +236,20 @@ async fn bad_signatures_are_refused_in_the_words_of_the_gateway() {
     let wrong = signed("guess", &path, &date);
     let unknown = good.replace("Access=AK", "Access=OTHER");
     let unsigned = good.replace("SignedHeaders=x-sdk-date", "SignedHeaders=host");
-    let missing = good.replace(
-        "SignedHeaders=x-sdk-date",
-        "SignedHeaders=x-none;x-sdk-date",
-    );
+    let missing = good.replace("SignedHeaders=x-sdk-date", "SignedHeaders=x-none;x-sdk-date");
     let echo = detail(&poll_signed(&sim, &id, &date, &wrong).await);
     assert!(
-        echo.starts_with(&format!(
-            "verify aksk signature fail,canonicalRequest:GET|{path}/|"
-        )),
+        echo.starts_with(&format!("verify aksk signature fail,canonicalRequest:GET|{path}/|")),
         "{echo}"
     );
     assert!(echo.ends_with(&format!("|authorization:{wrong}")), "{echo}");
     for (authorization, told) in [
-        (
-            unknown.as_str(),
-            "Get secretKey failed,ak:OTHER,err:ak not exist",
-        ),
+        (unknown.as_str(), "Get secretKey failed,ak:OTHER,err:ak not exist"),
         ("Bearer x", "decrypt token fail"),
-        (
-            &unsigned,
-            "calc aksk signature fail:no signed x-sdk-date of the form YYYYMMDDTHHMMSSZ",
-        ),
-        (
-            &missing,
-            "calc aksk signature fail:a signed header is missing",
-        ),
+        (&unsigned, "calc aksk signature fail:no signed x-sdk-date of the form YYYYMMDDTHHMMSSZ"),
+        (&missing, "calc aksk signature fail:a signed header is missing"),
     ] {
-        assert_eq!(
-            detail(&poll_signed(&sim, &id, &date, authorization).await),
-            told
-        );
+        assert_eq!(detail(&poll_signed(&sim, &id, &date, authorization).await), told);
     }
 }
 
@@ -413,26 +278,16 @@ async fn the_servers_clock_can_be_wrong_and_says_so() {
     let authorization = signed("SK", &job_path(&sim, &id), &date);
     for (ahead, status) in [(14, 200), (16, 401)] {
         sim.set_clock_ahead(std::time::Duration::from_secs(ahead * 60));
-        assert_eq!(
-            poll_signed(&sim, &id, &date, &authorization).await.status,
-            status
-        );
+        assert_eq!(poll_signed(&sim, &id, &date, &authorization).await.status, status);
         sim.set_clock_behind(std::time::Duration::from_secs(ahead * 60));
-        assert_eq!(
-            poll_signed(&sim, &id, &date, &authorization).await.status,
-            status
-        );
+        assert_eq!(poll_signed(&sim, &id, &date, &authorization).await.status, status);
     }
     assert!((before - 960_000..before - 950_000).contains(&server_millis(&sim).await));
     let told = detail(&poll_signed(&sim, &id, &date, &authorization).await);
-    let told = told
-        .strip_prefix("calc aksk signature fail:signature expired, signature time:")
-        .unwrap();
+    let told =
+        told.strip_prefix("calc aksk signature fail:signature expired, signature time:").unwrap();
     let (signature_time, server_time) = told.split_once(",server time:").unwrap();
-    assert_eq!(
-        (signature_time, server_time.len()),
-        (date.as_str(), date.len())
-    );
+    assert_eq!((signature_time, server_time.len()), (date.as_str(), date.len()));
 }
 
 #[tokio::test]
@@ -445,11 +300,7 @@ async fn more_than_five_failures_in_a_row_lock_the_key() {
             assert!(detail(&poll_signed(&sim, &id, &date, &wrong).await).starts_with("verify"));
         }
         if round == 0 {
-            assert_eq!(
-                poll_signed(&sim, &id, &date, &good).await.status,
-                200,
-                "a row is broken"
-            );
+            assert_eq!(poll_signed(&sim, &id, &date, &good).await.status, 200, "a row is broken");
         }
     }
     assert!(detail(&poll_signed(&sim, &id, &date, &wrong).await).starts_with("verify"));

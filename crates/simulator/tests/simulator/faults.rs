@@ -14,14 +14,7 @@ async fn met(fault: Fault) -> (Simulator, String, Client) {
     let id = sim.add_job(JobScript::never());
     sim.fail_next(1, fault);
     let mut client = Client::connect(&sim).await;
-    client
-        .send(
-            "GET",
-            &job_path(&sim, &id),
-            &[("X-Auth-Token", sim.token())],
-            "",
-        )
-        .await;
+    client.send("GET", &job_path(&sim, &id), &[("X-Auth-Token", sim.token())], "").await;
     (sim, id, client)
 }
 
@@ -35,20 +28,8 @@ async fn faults_of_the_gateway_answer_in_its_words() {
     let throttled = "The throttling threshold has been reached: policy user over ratelimit";
     let retry = |after: &str| Some(after.to_owned());
     for (fault, status, code, msg, retry_after) in [
-        (
-            Fault::throttled(),
-            429,
-            "APIGW.0308",
-            throttled.to_owned(),
-            None,
-        ),
-        (
-            Fault::throttled_for("56.818"),
-            429,
-            "APIGW.0308",
-            throttled.to_owned(),
-            retry("56.818"),
-        ),
+        (Fault::throttled(), 429, "APIGW.0308", throttled.to_owned(), None),
+        (Fault::throttled_for("56.818"), 429, "APIGW.0308", throttled.to_owned(), retry("56.818")),
         (
             Fault::quota("limit:10,time:1 minute"),
             429,
@@ -56,17 +37,9 @@ async fn faults_of_the_gateway_answer_in_its_words() {
             format!("{throttled},limit:10,time:1 minute"),
             None,
         ),
+        (Fault::unavailable(), 503, "APIGW.0610", "No backend available.".to_owned(), None),
         (
-            Fault::unavailable(),
-            503,
-            "APIGW.0610",
-            "No backend available.".to_owned(),
-            None,
-        ),
-        (
-            Fault::ServiceUnavailable {
-                retry_after: retry("2"),
-            },
+            Fault::ServiceUnavailable { retry_after: retry("2") },
             503,
             "APIGW.0610",
             "No backend available.".to_owned(),
@@ -87,12 +60,7 @@ async fn faults_of_the_gateway_answer_in_its_words() {
 #[tokio::test]
 async fn faults_of_the_service_answer_400_and_a_code() {
     for (fault, status, code, msg) in [
-        (
-            Fault::Busy,
-            400,
-            "CFW.00100001",
-            "System busy. Try again later.",
-        ),
+        (Fault::Busy, 400, "CFW.00100001", "System busy. Try again later."),
         (Fault::NotFound, 400, "CFW.00200005", "Object not found."),
         (
             Fault::code(418, "CFW.00300001", "parse command error"),
@@ -120,10 +88,7 @@ async fn a_bare_status_has_no_body() {
 #[tokio::test]
 async fn a_proxy_answers_in_html() {
     let answer = answer(Fault::BadGatewayHtml).await;
-    assert_eq!(
-        (answer.status, answer.header("Content-Type")),
-        (502, Some("text/html"))
-    );
+    assert_eq!((answer.status, answer.header("Content-Type")), (502, Some("text/html")));
     assert!(answer.text().starts_with("<html>"));
 }
 
@@ -132,10 +97,7 @@ async fn whoever_follows_a_redirect_is_found_in_the_record() {
     let (sim, _, mut client) = met(Fault::Redirect).await;
     let answer = client.receive().await.unwrap();
     let location = format!("{}/redirected", sim.endpoint());
-    assert_eq!(
-        (answer.status, answer.header("Location")),
-        (307, Some(location.as_str()))
-    );
+    assert_eq!((answer.status, answer.header("Location")), (307, Some(location.as_str())));
     client.call("GET", "/redirected", &[], "").await;
     let last = sim.requests().pop().unwrap();
     assert_eq!((last.route, &*last.path), (Route::Other, "/redirected"));
@@ -144,15 +106,8 @@ async fn whoever_follows_a_redirect_is_found_in_the_record() {
 #[tokio::test]
 async fn a_reset_is_a_reset_and_no_regular_end() {
     let (sim, id, mut client) = met(Fault::Reset).await;
-    assert_eq!(
-        client.receive().await.unwrap_err().kind(),
-        ErrorKind::ConnectionReset
-    );
-    assert_eq!(
-        status(&sim, &id).await,
-        "Running",
-        "the next connection is fine"
-    );
+    assert_eq!(client.receive().await.unwrap_err().kind(), ErrorKind::ConnectionReset);
+    assert_eq!(status(&sim, &id).await, "Running", "the next connection is fine");
 }
 
 #[tokio::test]
@@ -161,10 +116,7 @@ async fn a_slow_answer_is_the_true_one_later() {
     let answer = client.receive().await.unwrap();
     assert_eq!(answer.json()["data"]["id"], json!(id));
     let request = sim.requests().remove(0);
-    assert!(
-        request.answered.unwrap() - request.at >= ms(30),
-        "{request:?}"
-    );
+    assert!(request.answered.unwrap() - request.at >= ms(30), "{request:?}");
 }
 
 #[tokio::test]
@@ -190,16 +142,10 @@ async fn a_cut_body_is_half_of_the_true_one() {
 #[tokio::test]
 async fn spoilt_bodies_keep_the_status() {
     let plain = answer(Fault::NotJson).await;
-    assert_eq!(
-        (plain.status, plain.header("Content-Type")),
-        (200, Some("text/plain"))
-    );
+    assert_eq!((plain.status, plain.header("Content-Type")), (200, Some("text/plain")));
     assert!(serde_json::from_slice::<serde_json::Value>(&plain.body).is_err());
     let empty = answer(Fault::EmptyBody).await;
-    assert_eq!(
-        (empty.status, empty.header("Content-Length")),
-        (200, Some("0"))
-    );
+    assert_eq!((empty.status, empty.header("Content-Length")), (200, Some("0")));
 }
 
 #[tokio::test]
@@ -210,20 +156,14 @@ async fn the_answer_can_be_about_another_job_or_in_another_word() {
     assert_eq!(body["data"]["status"], "Running");
     let (_sim, id, mut client) = met(Fault::UnknownStatus).await;
     let body = client.receive().await.unwrap().json();
-    assert_eq!(
-        (&body["data"]["id"], &body["data"]["status"]),
-        (&json!(id), &json!("Paused"))
-    );
+    assert_eq!((&body["data"]["id"], &body["data"]["status"]), (&json!(id), &json!("Paused")));
 }
 
 #[tokio::test]
 async fn an_endless_body_never_ends_and_never_closes_its_brace() {
     let (sim, _, mut client) = met(Fault::Endless).await;
     let answer = client.receive().await.unwrap();
-    assert_eq!(
-        (answer.status, answer.header("Transfer-Encoding")),
-        (200, Some("chunked"))
-    );
+    assert_eq!((answer.status, answer.header("Transfer-Encoding")), (200, Some("chunked")));
     let mut read = Vec::new();
     while read.len() < 4 << 20 {
         assert!(client.stream().read_buf(&mut read).await.unwrap() > 0);
@@ -299,12 +239,7 @@ async fn random_faults_do_not_depend_on_the_order_of_arrival() {
         for job in order {
             poll(&sim, &ids[job]).await;
         }
-        let of = |id| {
-            sim.polls_of(id)
-                .iter()
-                .map(|request| request.status)
-                .collect::<Vec<_>>()
-        };
+        let of = |id| sim.polls_of(id).iter().map(|request| request.status).collect::<Vec<_>>();
         (of(&ids[0]), of(&ids[1]))
     };
     let seen = statuses([0, 0, 0, 0, 1, 1, 1, 1]).await;
@@ -321,17 +256,11 @@ async fn above_the_rate_limit_the_quota_is_named() {
     for _ in 0..3 {
         seen.push(poll(&sim, &id).await);
     }
-    assert_eq!(
-        seen.iter().map(|answer| answer.status).collect::<Vec<_>>(),
-        [200, 200, 429]
-    );
+    assert_eq!(seen.iter().map(|answer| answer.status).collect::<Vec<_>>(), [200, 200, 429]);
     let body = seen[2].json();
     assert_eq!(body["error_code"], "APIGW.0308");
     assert!(
-        body["error_msg"]
-            .as_str()
-            .unwrap()
-            .ends_with("over ratelimit,limit:2,time:1 minute"),
+        body["error_msg"].as_str().unwrap().ends_with("over ratelimit,limit:2,time:1 minute"),
         "{body}"
     );
     assert_eq!(sim.counts().throttled, 1);
@@ -347,14 +276,7 @@ async fn a_client_survives_one_of_each_transient_fault() {
     sim.fail_polls(&id, faults.clone());
     for fault in &faults {
         let mut client = Client::connect(&sim).await;
-        client
-            .send(
-                "GET",
-                &job_path(&sim, &id),
-                &[("X-Auth-Token", sim.token())],
-                "",
-            )
-            .await;
+        client.send("GET", &job_path(&sim, &id), &[("X-Auth-Token", sim.token())], "").await;
         let answer = client.receive().await;
         let good = answer.is_ok_and(|answer| {
             answer.status == 200

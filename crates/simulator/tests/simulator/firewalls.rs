@@ -21,39 +21,21 @@ async fn call(
     body: &str,
 ) -> Answer {
     let headers = [&[("X-Auth-Token", sim.token())], headers].concat();
-    Client::connect(sim)
-        .await
-        .call(method, path, &headers, body)
-        .await
+    Client::connect(sim).await.call(method, path, &headers, body).await
 }
 
 async fn create(sim: &Simulator, headers: &[(&str, &str)], body: &Value) -> Answer {
-    call(
-        sim,
-        "POST",
-        &format!("/v2/{}/firewall", sim.project_id()),
-        headers,
-        &body.to_string(),
-    )
-    .await
+    call(sim, "POST", &format!("/v2/{}/firewall", sim.project_id()), headers, &body.to_string())
+        .await
 }
 
 async fn delete(sim: &Simulator, id: &str) -> Answer {
-    call(
-        sim,
-        "DELETE",
-        &format!("/v2/{}/firewall/{id}", sim.project_id()),
-        &[],
-        "",
-    )
-    .await
+    call(sim, "DELETE", &format!("/v2/{}/firewall/{id}", sim.project_id()), &[], "").await
 }
 
 async fn get(sim: &Simulator, id: &str) -> Answer {
-    let path = format!(
-        "/v1/{}/firewall/exist?service_type=0&fw_instance_id={id}",
-        sim.project_id()
-    );
+    let path =
+        format!("/v1/{}/firewall/exist?service_type=0&fw_instance_id={id}", sim.project_id());
     call(sim, "GET", &path, &[], "").await
 }
 
@@ -62,70 +44,36 @@ async fn state(sim: &Simulator, id: &str) -> Value {
 }
 
 async fn created(sim: &Simulator) -> String {
-    create(sim, &[], &wanted("postPaid")).await.json()["job_id"]
-        .as_str()
-        .unwrap()
-        .to_owned()
+    create(sim, &[], &wanted("postPaid")).await.json()["job_id"].as_str().unwrap().to_owned()
 }
 
 fn code(answer: &Answer) -> (u16, String) {
-    (
-        answer.status,
-        answer.json()["error_code"].as_str().unwrap().to_owned(),
-    )
+    (answer.status, answer.json()["error_code"].as_str().unwrap().to_owned())
 }
 
 #[tokio::test]
 async fn a_firewall_is_created_used_and_deleted() {
-    let sim = Simulator::builder()
-        .firewall_create(ms(30))
-        .firewall_delete(ms(30))
-        .start()
-        .await
-        .unwrap();
+    let sim =
+        Simulator::builder().firewall_create(ms(30)).firewall_delete(ms(30)).start().await.unwrap();
     let answer = create(&sim, &[], &wanted("postPaid")).await;
-    assert_eq!(
-        (answer.status, &answer.json()["data"]),
-        (200, &wanted("postPaid"))
-    );
+    assert_eq!((answer.status, &answer.json()["data"]), (200, &wanted("postPaid")));
     assert_eq!(answer.json()["order_id"], "");
     let id = answer.json()["job_id"].as_str().unwrap().to_owned();
-    assert_eq!(
-        (status(&sim, &id).await.as_str(), state(&sim, &id).await),
-        ("Running", json!(0))
-    );
+    assert_eq!((status(&sim, &id).await.as_str(), state(&sim, &id).await), ("Running", json!(0)));
     pause(ms(31)).await;
-    assert_eq!(
-        (status(&sim, &id).await.as_str(), state(&sim, &id).await),
-        ("Success", json!(2))
-    );
+    assert_eq!((status(&sim, &id).await.as_str(), state(&sim, &id).await), ("Success", json!(2)));
     let record = &get(&sim, &id).await.json()["data"]["records"][0];
-    assert_eq!(
-        (&record["fw_instance_id"], &record["name"]),
-        (&json!(id), &json!("edge"))
-    );
+    assert_eq!((&record["fw_instance_id"], &record["name"]), (&json!(id), &json!("edge")));
     let deletion = delete(&sim, &id).await.json();
     let job = deletion["data"].as_str().unwrap();
     assert_ne!(job, id);
-    assert_eq!(
-        (status(&sim, job).await.as_str(), state(&sim, &id).await),
-        ("Running", json!(1))
-    );
+    assert_eq!((status(&sim, job).await.as_str(), state(&sim, &id).await), ("Running", json!(1)));
     pause(ms(31)).await;
     assert_eq!(status(&sim, job).await, "Success");
-    assert_eq!(
-        code(&get(&sim, &id).await),
-        (400, "CFW.00200005".to_owned())
-    );
-    assert_eq!(
-        code(&delete(&sim, &id).await),
-        (400, "CFW.00200005".to_owned())
-    );
+    assert_eq!(code(&get(&sim, &id).await), (400, "CFW.00200005".to_owned()));
+    assert_eq!(code(&delete(&sim, &id).await), (400, "CFW.00200005".to_owned()));
     let counts = sim.counts();
-    assert_eq!(
-        (counts.creates, counts.deletes, counts.firewalls),
-        (1, 2, 5)
-    );
+    assert_eq!((counts.creates, counts.deletes, counts.firewalls), (1, 2, 5));
 }
 
 #[tokio::test]
@@ -133,10 +81,7 @@ async fn a_prepaid_firewall_is_an_order() {
     let sim = Simulator::start().await.unwrap();
     let body = create(&sim, &[], &wanted("prePaid")).await.json();
     let order = body["order_id"].as_str().unwrap();
-    assert!(
-        order.starts_with("CS") && order.len() == "CS2403271050ZEM0L".len(),
-        "{order}"
-    );
+    assert!(order.starts_with("CS") && order.len() == "CS2403271050ZEM0L".len(), "{order}");
     assert_eq!(body.get("job_id"), None);
 }
 
@@ -146,28 +91,20 @@ async fn the_same_client_token_is_the_same_creation() {
     let mine = [("X-Client-Token", "mine")];
     let first = create(&sim, &mine, &wanted("postPaid")).await.json();
     assert_eq!(create(&sim, &mine, &wanted("postPaid")).await.json(), first);
-    let other = create(&sim, &[("X-Client-Token", "other")], &wanted("postPaid"))
-        .await
-        .json();
+    let other = create(&sim, &[("X-Client-Token", "other")], &wanted("postPaid")).await.json();
     assert_ne!(other["job_id"], first["job_id"]);
 }
 
 #[tokio::test]
 async fn a_creation_whose_answer_is_lost_has_happened_and_a_refused_one_has_not() {
     for (fault, found) in [(Fault::Reset, "Success"), (Fault::Busy, "Running")] {
-        let sim = Simulator::builder()
-            .firewall_create(ms(30))
-            .start()
-            .await
-            .unwrap();
+        let sim = Simulator::builder().firewall_create(ms(30)).start().await.unwrap();
         sim.fail_next_on(Route::CreateFirewall, 1, fault);
         let path = format!("/v2/{}/firewall", sim.project_id());
         let mine = ("X-Client-Token", "mine");
         let headers = [("X-Auth-Token", sim.token()), mine];
         let mut client = Client::connect(&sim).await;
-        client
-            .send("POST", &path, &headers, &wanted("postPaid").to_string())
-            .await;
+        client.send("POST", &path, &headers, &wanted("postPaid").to_string()).await;
         let lost = client.receive().await;
         assert!(lost.is_err() || lost.is_ok_and(|answer| answer.status == 400));
         pause(ms(31)).await;
@@ -183,11 +120,7 @@ async fn a_bad_wish_names_the_field() {
         ("/name", json!(""), "name"),
         ("/flavor", json!({}), "flavor.version"),
         ("/flavor/version", json!("Deluxe"), "flavor.version"),
-        (
-            "/charge_info/charge_mode",
-            json!("free"),
-            "charge_info.charge_mode",
-        ),
+        ("/charge_info/charge_mode", json!("free"), "charge_info.charge_mode"),
     ] {
         let mut body = wanted("postPaid");
         *body.pointer_mut(pointer).unwrap() = value;
@@ -199,10 +132,7 @@ async fn a_bad_wish_names_the_field() {
     let path = format!("/v2/{}/firewall", sim.project_id());
     assert_eq!(call(&sim, "POST", &path, &[], "{").await.status, 400);
     let path = format!("/v1/{}/firewall/exist", sim.project_id());
-    assert_eq!(
-        code(&call(&sim, "GET", &path, &[], "").await),
-        (400, "CFW.00200001".to_owned())
-    );
+    assert_eq!(code(&call(&sim, "GET", &path, &[], "").await), (400, "CFW.00200001".to_owned()));
 }
 
 #[tokio::test]
@@ -214,17 +144,10 @@ async fn a_firewall_shares_the_fate_of_its_jobs() {
         .await
         .unwrap();
     let id = created(&sim).await;
-    assert_eq!(
-        code(&delete(&sim, &id).await),
-        (400, "CFW.00200016".to_owned()),
-        "still creating"
-    );
+    assert_eq!(code(&delete(&sim, &id).await), (400, "CFW.00200016".to_owned()), "still creating");
     assert!(sim.fail(&id));
     assert_eq!(state(&sim, &id).await, 6);
-    let job = delete(&sim, &id).await.json()["data"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let job = delete(&sim, &id).await.json()["data"].as_str().unwrap().to_owned();
     assert_eq!(
         code(&delete(&sim, &id).await),
         (400, "CFW.00200016".to_owned()),
@@ -245,15 +168,9 @@ async fn the_job_of_a_deletion_may_be_unknown() {
         .await
         .unwrap();
     let id = created(&sim).await;
-    let job = delete(&sim, &id).await.json()["data"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let job = delete(&sim, &id).await.json()["data"].as_str().unwrap().to_owned();
     assert_eq!(state(&sim, &id).await, 1);
-    assert_eq!(
-        code(&poll(&sim, &job).await),
-        (400, "CFW.00200005".to_owned())
-    );
+    assert_eq!(code(&poll(&sim, &job).await), (400, "CFW.00200005".to_owned()));
     pause(ms(11)).await;
     assert_eq!(get(&sim, &id).await.status, 400);
     assert_eq!(poll(&sim, &job).await.status, 400);
@@ -265,23 +182,11 @@ async fn the_same_jobs_can_be_read_in_the_words_of_ecs() {
     let id = created(&sim).await;
     let path = format!("/v1/{}/jobs/{id}", sim.project_id());
     let running = call(&sim, "GET", &path, &[], "").await.json();
-    assert_eq!(
-        (&running["job_id"], &running["status"]),
-        (&json!(id), &json!("RUNNING"))
-    );
-    assert_eq!(
-        (&running["end_time"], &running["fail_reason"]),
-        (&json!(""), &json!(null))
-    );
-    assert_eq!(
-        running["begin_time"].as_str().unwrap().len(),
-        "2021-07-21T06:53:00.431Z".len()
-    );
+    assert_eq!((&running["job_id"], &running["status"]), (&json!(id), &json!("RUNNING")));
+    assert_eq!((&running["end_time"], &running["fail_reason"]), (&json!(""), &json!(null)));
+    assert_eq!(running["begin_time"].as_str().unwrap().len(), "2021-07-21T06:53:00.431Z".len());
     assert!(sim.finish(&id));
-    assert_eq!(
-        call(&sim, "GET", &path, &[], "").await.json()["status"],
-        "SUCCESS"
-    );
+    assert_eq!(call(&sim, "GET", &path, &[], "").await.json()["status"], "SUCCESS");
     let path = format!("/v1/{}/jobs/nobody", sim.project_id());
     assert_eq!(call(&sim, "GET", &path, &[], "").await.status, 404);
 }

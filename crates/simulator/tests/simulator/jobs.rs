@@ -19,11 +19,7 @@ async fn a_job_runs_and_succeeds() {
     let took =
         done["data"]["end_time"].as_i64().unwrap() - done["data"]["begin_time"].as_i64().unwrap();
     assert!((30..=31).contains(&took), "{took} ms");
-    assert_eq!(
-        done.as_object().unwrap().len(),
-        1,
-        "nothing beside data: {done}"
-    );
+    assert_eq!(done.as_object().unwrap().len(), 1, "nothing beside data: {done}");
 }
 
 #[tokio::test]
@@ -50,28 +46,15 @@ async fn an_answer_carries_the_headers_of_the_gateway() {
 
 #[tokio::test]
 async fn times_can_be_text_as_in_the_manual() {
-    let sim = Simulator::builder()
-        .times(TimeFormat::Text)
-        .start()
-        .await
-        .unwrap();
+    let sim = Simulator::builder().times(TimeFormat::Text).start().await.unwrap();
     let id = sim.add_job(JobScript::never());
     let running = poll(&sim, &id).await.json();
     let begin = running["data"]["begin_time"].as_str().unwrap();
-    assert!(
-        begin.ends_with("+0800") && begin.len() == "2023-10-26T10:30:00+0800".len(),
-        "{begin}"
-    );
+    assert!(begin.ends_with("+0800") && begin.len() == "2023-10-26T10:30:00+0800".len(), "{begin}");
     assert_eq!(running["data"]["end_time"], "");
     assert!(sim.finish(&id));
     let done = poll(&sim, &id).await.json();
-    assert!(
-        done["data"]["end_time"]
-            .as_str()
-            .unwrap()
-            .ends_with("+0800"),
-        "{done}"
-    );
+    assert!(done["data"]["end_time"].as_str().unwrap().ends_with("+0800"), "{done}");
 }
 
 #[tokio::test]
@@ -122,10 +105,7 @@ async fn ids_are_opaque_and_percent_decoded() {
 async fn the_seed_decides_ids() {
     let ids = |seed| async move {
         let sim = Simulator::builder().seed(seed).start().await.unwrap();
-        (
-            sim.project_id().to_owned(),
-            sim.add_jobs(3, &JobScript::never()),
-        )
+        (sim.project_id().to_owned(), sim.add_jobs(3, &JobScript::never()))
     };
     assert_eq!(ids(7).await, ids(7).await);
     let ((project, jobs), (other_project, other_jobs)) = (ids(7).await, ids(8).await);
@@ -139,12 +119,9 @@ async fn unknown_paths_methods_and_bytes_meet_the_gateways_404() {
     let mut client = Client::connect(&sim).await;
     let job = job_path(&sim, "%ff");
     let known = job_path(&sim, "a");
-    for (method, path) in [
-        ("GET", "/"),
-        ("GET", "/v3/x"),
-        ("PUT", known.as_str()),
-        ("GET", job.as_str()),
-    ] {
+    for (method, path) in
+        [("GET", "/"), ("GET", "/v3/x"), ("PUT", known.as_str()), ("GET", job.as_str())]
+    {
         let answer = client.call(method, path, &[], "").await;
         assert_eq!(answer.status, 404, "{method} {path}");
         let body = answer.json();
@@ -163,13 +140,7 @@ async fn credentials_and_project_are_checked() {
     let elsewhere = format!("/v3/{}/jobs/{id}", "0".repeat(32));
     let prefix = "Incorrect IAM authentication information: ";
     for (path, headers, status, code, msg) in [
-        (
-            &path,
-            [].as_slice(),
-            401,
-            "APIGW.0301",
-            format!("{prefix}x-auth-token not found"),
-        ),
+        (&path, [].as_slice(), 401, "APIGW.0301", format!("{prefix}x-auth-token not found")),
         (
             &path,
             &[("X-Auth-Token", "bad")],
@@ -199,8 +170,6 @@ async fn credentials_and_project_are_checked() {
 async fn an_overlong_body_is_refused() {
     let sim = Simulator::start().await.unwrap();
     let mut client = Client::connect(&sim).await;
-    let answer = client
-        .call("GET", &job_path(&sim, "a"), &[], &"x".repeat((1 << 20) + 1))
-        .await;
+    let answer = client.call("GET", &job_path(&sim, "a"), &[], &"x".repeat((1 << 20) + 1)).await;
     assert_eq!(answer.status, 413);
 }

@@ -14,33 +14,22 @@ async fn a_request_is_recorded_from_arrival_to_answer() {
     let headers = [
         ("X-Auth-Token", "stale"),
         ("X-Sdk-Date", "20260102T030405Z"),
-        (
-            "Authorization",
-            "SDK-HMAC-SHA256 Access=AK, SignedHeaders=x-sdk-date, Signature=abc",
-        ),
+        ("Authorization", "SDK-HMAC-SHA256 Access=AK, SignedHeaders=x-sdk-date, Signature=abc"),
         ("X-Client-Token", "mine"),
     ];
     let before = sim.now();
     client.call("GET", &path, &headers, "").await;
     let after = sim.now();
-    client
-        .call("GET", &path, &[("X-Auth-Token", sim.token())], "")
-        .await;
+    client.call("GET", &path, &[("X-Auth-Token", sim.token())], "").await;
     let [first, second] = <[_; 2]>::try_from(sim.requests()).unwrap();
     assert!(
         before <= first.at
             && first.at + ms(10) <= first.answered.unwrap()
             && first.answered.unwrap() <= after
     );
-    assert_eq!(
-        (first.method, first.route, &*first.path),
-        ("GET", Route::ListJob, path.as_str())
-    );
+    assert_eq!((first.method, first.route, &*first.path), ("GET", Route::ListJob, path.as_str()));
     assert_eq!(first.job.as_deref(), Some(id.as_str()));
-    assert_eq!(
-        (first.status, first.credential),
-        (Some(401), Credential::RefusedToken)
-    );
+    assert_eq!((first.status, first.credential), (Some(401), Credential::RefusedToken));
     let seen = first.headers.unwrap();
     assert_eq!(seen.sdk_date.as_deref(), Some("20260102T030405Z"));
     assert_eq!(seen.signature.as_deref(), Some("abc"));
@@ -65,19 +54,12 @@ async fn requests_in_flight_are_counted_for_each_job_and_in_total() {
         eventually(|| sim.in_flight() as usize == n + 1).await;
         clients.push(client);
     }
-    let others: Vec<_> = sim
-        .requests()
-        .iter()
-        .map(|r| (r.others_for_job, r.others_in_flight))
-        .collect();
+    let others: Vec<_> =
+        sim.requests().iter().map(|r| (r.others_for_job, r.others_in_flight)).collect();
     assert_eq!(others, [(0, 0), (0, 1), (1, 2)]);
     assert_eq!((sim.max_in_flight(), sim.counts().overlapping), (3, 1));
     assert_eq!(
-        (
-            sim.connections().accepted,
-            sim.connections().peak,
-            sim.connections().open
-        ),
+        (sim.connections().accepted, sim.connections().peak, sim.connections().open),
         (3, 3, 3)
     );
     drop(clients);
@@ -92,14 +74,7 @@ async fn polls_one_after_another_never_overlap_in_the_record() {
     for _ in 0..200 {
         poll(&sim, &id).await;
     }
-    assert_eq!(
-        (
-            sim.counts().polls,
-            sim.counts().overlapping,
-            sim.max_in_flight()
-        ),
-        (200, 0, 1)
-    );
+    assert_eq!((sim.counts().polls, sim.counts().overlapping, sim.max_in_flight()), (200, 0, 1));
 }
 
 #[tokio::test]
@@ -108,28 +83,14 @@ async fn the_record_can_be_cleared_or_left_off() {
     let id = sim.add_job(JobScript::never());
     poll(&sim, &id).await;
     sim.clear_requests();
-    assert_eq!(
-        (
-            sim.requests().len(),
-            sim.counts().requests,
-            sim.max_in_flight()
-        ),
-        (0, 0, 0)
-    );
+    assert_eq!((sim.requests().len(), sim.counts().requests, sim.max_in_flight()), (0, 0, 0));
     poll(&sim, &id).await;
     assert_eq!(sim.requests()[0].status, Some(200));
 
     let sim = Simulator::builder().record(false).start().await.unwrap();
     let id = sim.add_job(JobScript::never());
     poll(&sim, &id).await;
-    assert_eq!(
-        (
-            sim.requests().len(),
-            sim.counts().polls,
-            sim.max_in_flight()
-        ),
-        (0, 1, 1)
-    );
+    assert_eq!((sim.requests().len(), sim.counts().polls, sim.max_in_flight()), (0, 1, 1));
 }
 
 #[tokio::test]
@@ -177,10 +138,7 @@ async fn the_last_handle_stops_the_server() {
 fn a_thread_of_its_own_needs_no_runtime() {
     let sim = Simulator::builder().start_on_thread().unwrap();
     let id = sim.add_job(JobScript::never());
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         assert_eq!(status(&sim, &id).await, "Running");
         sim.shutdown().await;

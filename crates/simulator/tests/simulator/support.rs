@@ -45,9 +45,7 @@ pub(crate) struct Client {
 impl Client {
     pub(crate) async fn connect(sim: &Simulator) -> Self {
         let address = sim.endpoint().trim_start_matches("http://").to_owned();
-        Self {
-            stream: TcpStream::connect(address).await.unwrap(),
-        }
+        Self { stream: TcpStream::connect(address).await.unwrap() }
     }
 
     pub(crate) async fn send(
@@ -73,31 +71,16 @@ impl Client {
         }
         let head = String::from_utf8(head).unwrap();
         let mut lines = head.lines();
-        let status = lines
-            .next()
-            .unwrap()
-            .split(' ')
-            .nth(1)
-            .unwrap()
-            .parse()
-            .unwrap();
+        let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
         let headers = lines
             .filter_map(|line| line.split_once(": "))
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect();
-        let mut answer = Answer {
-            status,
-            headers,
-            body: Vec::new(),
-            whole: true,
-        };
+        let mut answer = Answer { status, headers, body: Vec::new(), whole: true };
         if let Some(length) = answer.header("content-length") {
             let mut left: u64 = length.parse().unwrap();
             while left > 0 {
-                let read = (&mut self.stream)
-                    .take(left)
-                    .read_buf(&mut answer.body)
-                    .await?;
+                let read = (&mut self.stream).take(left).read_buf(&mut answer.body).await?;
                 if read == 0 {
                     answer.whole = false;
                     break;
@@ -131,21 +114,11 @@ pub(crate) fn job_path(sim: &Simulator, id: &str) -> String {
 /// One poll on a connection of its own.
 pub(crate) async fn poll(sim: &Simulator, id: &str) -> Answer {
     let mut client = Client::connect(sim).await;
-    client
-        .call(
-            "GET",
-            &job_path(sim, id),
-            &[("X-Auth-Token", sim.token())],
-            "",
-        )
-        .await
+    client.call("GET", &job_path(sim, id), &[("X-Auth-Token", sim.token())], "").await
 }
 
 pub(crate) async fn status(sim: &Simulator, id: &str) -> String {
-    poll(sim, id).await.json()["data"]["status"]
-        .as_str()
-        .unwrap()
-        .to_owned()
+    poll(sim, id).await.json()["data"]["status"].as_str().unwrap().to_owned()
 }
 
 #[expect(clippy::disallowed_methods, reason = "sockets live in real time")]

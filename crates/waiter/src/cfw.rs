@@ -1,0 +1,85 @@
+//! The Cloud Firewall's "List Job Status" as a source.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use cfw_api::{Class, Client, Error, JobStatus};
+
+use crate::{ErrorClass, JobId, JobSource, JobState, Phase, Quota, SourceError};
+
+/// One poll is one `GET /v3/{project_id}/jobs/{job_id}`. Credentials are the client's affair: it renews them
+/// and resends once; what it reports as unauthorized is final.
+impl JobSource for Client {
+    async fn fetch(&self, id: &JobId) -> Result<JobState, SourceError> {
+        let id = cfw_api::JobId::new(id.as_str())
+            .map_err(|error| SourceError::new(ErrorClass::Fatal, error))?;
+        match self.list_job(&id).await {
+            Ok(job) => Ok(state(job)),
+            Err(error) => Err(source_error(error)),
+        }
+    }
+
+    /// 50 polls per second, and as many at once: a quarter of the 200 calls per second that the
+    /// service's manual grants each API, so that others can use the key, too.
+    fn quota(&self) -> Option<Quota> {
+        Quota::new(99, Duration::from_secs(1)).map(|quota| quota.with_burst(50))
+    }
+}
+
+fn state(job: cfw_api::Job) -> JobState {
+    let phase = match &job.status {
+        JobStatus::Running => Phase::Running,
+        JobStatus::Success => Phase::Succeeded,
+        JobStatus::Failed => Phase::Failed,
+        // A status added by a later version of the client is as unknown here as one added by the service.
+        _ => Phase::Unknown,
+    };
+    let status: Cow<'static, str> = match job.status {
+        JobStatus::Running => "Running".into(),
+        JobStatus::Success => "Success".into(),
+        JobStatus::Failed => "Failed".into(),
+        other => other.as_str().to_owned().into(),
+    };
+    let state = JobState { phase, ..JobState::running().with_status(status) };
+    let state = state.with_begin(job.begin_time).with_end(job.end_time).with_answered(job.answered);
+    match (job.error_code, job.error_msg) {
+        (Some(code), Some(msg)) => state.with_detail(format!("{code}: {msg}")),
+        (Some(only), None) | (None, Some(only)) => state.with_detail(only),
+        (None, None) => state,
+    }
+}
+
+fn source_error(error: Error) -> SourceError {
+    let class = match error.class() {
+        Class::Transient { retry_after } => ErrorClass::Transient { retry_after },
+        Class::Throttled { retry_after, quota } => ErrorClass::Throttled {
+            retry_after,
+            quota: quota.and_then(|quota| Quota::new(quota.calls.get(), quota.per)),
+        },
+        Class::NotFound => ErrorClass::NotFound,
+        Class::Unauthorized => ErrorClass::Refused,
+        _ => ErrorClass::Fatal,
+    };
+    let (code, message) = (error.code().map(str::to_owned), error.message().map(str::to_owned));
+    let request_id = error.request_id().map(str::to_owned);
+    let mut told = SourceError::new(class, error);
+    if code.is_some() || message.is_some() {
+        told = told.with_code(code.unwrap_or_default(), message.unwrap_or_default());
+    }
+    match request_id {
+        Some(id) => told.with_request_id(id),
+        None => told,
+    }
+}
+
+impl From<&cfw_api::JobId> for JobId {
+    fn from(id: &cfw_api::JobId) -> Self {
+        id.as_str().into()
+    }
+}
+
+impl From<cfw_api::JobId> for JobId {
+    fn from(id: cfw_api::JobId) -> Self {
+        id.as_str().into()
+    }
+}
