@@ -66,7 +66,6 @@ pub(crate) fn start<S: JobSource>(
         };
         turn.drive().await;
     };
-    #[expect(clippy::disallowed_methods, reason = "this is the one place where a task is started")]
     drop(runtime.spawn(drive));
 }
 

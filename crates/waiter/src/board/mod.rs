@@ -15,6 +15,11 @@
 //! A *job* is what is known of an id, once for all; a *wait* is one watch's interest in it. Facts are
 //! shared per job, verdicts are per wait (rule 3).
 
+#![expect(
+    clippy::indexing_slicing,
+    reason = "what is indexed are slabs, by slots from links that lead to occupied slots only"
+)]
+
 mod facts;
 mod links;
 mod mix;

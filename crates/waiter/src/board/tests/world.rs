@@ -345,7 +345,7 @@ impl World {
         if let Some(&last) = self.last_answer.get(&id) {
             assert!(now.since(last) >= self.budget.min_interval, "{id} is polled too soon");
         }
-        let wanted = |(&(_, ref watched), heard): (&(usize, JobId), &Heard)| {
+        let wanted = |((_, watched), heard): (&(usize, JobId), &Heard)| {
             *watched == id && heard.end.is_none() && !heard.removed && now < heard.deadline
         };
         assert!(self.heard.iter().any(wanted), "{id} is polled at {now:?} for nobody");
@@ -401,7 +401,7 @@ impl World {
 
 pub(super) fn end_of(heard: &Heard) -> Option<(u64, Option<WaitErrorKind>)> {
     let (at, outcome) = heard.end.as_ref()?;
-    let ms = at.since(heard.started).as_millis() as u64;
+    let ms = (at.as_nanos() - heard.started.as_nanos()) / 1_000_000;
     Some((ms, outcome.as_ref().err().map(crate::WaitError::kind)))
 }
 
