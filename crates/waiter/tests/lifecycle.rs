@@ -1,5 +1,7 @@
 //! Dropping, runtimes that end or never were, drivers that come and go: rules 10 and 12.
 
+#![expect(clippy::disallowed_methods, reason = "a test plays the user, who has clocks and tasks")]
+
 mod support;
 
 use std::sync::Arc;
@@ -12,7 +14,7 @@ use support::{Act, Service, every, ms, secs};
 use tokio::runtime::{Builder, Runtime};
 
 fn paused() -> Runtime {
-    Builder::new_current_thread().enable_all().start_paused(true).build().unwrap()
+    Builder::new_current_thread().enable_all().start_paused(true).build().expect("a runtime")
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,5 +1,7 @@
 //! Many jobs as one stream, through the driver, on a paused clock.
 
+#![expect(clippy::disallowed_methods, reason = "a test plays the user, who has clocks and tasks")]
+
 mod support;
 
 use cfw_waiter::{ErrorClass, JobState, SourceError, UpdateKind, WaitErrorKind};

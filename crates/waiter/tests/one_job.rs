@@ -1,5 +1,7 @@
 //! One job as a future, through the driver, on a paused clock.
 
+#![expect(clippy::disallowed_methods, reason = "a test plays the user, who has clocks and tasks")]
+
 mod support;
 
 use std::error::Error as _;
