@@ -1,6 +1,6 @@
 use std::fmt;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -130,17 +130,33 @@ impl SimulatorBuilder {
     ///
     /// When the port, the thread or its runtime cannot be had.
     pub fn start_on_thread(self) -> io::Result<Simulator> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
-        let (simulator, server) = {
-            let _context = runtime.enter();
-            self.bind()?
+        let (tell, told) = mpsc::sync_channel(1);
+        // All of it over there: a runtime must not be dropped where another one is running, and
+        // this may well be called inside one.
+        let serve = move || {
+            let started = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .and_then(|runtime| {
+                    let context = runtime.enter();
+                    let (simulator, server) = self.bind()?;
+                    drop(context);
+                    Ok((runtime, simulator, server))
+                });
+            match started {
+                Ok((runtime, simulator, server)) => {
+                    // The caller is waiting; if it were not, the handle would be dropped, and
+                    // that stops the server.
+                    let _ = tell.send(Ok(simulator));
+                    runtime.block_on(server);
+                }
+                Err(error) => drop(tell.send(Err(error))),
+            }
         };
         thread::Builder::new()
             .name("cfw-simulator".to_owned())
-            .spawn(move || runtime.block_on(server))?;
-        Ok(simulator)
+            .spawn(serve)?;
+        told.recv().map_err(io::Error::other)?
     }
 
     fn bind(self) -> io::Result<(Simulator, impl Future<Output = ()> + Send + 'static)> {

@@ -1,29 +1,39 @@
 //! What a poll is answered.
 
 use crate::support::{Client, job_path, ms, pause, poll, status};
+use std::time::Duration;
+
 use cfw_simulator::{JobScript, Simulator, TimeFormat};
 use serde_json::json;
 
 #[tokio::test]
-async fn a_job_runs_and_succeeds() {
+async fn a_job_runs_and_ends() {
     let sim = Simulator::start().await.unwrap();
-    let id = sim.add_job(JobScript::succeeds_after(ms(30)));
+    let id = sim.add_job(JobScript::never());
     let running = poll(&sim, &id).await.json();
     assert_eq!(running["data"]["status"], "Running");
     assert_eq!(running["data"]["end_time"], json!(null));
-    pause(ms(35)).await;
+    assert!(sim.finish(&id));
     let done = poll(&sim, &id).await.json();
     assert_eq!(done["data"]["status"], "Success");
     assert_eq!(done["data"]["id"], json!(id));
     assert_eq!(done["data"]["begin_time"], running["data"]["begin_time"]);
-    let took =
-        done["data"]["end_time"].as_i64().unwrap() - done["data"]["begin_time"].as_i64().unwrap();
-    assert!((30..=31).contains(&took), "{took} ms");
     assert_eq!(
         done.as_object().unwrap().len(),
         1,
         "nothing beside data: {done}"
     );
+}
+
+#[tokio::test]
+async fn a_job_ends_when_its_time_has_come_whether_or_not_anybody_asks() {
+    let sim = Simulator::start().await.unwrap();
+    let id = sim.add_job(JobScript::succeeds_after(ms(30)));
+    pause(ms(40)).await;
+    let data = poll(&sim, &id).await.json()["data"].take();
+    assert_eq!(data["status"], "Success");
+    let took = data["end_time"].as_i64().unwrap() - data["begin_time"].as_i64().unwrap();
+    assert!((30..=31).contains(&took), "{took} ms");
 }
 
 #[tokio::test]
@@ -86,14 +96,24 @@ async fn an_unknown_job_does_not_exist() {
 }
 
 #[tokio::test]
-async fn a_job_can_appear_late_and_show_a_status_nobody_foresaw() {
+async fn a_job_can_appear_late() {
     let sim = Simulator::start().await.unwrap();
-    let late = sim.add_job(JobScript::never().appears_after(ms(20)));
-    let odd = sim.add_job(JobScript::never().status_at(ms(0), "Paused"));
-    assert_eq!(poll(&sim, &late).await.status, 400);
-    assert_eq!(status(&sim, &odd).await, "Paused");
-    pause(ms(21)).await;
-    assert_eq!(status(&sim, &late).await, "Running");
+    let before = sim.now();
+    let id = sim.add_job(JobScript::never().appears_after(ms(20)));
+    while poll(&sim, &id).await.status != 200 {}
+    assert!(sim.polls_of(&id).pop().unwrap().answered.unwrap() >= before + ms(20));
+    let never = sim.add_job(JobScript::never().appears_after(Duration::MAX));
+    assert_eq!(
+        poll(&sim, &never).await.json()["error_code"],
+        "CFW.00200005"
+    );
+}
+
+#[tokio::test]
+async fn a_job_can_be_in_a_status_that_nobody_foresaw() {
+    let sim = Simulator::start().await.unwrap();
+    let id = sim.add_job(JobScript::never().status_at(ms(0), "Paused"));
+    assert_eq!(status(&sim, &id).await, "Paused");
 }
 
 #[tokio::test]
