@@ -62,7 +62,7 @@ impl SimulatorBuilder {
         self
     }
 
-    /// The IAM user, in place of the one that [`Simulator::user`] tells otherwise.
+    /// The IAM user, in place of one made up; [`Simulator::user`] tells which.
     pub fn user(mut self, user: User) -> Self {
         self.config.user = user;
         self
@@ -80,8 +80,7 @@ impl SimulatorBuilder {
         self
     }
 
-    /// The key for signed requests, in place of the one that [`Simulator::access_key`] tells
-    /// otherwise.
+    /// The key for signed requests, in place of one made up; [`Simulator::access_key`] tells which.
     pub fn access_key(mut self, key: AccessKey) -> Self {
         self.config.access_key = key;
         self
@@ -113,6 +112,10 @@ impl SimulatorBuilder {
     /// # Errors
     ///
     /// When the port cannot be had.
+    ///
+    /// # Cancel safety
+    ///
+    /// It never waits, so there is no half-way to be dropped at.
     pub async fn start(self) -> io::Result<Simulator> {
         let (simulator, server) = self.bind()?;
         #[expect(

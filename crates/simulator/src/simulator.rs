@@ -108,8 +108,11 @@ impl Simulator {
             .to_owned()
     }
 
-    /// Adds `count` jobs that follow one script, each with its own id and its own draws.
+    /// Adds `count` jobs that follow one script, each with its own draws and an id of its own in
+    /// place of the script's.
     pub fn add_jobs(&self, count: usize, script: &JobScript) -> Vec<String> {
+        let mut script = script.clone();
+        script.id = None;
         (0..count).map(|_| self.add_job(script.clone())).collect()
     }
 

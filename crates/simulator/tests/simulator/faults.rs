@@ -112,8 +112,10 @@ async fn faults_of_the_service_answer_400_and_a_code() {
 #[tokio::test]
 async fn a_bare_status_has_no_body() {
     for (status, sent) in [(500, 500), (504, 504), (100, 500), (7, 500)] {
-        let answer = answer(Fault::Status(status)).await;
+        let (sim, _, mut client) = met(Fault::Status(status)).await;
+        let answer = client.receive().await.unwrap();
         assert_eq!((answer.status, answer.body.len()), (sent, 0));
+        assert_eq!(sim.requests()[0].status, Some(sent));
     }
 }
 
@@ -152,6 +154,11 @@ async fn a_reset_is_a_reset_and_no_regular_end() {
         status(&sim, &id).await,
         "Running",
         "the next connection is fine"
+    );
+    let request = sim.requests().remove(0);
+    assert_eq!(
+        (request.answered, request.fault.as_deref()),
+        (None, Some(&Fault::Reset))
     );
 }
 

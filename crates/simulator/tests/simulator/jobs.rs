@@ -144,7 +144,7 @@ async fn the_seed_decides_ids() {
         let sim = Simulator::builder().seed(seed).start().await.unwrap();
         (
             sim.project_id().to_owned(),
-            sim.add_jobs(3, &JobScript::never()),
+            sim.add_jobs(3, &JobScript::never().id("not this")),
         )
     };
     assert_eq!(ids(7).await, ids(7).await);
@@ -222,5 +222,9 @@ async fn an_overlong_body_is_refused() {
     let answer = client
         .call("GET", &job_path(&sim, "a"), &[], &"x".repeat((1 << 20) + 1))
         .await;
-    assert_eq!(answer.status, 413);
+    assert_eq!(
+        (answer.status, &answer.json()["error_code"]),
+        (413, &json!("APIGW.0201"))
+    );
+    assert_eq!(sim.requests()[0].status, Some(413));
 }
