@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use cfw_waiter::{UpdateKind, WaitErrorKind};
+use cfw_waiter::{ErrorClass, SourceError, UpdateKind, WaitErrorKind, Waiter};
 use support::{Act, Service, every, ms, secs};
 use tokio::runtime::{Builder, Runtime};
 
@@ -145,8 +145,7 @@ fn waits_on_many_threads_all_end() {
         Ok(cfw_waiter::JobState::succeeded())
     });
     let policy = every(ms(1)).timeout(secs(30));
-    let waiter =
-        cfw_waiter::Waiter::builder(source).min_interval(ms(1)).policy(policy).build().unwrap();
+    let waiter = Waiter::builder(source).min_interval(ms(1)).policy(policy).build().unwrap();
     runtime.block_on(async {
         let waits: Vec<_> = (0..2_000)
             .map(|n| {
@@ -167,6 +166,56 @@ fn waits_on_many_threads_all_end() {
         }
     });
     assert_eq!(waiter.stats().watched, 0);
+}
+
+/// An error whose destructor uses the waiter, as an error that holds a handle of the user's might.
+#[derive(Debug)]
+struct Nosy(Waiter);
+
+impl std::fmt::Display for Nosy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("nosy")
+    }
+}
+
+impl std::error::Error for Nosy {}
+
+impl Drop for Nosy {
+    fn drop(&mut self) {
+        self.0.stats();
+    }
+}
+
+#[test]
+fn an_error_is_never_dropped_under_the_lock() {
+    let (done, ended) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let service = Service::new([]);
+        let waiter = service.waiter();
+        let fail = |class| {
+            service.set("job", Act::Answer(Err(SourceError::new(class, Nosy(waiter.clone())))))
+        };
+        paused().block_on(async {
+            fail(ErrorClass::TRANSIENT);
+            let mut watch = waiter.watch(["job"]).policy(every(secs(5)));
+            let watched = async { while watch.next().await.is_some() {} };
+            let changes = async {
+                tokio::time::sleep(secs(20)).await;
+                fail(ErrorClass::NotFound);
+                tokio::time::sleep(secs(11)).await;
+                service.set("job", Act::SucceedAfter(secs(60)));
+                tokio::time::sleep(secs(20)).await;
+                fail(ErrorClass::Fatal);
+            };
+            tokio::join!(watched, changes);
+            // An end that nobody hears of, and a request whose answer nobody waits for.
+            let watch = waiter.watch(["job"]);
+            let _ = tokio::time::timeout(secs(9), std::future::pending::<()>()).await;
+            drop(watch);
+        });
+        done.send(()).unwrap();
+    });
+    ended.recv_timeout(secs(20)).expect("no deadlock");
 }
 
 #[tokio::test(start_paused = true)]

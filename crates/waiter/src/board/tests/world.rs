@@ -278,6 +278,7 @@ impl World {
                 Want::Poll { ticket, id } => self.send(ticket, id),
                 Want::Abort(ticket) => self.abort(ticket),
                 Want::Wake(waker) => waker.wake(),
+                Want::Drop(_) => {}
             }
         }
         self.max_flying = self.max_flying.max(self.flying.len());
