@@ -406,7 +406,7 @@ pub(super) fn end_of(heard: &Heard) -> Option<(u64, Option<WaitErrorKind>)> {
     Some((ms, outcome.as_ref().err().map(crate::WaitError::kind)))
 }
 
-fn answer(script: &Script, fault: Option<Fault>, now: Time) -> Option<Answer> {
+pub(super) fn answer(script: &Script, fault: Option<Fault>, now: Time) -> Option<Answer> {
     let error = |class| Some(Answer::Told(Err(SourceError::new(class, "scripted"))));
     match fault {
         Some(Fault::Transient) => error(ErrorClass::TRANSIENT),
