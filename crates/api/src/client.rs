@@ -2,22 +2,20 @@
 
 use std::{fmt, sync::Arc};
 
-use reqwest::{Method, Request, header::HeaderName};
+use reqwest::{Method, Request};
 
 use crate::{
     Class, ClientBuilder, Error, ErrorKind, Job, JobId, JobStatus,
     body::ErrorBody,
-    classify::{Verdict, verdict},
-    credentials::Keeper,
-    endpoint::Endpoint,
+    builder::Known,
+    classify::{Verdict, server_time, verdict},
+    credentials::{Keeper, Pass},
     error::What,
     id::segment,
     redact::sanitise,
     transport::{Reply, Transport},
     wire,
 };
-
-const X_AUTH_TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
 
 /// How much of a job's texts is kept: as much as the manual allows an error's to have.
 const JOB_TEXT_CHARS: usize = 512;
@@ -30,10 +28,10 @@ const JOB_TEXT_CHARS: usize = 512;
 pub struct Client(Arc<Inner>);
 
 struct Inner {
-    endpoint: Endpoint,
-    project_id: String,
+    endpoint: Known,
+    project_id: Option<String>,
     keeper: Keeper,
-    transport: Transport,
+    transport: Arc<Transport>,
 }
 
 impl Client {
@@ -43,10 +41,10 @@ impl Client {
     }
 
     pub(crate) fn assemble(
-        endpoint: Endpoint,
-        project_id: String,
+        endpoint: Known,
+        project_id: Option<String>,
         keeper: Keeper,
-        transport: Transport,
+        transport: Arc<Transport>,
     ) -> Self {
         Self(Arc::new(Inner {
             endpoint,
@@ -76,75 +74,123 @@ impl Client {
     #[doc(alias = "ListJob")]
     #[doc(alias = "ListJobStatus")]
     pub async fn list_job(&self, id: &JobId) -> Result<Job, Error> {
-        let what = What::ListJob(id);
-        let path = format_args!(
-            "/v3/{}/jobs/{}",
-            segment(&self.0.project_id),
-            segment(id.as_str())
-        )
-        .to_string();
-        let (body, reply) = self
-            .send(what, Method::GET, &path, |body| wire::job(id, body))
-            .await?;
-        Ok(Job {
-            id: id.clone(),
-            status: match body.status {
-                JobStatus::Other(text) => JobStatus::Other(self.shown(&text)),
-                known => known,
+        let call = Call {
+            what: What::ListJob(id),
+            method: Method::GET,
+            path: &|project| format!("/v3/{project}/jobs/{}", segment(id.as_str())),
+            read: &|body, shown| {
+                wire::job(id, body).map(|body| Job {
+                    id: id.clone(),
+                    status: match body.status {
+                        JobStatus::Other(text) => JobStatus::Other(shown(&text)),
+                        known => known,
+                    },
+                    begin_time: body.begin_time,
+                    end_time: body.end_time,
+                    error_code: body.error_code.map(|code| shown(&code)),
+                    error_msg: body.error_msg.map(|text| shown(&text)),
+                    answered: None,
+                    request_id: None,
+                })
             },
-            begin_time: body.begin_time,
-            end_time: body.end_time,
-            error_code: body.error_code.map(|code| self.shown(&code)),
-            error_msg: body.error_msg.map(|text| self.shown(&text)),
+        };
+        let (job, reply) = self.send(call).await?;
+        Ok(Job {
             answered: reply.answered,
             request_id: reply.request_id,
+            ..job
         })
     }
 
-    fn shown(&self, text: &str) -> String {
-        sanitise(text, &self.0.keeper.secrets(), JOB_TEXT_CHARS)
+    /// Makes a call: once, and once more if the credentials were refused and could be renewed.
+    async fn send<T>(&self, call: Call<'_, T>) -> Result<(T, Reply), Error> {
+        let Inner {
+            keeper, transport, ..
+        } = &*self.0;
+        let what = call.what;
+        let mut sent_before = false;
+        loop {
+            let pass = keeper.pass(what).await?;
+            let request = self.request(&call, &pass)?;
+            let reply = transport.exchange(what, request, &pass.secrets()).await?;
+
+            let fault = if reply.is_success() {
+                match (call.read)(&reply.body, &|text| {
+                    sanitise(text, &pass.secrets(), JOB_TEXT_CHARS)
+                }) {
+                    Ok(value) => {
+                        pass.accepted();
+                        return Ok((value, reply));
+                    }
+                    Err(fault) => Some(fault),
+                }
+            } else {
+                None
+            };
+            let body = ErrorBody::parse(&reply.body);
+            if let (Some(fault), None) = (fault, &body.code) {
+                return Err(Error::transient(what, ErrorKind::Answer)
+                    .because(fault)
+                    .with_reply(&reply));
+            }
+            let verdict = verdict(reply.status, body.code.as_deref(), &body.text);
+            let error = Error::answered(what, &reply, &body, verdict, &pass.secrets());
+            match verdict {
+                Verdict::Refused(refusal) => {
+                    let server_time = server_time(&body.text).or(reply.answered);
+                    match pass.refused(refusal, server_time, &error) {
+                        None if !sent_before => sent_before = true,
+                        None => return Err(error),
+                        Some(error) => return Err(error),
+                    }
+                    continue;
+                }
+                Verdict::NotFound | Verdict::Fatal => pass.accepted(),
+                // The service's own "busy" comes from behind the gateway.
+                Verdict::Transient if reply.status == 400 => pass.accepted(),
+                // A gateway in trouble has not looked at the credentials, perhaps.
+                Verdict::Transient | Verdict::Throttled => (),
+            }
+            return Err(error);
+        }
     }
 
-    /// Sends a request and reads a success with `read`, which says what makes a body unusable.
-    async fn send<T>(
-        &self,
-        what: What<'_>,
-        method: Method,
-        path: &str,
-        read: impl Fn(&[u8]) -> Result<T, String>,
-    ) -> Result<(T, Reply), Error> {
-        let Inner {
-            endpoint,
-            keeper,
-            transport,
-            ..
-        } = &*self.0;
+    fn request<T>(&self, call: &Call<'_, T>, pass: &Pass<'_>) -> Result<Request, Error> {
+        let unfit = || Error::new(call.what, ErrorKind::Request, Class::Fatal);
+        let endpoint = match &self.0.endpoint {
+            Known::Surely(endpoint) => endpoint,
+            Known::Unless(endpoint) => pass.endpoint().unwrap_or(endpoint),
+            Known::FromToken => pass.endpoint().ok_or_else(|| {
+                unfit().because("no endpoint: none is set, the token's catalog has no cfw entry that fits, and there is no region")
+            })?,
+        };
+        let project_id = self.0.project_id.as_deref().or_else(|| pass.project_id());
+        let project_id = project_id
+            .ok_or_else(|| unfit().because("no project: none is set, and the token has none"))?;
+        let path = (call.path)(&segment(project_id).to_string());
         let url = endpoint
             .join(&path)
-            .map_err(|error| Error::new(what, ErrorKind::Request, Class::Fatal).caused_by(error))?;
-        let mut request = Request::new(method, url);
-        request.headers_mut().insert(X_AUTH_TOKEN, keeper.header()?);
-        let reply = transport.exchange(what, request, &keeper.secrets()).await?;
-
-        let fault = match reply.is_success().then(|| read(&reply.body)) {
-            Some(Ok(value)) => return Ok((value, reply)),
-            Some(Err(fault)) => Some(fault),
-            None => None,
-        };
-        let body = ErrorBody::parse(&reply.body);
-        if let (Some(fault), None) = (fault, &body.code) {
-            return Err(Error::transient(what, ErrorKind::Answer)
-                .because(fault)
-                .with_reply(&reply));
-        }
-        let verdict = verdict(reply.status, body.code.as_deref(), &body.text);
-        let error = Error::answered(what, &reply, &body, verdict, &keeper.secrets());
-        if let Verdict::Refused(_) = verdict {
-            keeper.refused(&error);
-        }
-        Err(error)
+            .map_err(|error| unfit().caused_by(error))?;
+        let mut request = Request::new(call.method.clone(), url);
+        pass.put_on(&mut request, project_id)
+            .map_err(|problem| unfit().because(problem))?;
+        Ok(request)
     }
 }
+
+/// One call of the API, apart from who makes it.
+struct Call<'a, T> {
+    what: What<'a>,
+    method: Method,
+    /// The path for an encoded project id.
+    path: &'a (dyn Fn(&str) -> String + Sync),
+    read: &'a Read<'a, T>,
+}
+
+/// Reads the body of a success, with a function that makes texts fit to be shown, or says what makes it
+/// unusable.
+type Read<'a, T> = dyn Fn(&[u8], &Show<'_>) -> Result<T, String> + Sync + 'a;
+type Show<'a> = dyn Fn(&str) -> String + 'a;
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -155,9 +201,12 @@ impl fmt::Debug for Client {
             ..
         } = &*self.0;
         f.debug_struct("Client")
-            .field("endpoint", &endpoint.to_string())
+            .field("endpoint", endpoint)
             .field("project_id", project_id)
             .field("request_timeout", &transport.request_timeout)
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,6 +12,7 @@ use crate::{Class, JobId, body::ErrorBody, classify::Verdict, redact::sanitise, 
 #[derive(Clone)]
 pub struct Error(Arc<Inner>);
 
+#[derive(Clone)]
 struct Inner {
     call: String,
     kind: ErrorKind,
@@ -20,7 +21,7 @@ struct Inner {
     code: Option<String>,
     message: Option<String>,
     request_id: Option<String>,
-    source: Option<Box<dyn StdError + Send + Sync>>,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
 /// What happened to a call that failed.
@@ -43,8 +44,8 @@ pub enum ErrorKind {
     NotFound,
     /// The credentials were refused for good, or are known to have been.
     Refused,
-    /// New credentials could not be obtained.
-    Renewal,
+    /// The [`TokenProvider`](crate::TokenProvider) has no token.
+    Provider,
     /// The call cannot be made as it was asked for.
     Request,
 }
@@ -105,12 +106,14 @@ pub(crate) const CODE_CHARS: usize = 64;
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum What<'a> {
     ListJob(&'a JobId),
+    Token,
 }
 
 impl fmt::Display for What<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::ListJob(id) => write!(f, "list job {id}"),
+            Self::Token => f.write_str("obtain a token"),
         }
     }
 }
@@ -174,6 +177,7 @@ impl Error {
     }
 
     pub(crate) fn caused_by(self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        let source: Box<dyn StdError + Send + Sync> = source.into();
         self.with(|inner| inner.source = Some(source.into()))
     }
 
@@ -185,11 +189,24 @@ impl Error {
         })
     }
 
-    /// Changes an error that has just been made and is not shared yet.
+    /// The same error, with other advice.
+    pub(crate) fn of_class(&self, class: Class) -> Self {
+        self.clone().with(|inner| inner.class = class)
+    }
+
+    /// The same error for another call, which did not get as far as sending a request.
+    pub(crate) fn again_in(&self, what: What<'_>) -> Self {
+        self.clone().with(|inner| inner.call = what.to_string())
+    }
+
+    /// The error of a step of `what`, for the caller of `what`.
+    pub(crate) fn within(&self, what: What<'_>) -> Self {
+        self.clone()
+            .with(|inner| inner.call = format!("{what}: {}", inner.call))
+    }
+
     fn with(mut self, change: impl FnOnce(&mut Inner)) -> Self {
-        if let Some(inner) = Arc::get_mut(&mut self.0) {
-            change(inner);
-        }
+        change(Arc::make_mut(&mut self.0));
         self
     }
 }
@@ -215,7 +232,7 @@ impl fmt::Display for Error {
             ErrorKind::Throttled => "throttled",
             ErrorKind::NotFound => "not found",
             ErrorKind::Refused => "credentials refused",
-            ErrorKind::Renewal => "no new credentials",
+            ErrorKind::Provider => "the provider has none",
             ErrorKind::Request => "cannot be sent",
         })?;
         if let Some(message) = message {

@@ -31,9 +31,17 @@ mod config;
 mod credentials;
 mod endpoint;
 mod error;
+mod http;
 mod id;
 mod job;
 mod redact;
+#[cfg_attr(
+    not(test),
+    expect(
+        dead_code,
+        reason = "all our bodies are signed, but the algorithm knows others"
+    )
+)]
 mod sign;
 mod times;
 mod transport;
@@ -46,7 +54,9 @@ pub use self::{
     classify::{Class, Quota},
     client::Client,
     config::ConfigError,
-    credentials::Credentials,
+    credentials::{
+        AccessKey, Credentials, IdOrName, Password, Provide, Token, TokenError, TokenProvider, User,
+    },
     error::{Error, ErrorKind},
     id::{InvalidJobId, JobId},
     job::{Job, JobStatus},

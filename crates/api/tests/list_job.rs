@@ -6,7 +6,7 @@ mod common;
 use std::time::{Duration, SystemTime};
 
 use cfw_api::{Class, ErrorKind, JobId, JobStatus};
-use common::{ID, TOKEN, builder, client, id};
+use common::{ID, TOKEN, builder, id};
 use wiremock::{
     Mock, MockServer, ResponseTemplate,
     matchers::{any, header, method, path},
@@ -34,7 +34,12 @@ async fn a_job_is_asked_for_as_the_manual_says() {
         .expect(1)
         .mount(&server)
         .await;
-    let job = client(&server.uri()).list_job(&id()).await.unwrap();
+    let job = builder(&server.uri())
+        .build()
+        .unwrap()
+        .list_job(&id())
+        .await
+        .unwrap();
     assert_eq!((job.id.as_str(), job.status), (ID, JobStatus::Success));
     let at = |seconds| Some(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
     assert_eq!(
@@ -157,7 +162,12 @@ async fn an_error_answer_is_classified_and_keeps_what_support_asks_for() {
             .expect(1)
             .mount(&server)
             .await;
-        let error = client(&server.uri()).list_job(&id()).await.unwrap_err();
+        let error = builder(&server.uri())
+            .build()
+            .unwrap()
+            .list_job(&id())
+            .await
+            .unwrap_err();
         assert_eq!(
             (error.kind(), error.class()),
             (kind, class),
@@ -180,7 +190,9 @@ async fn the_message_tells_who_what_and_where_to_look() {
         .respond_with(ResponseTemplate::new(400).set_body_string(body))
         .mount(&server)
         .await;
-    let error = client(&server.uri())
+    let error = builder(&server.uri())
+        .build()
+        .unwrap()
         .list_job(&"j-1".parse().unwrap())
         .await
         .unwrap_err();
@@ -209,7 +221,12 @@ async fn a_redirect_is_not_followed() {
         .expect(1)
         .mount(&server)
         .await;
-    let error = client(&server.uri()).list_job(&id()).await.unwrap_err();
+    let error = builder(&server.uri())
+        .build()
+        .unwrap()
+        .list_job(&id())
+        .await
+        .unwrap_err();
     assert_eq!((error.status(), error.class()), (Some(307), Class::Fatal));
 }
 
@@ -221,7 +238,12 @@ async fn a_failed_job_keeps_the_reason_beside_it() {
         .respond_with(ResponseTemplate::new(200).set_body_string(body))
         .mount(&server)
         .await;
-    let job = client(&server.uri()).list_job(&id()).await.unwrap();
+    let job = builder(&server.uri())
+        .build()
+        .unwrap()
+        .list_job(&id())
+        .await
+        .unwrap();
     assert_eq!(job.status, JobStatus::Failed);
     assert_eq!(
         (job.error_code.as_deref(), job.error_msg.as_deref()),
@@ -239,7 +261,7 @@ async fn a_refused_token_is_not_sent_again() {
         .expect(1)
         .mount(&server)
         .await;
-    let client = client(&server.uri());
+    let client = builder(&server.uri()).build().unwrap();
     for _ in 0..3 {
         let error = client.list_job(&id()).await.unwrap_err();
         assert_eq!(
@@ -255,6 +277,6 @@ fn clients_and_errors_go_anywhere() {
     anywhere::<cfw_api::Client>();
     anywhere::<cfw_api::Error>();
     fn sendable<T: Send>(_: &T) {}
-    let (client, id) = (client("http://127.0.0.1:1"), id());
+    let (client, id) = (builder("http://127.0.0.1:1").build().unwrap(), id());
     sendable(&client.list_job(&id));
 }
