@@ -2,23 +2,30 @@
 
 use std::{fmt, sync::Arc};
 
-use reqwest::{Method, Request};
+use reqwest::{
+    Method, Request,
+    header::{HeaderName, HeaderValue},
+};
 
 use crate::{
-    Class, ClientBuilder, Error, ErrorKind, Job, JobId, JobStatus,
+    Class, ClientBuilder, Error, ErrorKind,
     body::ErrorBody,
     builder::Known,
     classify::{Verdict, server_time, verdict},
     credentials::{Keeper, Pass},
-    error::What,
+    error::{MESSAGE_CHARS, What},
     id::segment,
     redact::sanitise,
     transport::{Reply, Transport},
-    wire,
 };
+
+const X_CLIENT_TOKEN: HeaderName = HeaderName::from_static("x-client-token");
 
 /// How much of a job's texts is kept: as much as the manual allows an error's to have.
 const JOB_TEXT_CHARS: usize = 512;
+
+mod firewalls;
+mod jobs;
 
 /// A client of the Cloud Firewall service, for one project.
 ///
@@ -54,54 +61,6 @@ impl Client {
         }))
     }
 
-    /// Asks for the state of one job: `GET /v3/{project_id}/jobs/{job_id}`, "List Job Status" in the manual.
-    ///
-    /// ```no_run
-    /// # async fn f(client: cfw_api::Client) -> Result<(), Box<dyn std::error::Error>> {
-    /// let id = "cd63a1c1-5ac5-4bd8-9d2e-1a2b3c4d5e6f".parse()?;
-    /// let job = client.list_job(&id).await?;
-    /// println!("{}: {}", job.id, job.status);
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    /// If no usable answer comes. [`Error::class`] tells whether to ask again: a job just created can be
-    /// [not found](Class::NotFound) for a while.
-    ///
-    /// # Cancel safety
-    /// Dropping the future ends the request. Asking again is always safe.
-    #[doc(alias = "ListJob")]
-    #[doc(alias = "ListJobStatus")]
-    pub async fn list_job(&self, id: &JobId) -> Result<Job, Error> {
-        let call = Call {
-            what: What::ListJob(id),
-            method: Method::GET,
-            path: &|project| format!("/v3/{project}/jobs/{}", segment(id.as_str())),
-            read: &|body, shown| {
-                wire::job(id, body).map(|body| Job {
-                    id: id.clone(),
-                    status: match body.status {
-                        JobStatus::Other(text) => JobStatus::Other(shown(&text)),
-                        known => known,
-                    },
-                    begin_time: body.begin_time,
-                    end_time: body.end_time,
-                    error_code: body.error_code.map(|code| shown(&code)),
-                    error_msg: body.error_msg.map(|text| shown(&text)),
-                    answered: None,
-                    request_id: None,
-                })
-            },
-        };
-        let (job, reply) = self.send(call).await?;
-        Ok(Job {
-            answered: reply.answered,
-            request_id: reply.request_id,
-            ..job
-        })
-    }
-
     /// Makes a call: once, and once more if the credentials were refused and could be renewed.
     async fn send<T>(&self, call: Call<'_, T>) -> Result<(T, Reply), Error> {
         let Inner {
@@ -130,7 +89,7 @@ impl Client {
             let body = ErrorBody::parse(&reply.body);
             if let (Some(fault), None) = (fault, &body.code) {
                 return Err(Error::transient(what, ErrorKind::Answer)
-                    .because(fault)
+                    .because(sanitise(&fault, &pass.secrets(), MESSAGE_CHARS))
                     .with_reply(&reply));
             }
             let verdict = verdict(reply.status, body.code.as_deref(), &body.text);
@@ -172,6 +131,13 @@ impl Client {
             .join(&path)
             .map_err(|error| unfit().caused_by(error))?;
         let mut request = Request::new(call.method.clone(), url);
+        if !call.body.is_empty() {
+            *request.body_mut() = Some(call.body.clone().into());
+        }
+        if let Some(token) = call.client_token {
+            let token = HeaderValue::from_str(token).map_err(|error| unfit().caused_by(error))?;
+            request.headers_mut().insert(X_CLIENT_TOKEN, token);
+        }
         pass.put_on(&mut request, project_id)
             .map_err(|problem| unfit().because(problem))?;
         Ok(request)
@@ -184,6 +150,9 @@ struct Call<'a, T> {
     method: Method,
     /// The path for an encoded project id.
     path: &'a (dyn Fn(&str) -> String + Sync),
+    body: Vec<u8>,
+    /// What makes a repeated request the same request.
+    client_token: Option<&'a str>,
     read: &'a Read<'a, T>,
 }
 

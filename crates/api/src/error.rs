@@ -2,7 +2,10 @@
 
 use std::{error::Error as StdError, fmt, sync::Arc, time::Duration};
 
-use crate::{Class, JobId, body::ErrorBody, classify::Verdict, redact::sanitise, transport::Reply};
+use crate::{
+    Class, FirewallId, JobId, body::ErrorBody, classify::Verdict, redact::sanitise,
+    transport::Reply,
+};
 
 /// Why a call failed.
 ///
@@ -99,13 +102,16 @@ impl Error {
 }
 
 /// How much of a server's text is kept: of its message, and of each of its codes and ids.
-const MESSAGE_CHARS: usize = 200;
+pub(crate) const MESSAGE_CHARS: usize = 200;
 pub(crate) const CODE_CHARS: usize = 64;
 
 /// What is being done, as error messages and logs name it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum What<'a> {
     ListJob(&'a JobId),
+    CreateFirewall,
+    GetFirewall(&'a FirewallId),
+    DeleteFirewall(&'a FirewallId),
     Token,
 }
 
@@ -113,6 +119,9 @@ impl fmt::Display for What<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::ListJob(id) => write!(f, "list job {id}"),
+            Self::CreateFirewall => f.write_str("create firewall"),
+            Self::GetFirewall(id) => write!(f, "get firewall {id}"),
+            Self::DeleteFirewall(id) => write!(f, "delete firewall {id}"),
             Self::Token => f.write_str("obtain a token"),
         }
     }

@@ -31,6 +31,7 @@ mod config;
 mod credentials;
 mod endpoint;
 mod error;
+mod firewall;
 mod http;
 mod id;
 mod job;
@@ -58,6 +59,9 @@ pub use self::{
         AccessKey, Credentials, IdOrName, Password, Provide, Token, TokenError, TokenProvider, User,
     },
     error::{Error, ErrorKind},
-    id::{InvalidJobId, JobId},
+    firewall::{
+        CreateFirewall, CreateFirewallBuilder, Created, Edition, Firewall, FirewallStatus, PrePaid,
+    },
+    id::{FirewallId, InvalidFirewallId, InvalidJobId, JobId},
     job::{Job, JobStatus},
 };

@@ -14,7 +14,7 @@ use wiremock::{
 };
 
 use super::*;
-use crate::{AccessKey, Credentials, IdOrName, Password, User, clock::Clock, times};
+use crate::{AccessKey, Credentials, IdOrName, JobId, Password, User, clock::Clock, times};
 
 /// 2026-05-28T09:27:52Z.
 const NOW: u64 = 1_779_960_472;

@@ -1,8 +1,5 @@
 //! Nothing that the crate prints, logs or returns shows a secret, not even one that the server echoes.
 
-#[cfg(test)]
-mod common;
-
 use std::{
     error::Error as _,
     fmt::Debug,
@@ -10,10 +7,10 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use crate::common::{TOKEN, builder, id};
 use cfw_api::{
     AccessKey, Credentials, IdOrName, Password, Provide, Token, TokenError, TokenProvider, User,
 };
-use common::{TOKEN, builder, id};
 use wiremock::{Mock, MockServer, ResponseTemplate, matchers::any};
 
 const AK: &str = "SENSITIVE_ACCESS_KEY";

@@ -1,12 +1,9 @@
 //! Requests as they go out and answers as they come in, over HTTP on loopback.
 
-#[cfg(test)]
-mod common;
-
 use std::time::{Duration, SystemTime};
 
+use crate::common::{ID, TOKEN, builder, id};
 use cfw_api::{Class, ErrorKind, JobId, JobStatus};
-use common::{ID, TOKEN, builder, id};
 use wiremock::{
     Mock, MockServer, ResponseTemplate,
     matchers::{any, header, method, path},
@@ -15,7 +12,7 @@ use wiremock::{
 #[tokio::test]
 async fn a_job_is_asked_for_as_the_manual_says() {
     let server = MockServer::start().await;
-    let body = include_str!("data/manual_example.json");
+    let body = include_str!("../data/manual_example.json");
     Mock::given(method("GET"))
         .and(path(format!("/v3/project/jobs/{ID}")))
         .and(header("X-Auth-Token", TOKEN))
@@ -233,7 +230,7 @@ async fn a_redirect_is_not_followed() {
 #[tokio::test]
 async fn a_failed_job_keeps_the_reason_beside_it() {
     let server = MockServer::start().await;
-    let body = include_str!("data/failed_with_code.json");
+    let body = include_str!("../data/failed_with_code.json");
     Mock::given(any())
         .respond_with(ResponseTemplate::new(200).set_body_string(body))
         .mount(&server)

@@ -1,16 +1,10 @@
 //! Failures below HTTP: each is told apart, and all but a wrong request can pass.
 
-#[cfg(test)]
-mod common;
-
-#[cfg(test)]
-mod server;
-
 use std::error::Error as _;
 
+use crate::common::{builder, id};
+use crate::server::{Then, list_job_of};
 use cfw_api::{Class, ErrorKind};
-use common::{builder, id};
-use server::{Then, list_job_of};
 use tokio::net::TcpListener;
 
 const OK_HEAD: &str = "HTTP/1.1 200 OK\r\nX-Request-Id: r-1\r\nContent-Length: 30\r\n\r\n";

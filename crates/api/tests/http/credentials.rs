@@ -1,8 +1,5 @@
 //! Credentials at work: who asks IAM how often, and what becomes of refusals.
 
-#[cfg(test)]
-mod common;
-
 use std::{
     io,
     sync::{
@@ -12,18 +9,17 @@ use std::{
     time::Duration,
 };
 
+use crate::common::{builder, id};
 use cfw_api::{
     AccessKey, Class, Client, Credentials, ErrorKind, IdOrName, JobStatus, Password, Provide,
     Token, TokenError, TokenProvider, User,
 };
-use common::{builder, id};
 use tokio::{sync::Notify, task::JoinSet};
 use wiremock::{
     Mock, MockServer, Request, ResponseTemplate,
     matchers::{any, body_json, method, path, path_regex},
 };
 
-#[cfg(test)]
 mod servers {
     use super::*;
 
@@ -474,7 +470,6 @@ async fn a_provider_is_told_why_and_its_errors_are_passed_on() {
 
 #[tokio::test]
 async fn a_provider_that_panics_fails_its_calls_and_hangs_none() {
-    std::panic::set_hook(Box::new(|_| ()));
     let credentials = provider(|_, _| panic!("as the test wants it"));
     let client = builder("http://127.0.0.1:1")
         .credentials(credentials)
