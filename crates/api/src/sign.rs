@@ -494,6 +494,8 @@ mod tests {
             )
     }
 
+    type Change = fn(&mut Case, &str);
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(2_000))]
 
@@ -515,7 +517,7 @@ mod tests {
             }
             prop_assert_eq!(same.signature(), signature.clone());
 
-            let changes: [(&str, fn(&mut Case, &str)); 8] = [
+            let changes: [(&str, Change); 8] = [
                 ("method", |c, _| c.method.push('X')),
                 ("path", |c, x| c.segments.push(x.to_owned())),
                 ("query name", |c, x| c.query.push((x.to_owned(), String::new()))),
