@@ -11,6 +11,7 @@ use super::{Auth, IdOrName, Settings, SettingsError};
 #[cfg(feature = "clouds-yaml")]
 mod clouds;
 mod environment;
+mod secrets;
 
 /// Variables as rows of a table: `NAME=value` by spaces.
 fn variables(row: &str) -> impl Fn(&str) -> Option<String> {
