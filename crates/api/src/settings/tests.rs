@@ -9,6 +9,8 @@ use secrecy::ExposeSecret;
 use super::{Auth, IdOrName, Settings, SettingsError};
 
 #[cfg(feature = "clouds-yaml")]
+mod cloud_errors;
+#[cfg(feature = "clouds-yaml")]
 mod clouds;
 mod environment;
 mod secrets;

@@ -25,8 +25,8 @@ pub(super) struct File {
     pub(super) entry: Option<BTreeMap<&'static str, String>>,
 }
 
-/// The keys of an entry that we read.
-const ENTRY_KEYS: [&str; 8] = [
+/// The keys of an entry that we read. `<service>_endpoint_override` is how openstacksdk names such.
+const ENTRY_KEYS: [&str; 9] = [
     "profile",
     "cloud",
     "region_name",
@@ -35,10 +35,8 @@ const ENTRY_KEYS: [&str; 8] = [
     "verify",
     "insecure",
     "cacert",
+    "cfw_endpoint_override",
 ];
-
-/// The one key of an entry that is ours to name: openstacksdk's `<service>_endpoint_override`.
-const ENDPOINT: &str = "cfw_endpoint_override";
 
 /// The keys that may stand under `auth`. `system_scope` and `trust_id` are OpenStack's, and without
 /// a meaning here.
@@ -120,7 +118,7 @@ enum Level {
 struct Reader<'a> {
     root: &'static str,
     name: &'a str,
-    /// Where we are, in keys that can be shown: names of ours and of the entry, no unknown text.
+    /// Where we are, in keys that can be shown: those we know, and the entry's name.
     path: Vec<String>,
     file: File,
     /// The key that stopped us, and the known key that is close to it.
@@ -141,7 +139,6 @@ impl Reader<'_> {
                 Level::Entry
             }
             Level::Entry if key == "auth" => Level::Auth,
-            Level::Entry if key == ENDPOINT => Level::Value(ENDPOINT),
             Level::Entry => ENTRY_KEYS
                 .into_iter()
                 .find(|&known| known == key)

@@ -292,6 +292,10 @@ fn what_is_wrong_is_named() {
             "OS_AUTH_URL is not a usable URL: it holds a user or a password",
         ),
         (
+            "OS_TOKEN=t OS_AUTH_URL=https://u@iam".to_owned(),
+            "OS_AUTH_URL is not a usable URL: it holds a user or a password",
+        ),
+        (
             "OS_TOKEN=t OS_AUTH_URL=https://iam:port".to_owned(),
             "OS_AUTH_URL is not a usable URL: invalid port number",
         ),
