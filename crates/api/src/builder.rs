@@ -1,18 +1,20 @@
 //! Building a client: everything that can be wrong with its settings is found here.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use reqwest::header::HeaderValue;
 
 use crate::{
     Client, ConfigError, Credentials,
     clock::Clock,
-    credentials::{Keeper, Kind},
+    credentials::{Keeper, Kind, Search},
     endpoint::Endpoint,
-    http::Http,
+    http::{Http, Trust},
     id,
     transport::Transport,
 };
+
+mod from_settings;
 
 /// Settings of a [`Client`]. Setters cannot fail; [`build`](Self::build) checks them all.
 #[derive(Debug, Clone)]
@@ -21,12 +23,14 @@ pub struct ClientBuilder {
     endpoint: Option<String>,
     region: Option<String>,
     cloud_domain: Option<String>,
+    interface: Option<String>,
     project_id: Option<String>,
     credentials: Option<Credentials>,
     connect_timeout: Duration,
     request_timeout: Duration,
     user_agent: String,
     http_client: Option<reqwest::Client>,
+    trust: Trust,
     allow_plain_http: bool,
     clock: Clock,
 }
@@ -37,12 +41,14 @@ impl ClientBuilder {
             endpoint: None,
             region: None,
             cloud_domain: None,
+            interface: None,
             project_id: None,
             credentials: None,
             connect_timeout: Duration::from_secs(5),
             request_timeout: Duration::from_secs(10),
             user_agent: concat!("cfw-api/", env!("CARGO_PKG_VERSION")).to_owned(),
             http_client: None,
+            trust: Trust::default(),
             allow_plain_http: false,
             clock: Clock::system(),
         }
@@ -70,6 +76,12 @@ impl ClientBuilder {
     /// eu-west-101, else `myhuaweicloud.com`.
     pub fn cloud_domain(mut self, domain: impl Into<String>) -> Self {
         self.cloud_domain = Some(domain.into());
+        self
+    }
+
+    /// Which of a catalog's endpoints to take: `public` (the default), `internal` or `admin`.
+    pub fn interface(mut self, name: impl Into<String>) -> Self {
+        self.interface = Some(name.into());
         self
     }
 
@@ -114,6 +126,20 @@ impl ClientBuilder {
     /// token along, and not repeat requests by itself (`retry::never()`).
     pub fn http_client(mut self, client: reqwest::Client) -> Self {
         self.http_client = Some(client);
+        self
+    }
+
+    /// A file of certificates, in PEM form, to trust as well as the system's. It is read when the client is
+    /// built. Not applied to an own [`http_client`](Self::http_client).
+    pub fn ca_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.trust.ca_file = Some(path.into());
+        self
+    }
+
+    /// Takes any certificate for the server's. Everyone on the way can then read the token. Not applied to an
+    /// own [`http_client`](Self::http_client).
+    pub fn danger_accept_invalid_certs(mut self, accept: bool) -> Self {
+        self.trust.anyone = accept;
         self
     }
 
@@ -204,7 +230,7 @@ impl ClientBuilder {
                 if let Known::Surely(endpoint) = &endpoint {
                     known.push(("endpoint", endpoint));
                 }
-                Http::for_urls(&known, wants_catalog, self.connect_timeout)?
+                Http::for_urls(&known, wants_catalog, self.connect_timeout, &self.trust)?
             }
         };
         let transport = Arc::new(Transport {
@@ -213,13 +239,13 @@ impl ClientBuilder {
             user_agent,
             clock: self.clock,
         });
-        let keeper = Keeper::new(
-            credentials,
-            Arc::clone(&transport),
-            wants_catalog,
-            self.region,
-            self.allow_plain_http,
-        )?;
+        let search = Search {
+            wanted: wants_catalog,
+            region: self.region,
+            interface: self.interface.unwrap_or_else(|| "public".to_owned()),
+            allow_plain_http: self.allow_plain_http,
+        };
+        let keeper = Keeper::new(credentials, Arc::clone(&transport), search)?;
         Ok(Client::assemble(
             endpoint,
             self.project_id,

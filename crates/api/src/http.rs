@@ -1,6 +1,6 @@
 //! The HTTP clients that we build, as few as the URLs need.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use reqwest::{ClientBuilder, Url, redirect};
 
@@ -34,6 +34,7 @@ impl Http {
         known: &[(&'static str, &Endpoint)],
         more: bool,
         connect_timeout: Duration,
+        trust: &Trust,
     ) -> Result<Self, ConfigError> {
         let builder = || {
             reqwest::Client::builder()
@@ -64,14 +65,20 @@ impl Http {
         let local = is_local
             .then(|| built(without_certificates(builder().no_proxy())))
             .transpose()?;
-        let remote = match if without_proxy {
-            builder().no_proxy()
+        let trusting = trust.apply(builder())?;
+        let remote = || {
+            built(if without_proxy {
+                trusting.no_proxy()
+            } else {
+                trusting
+            })
+        };
+        let remote = if is_remote {
+            Some(remote()?)
+        } else if more && TLS {
+            remote().ok()
         } else {
-            builder()
-        } {
-            builder if is_remote => Some(built(builder)?),
-            builder if more && TLS => built(builder).ok(),
-            _ => None,
+            None
         };
         Ok(Self::Split { local, remote })
     }
@@ -92,6 +99,47 @@ fn built(builder: ClientBuilder) -> Result<reqwest::Client, ConfigError> {
             .map_or_else(|| error.to_string(), ToString::to_string);
         ConfigError::hidden("http_client", format!("cannot be built: {cause}"))
     })
+}
+
+/// Whom to believe beyond the system's certificates.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Trust {
+    pub(crate) ca_file: Option<PathBuf>,
+    pub(crate) anyone: bool,
+}
+
+#[cfg(any(
+    feature = "rustls",
+    feature = "rustls-no-provider",
+    feature = "native-tls"
+))]
+impl Trust {
+    fn apply(&self, builder: ClientBuilder) -> Result<ClientBuilder, ConfigError> {
+        let builder = builder.tls_danger_accept_invalid_certs(self.anyone);
+        let Some(path) = &self.ca_file else {
+            return Ok(builder);
+        };
+        let wrong = |problem| ConfigError::new("ca_file", path.display().to_string(), problem);
+        let pem = std::fs::read(path).map_err(|error| wrong(format!("cannot be read: {error}")))?;
+        match reqwest::Certificate::from_pem_bundle(&pem) {
+            Ok(certificates) if !certificates.is_empty() => {
+                Ok(builder.tls_certs_merge(certificates))
+            }
+            _ => Err(wrong("holds no certificates in PEM form".to_owned())),
+        }
+    }
+}
+
+/// Without TLS there is nobody to believe.
+#[cfg(not(any(
+    feature = "rustls",
+    feature = "rustls-no-provider",
+    feature = "native-tls"
+)))]
+impl Trust {
+    fn apply(&self, builder: ClientBuilder) -> Result<ClientBuilder, ConfigError> {
+        Ok(builder)
+    }
 }
 
 /// Plain http needs no certificates, but reqwest gives up on a machine that has none.

@@ -36,6 +36,7 @@ mod http;
 mod id;
 mod job;
 mod redact;
+mod settings;
 #[cfg_attr(
     not(test),
     expect(
@@ -64,4 +65,5 @@ pub use self::{
     },
     id::{FirewallId, InvalidFirewallId, InvalidJobId, JobId},
     job::{Job, JobStatus},
+    settings::{Settings, SettingsError},
 };

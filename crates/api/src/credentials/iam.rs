@@ -123,18 +123,21 @@ pub(super) struct Iam {
     body: SecretString,
     password: SecretString,
     passcode: SecretString,
-    region: Option<String>,
-    allow_plain_http: bool,
+    search: Search,
+}
+
+/// What to look for in a token's catalog.
+pub(crate) struct Search {
+    /// Whether to look at all: the answer with a catalog is some ten kilobytes longer.
+    pub(crate) wanted: bool,
+    pub(crate) region: Option<String>,
+    /// `public`, `internal` or `admin`.
+    pub(crate) interface: String,
+    pub(crate) allow_plain_http: bool,
 }
 
 impl Iam {
-    /// With `wants_catalog`, the answer tells the URL of the service, and is some ten kilobytes longer.
-    pub(super) fn new(
-        password: Password,
-        wants_catalog: bool,
-        region: Option<String>,
-        allow_plain_http: bool,
-    ) -> Result<Self, ConfigError> {
+    pub(super) fn new(password: Password, search: Search) -> Result<Self, ConfigError> {
         let Password {
             auth_url,
             user,
@@ -142,13 +145,13 @@ impl Iam {
             project,
             passcode,
         } = password;
-        let endpoint = Endpoint::parse("auth_url", &auth_url, allow_plain_http)?;
+        let endpoint = Endpoint::parse("auth_url", &auth_url, search.allow_plain_http)?;
         let version = if endpoint.path().trim_end_matches('/').ends_with("/v3") {
             ""
         } else {
             "/v3"
         };
-        let query = if wants_catalog { "" } else { "?nocatalog=1" };
+        let query = if search.wanted { "" } else { "?nocatalog=1" };
         let url = endpoint
             .join(&format_args!("{version}/auth/tokens{query}"))
             .map_err(|error| {
@@ -187,8 +190,7 @@ impl Iam {
             body: body.to_string().into(),
             password,
             passcode: passcode.unwrap_or_default(),
-            region,
-            allow_plain_http,
+            search,
         })
     }
 
@@ -226,8 +228,8 @@ impl Iam {
         let body: Value = serde_json::from_slice(without_bom(&reply.body))
             .map_err(|_| fault("not JSON, or cut"))?;
         let token = body.get("token").unwrap_or(&Value::Null);
-        let endpoint = cfw_url(token, self.region.as_deref())
-            .map(|url| Endpoint::parse("endpoint", url, self.allow_plain_http))
+        let endpoint = cfw_url(token, &self.search)
+            .map(|url| Endpoint::parse("endpoint", url, self.search.allow_plain_http))
             .transpose()
             .map(|endpoint| endpoint.map(Endpoint::without_version))
             .map_err(|error| {
@@ -261,17 +263,19 @@ fn life(token: &Value, reply: &Reply, transport: &Transport) -> Option<Duration>
 }
 
 /// The service's URL in a token's catalog: of the newest version, and in the right region if there are several.
-fn cfw_url<'a>(token: &'a Value, region: Option<&str>) -> Option<&'a str> {
+fn cfw_url<'a>(token: &'a Value, search: &Search) -> Option<&'a str> {
     let catalog = token.get("catalog")?.as_array()?;
     fn text<'a>(value: &'a Value, key: &str) -> Option<&'a str> {
         value.get(key)?.as_str()
     }
     let fits = |endpoint: &&Value| {
-        matches!(text(endpoint, "interface"), None | Some("public"))
-            && region.is_none_or(|wanted| match text(endpoint, "region") {
-                None | Some("*") => true,
-                Some(region) => region == wanted,
-            })
+        let of_interface =
+            text(endpoint, "interface").is_none_or(|interface| interface == search.interface);
+        let in_region = match (text(endpoint, "region"), &search.region) {
+            (None | Some("*"), _) | (_, None) => true,
+            (Some(region), Some(wanted)) => region == wanted,
+        };
+        of_interface && in_region
     };
     ["cfwv3", "cfwv2", "cfwv1", "cfw"]
         .into_iter()

@@ -16,7 +16,7 @@ use tokio::{runtime::Handle, sync::Notify};
 
 use super::{
     AccessKey, Credentials, Kind, header,
-    iam::Iam,
+    iam::{Iam, Search},
     ledger::{Ask, Correction, Fresh, Generation, Ledger, Proof},
     provider::{self, Provide},
 };
@@ -70,9 +70,7 @@ impl Keeper {
     pub(crate) fn new(
         credentials: Credentials,
         transport: Arc<Transport>,
-        wants_catalog: bool,
-        region: Option<String>,
-        allow_plain_http: bool,
+        search: Search,
     ) -> Result<Self, ConfigError> {
         let probe_limit = transport.request_timeout.saturating_add(SLACK);
         let renewable = || Ledger::renewable(probe_limit, RENEWAL_LIMIT + SLACK);
@@ -96,10 +94,9 @@ impl Keeper {
                     ),
                 )
             }
-            Kind::Password(password) => (
-                Source::Password(Iam::new(password, wants_catalog, region, allow_plain_http)?),
-                renewable(),
-            ),
+            Kind::Password(password) => {
+                (Source::Password(Iam::new(password, search)?), renewable())
+            }
             Kind::Provider(provider) => (Source::Provider(provider), renewable()),
         };
         Ok(Self(Arc::new(Inner {

@@ -12,7 +12,10 @@ mod keeper;
 mod ledger;
 mod provider;
 
-pub(crate) use self::keeper::{Keeper, Pass};
+pub(crate) use self::{
+    iam::Search,
+    keeper::{Keeper, Pass},
+};
 pub use self::{
     iam::{IdOrName, Password, User},
     provider::{Provide, Token, TokenError, TokenProvider},

@@ -1,7 +1,16 @@
 use super::*;
 
+fn search(wanted: bool, region: Option<&str>) -> Search {
+    Search {
+        wanted,
+        region: region.map(str::to_owned),
+        interface: "public".to_owned(),
+        allow_plain_http: false,
+    }
+}
+
 fn login(password: Password) -> Value {
-    let iam = Iam::new(password, true, None, false)
+    let iam = Iam::new(password, search(true, None))
         .map_err(|error| error.to_string())
         .unwrap();
     serde_json::from_str(iam.body.expose_secret()).unwrap()
@@ -51,7 +60,7 @@ fn the_auth_url_may_end_in_its_version() {
             "p",
             IdOrName::Id("p".into()),
         );
-        Iam::new(password, wants_catalog, None, false)
+        Iam::new(password, search(wants_catalog, None))
             .map(|iam| iam.url.to_string())
             .map_err(|error| error.to_string())
     };
@@ -124,7 +133,7 @@ fn an_empty_part_is_named() {
     ];
     for (password, message) in rows {
         assert_eq!(
-            Iam::new(password, false, None, false)
+            Iam::new(password, search(false, None))
                 .err()
                 .unwrap()
                 .to_string(),
@@ -185,10 +194,21 @@ fn the_catalog_gives_the_newest_version_in_the_right_region() {
     ];
     for (catalog, region, expected) in rows {
         assert_eq!(
-            cfw_url(&json!({"catalog": catalog}), region),
+            cfw_url(&json!({"catalog": catalog}), &search(true, region)),
             expected,
             "{region:?}"
         );
     }
-    assert_eq!(cfw_url(&json!({"catalog": "none"}), None), None);
+    let internal = Search {
+        interface: "internal".to_owned(),
+        ..search(true, None)
+    };
+    assert_eq!(
+        cfw_url(&json!({"catalog": all}), &internal),
+        Some("https://cfwv3.eu-nl.internal.example")
+    );
+    assert_eq!(
+        cfw_url(&json!({"catalog": "none"}), &search(true, None)),
+        None
+    );
 }

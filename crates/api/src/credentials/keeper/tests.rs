@@ -15,14 +15,13 @@ fn keeper(seconds: Arc<AtomicU64>) -> Keeper {
         user_agent: HeaderValue::from_static("test"),
         clock,
     };
-    Keeper::new(
-        Credentials::token("t"),
-        Arc::new(transport),
-        false,
-        None,
-        false,
-    )
-    .unwrap()
+    let search = Search {
+        wanted: false,
+        region: None,
+        interface: String::new(),
+        allow_plain_http: false,
+    };
+    Keeper::new(Credentials::token("t"), Arc::new(transport), search).unwrap()
 }
 
 // No sockets here, so that the paused clock may run ahead.
