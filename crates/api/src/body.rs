@@ -239,4 +239,15 @@ mod tests {
                 .is_none()
         );
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_bytes_panic(body: Vec<u8>, text in "[{}\\[\\]\":,a-z0-9]{0,60}") {
+            let id = crate::JobId::new("j").unwrap();
+            for body in [&*body, text.as_bytes()] {
+                ErrorBody::parse(body);
+                let _ = crate::wire::job(&id, body);
+            }
+        }
+    }
 }

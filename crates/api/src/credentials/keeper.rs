@@ -15,9 +15,11 @@ use secrecy::ExposeSecret;
 use tokio::{runtime::Handle, sync::Notify};
 
 use super::{
-    AccessKey, Credentials, Kind, header,
+    AccessKey, Credentials, Kind,
+    generation::{Correction, Generation, Proof},
+    header,
     iam::{Iam, Search},
-    ledger::{Ask, Correction, Fresh, Generation, Ledger, Proof},
+    ledger::{Ask, Fresh, Ledger},
     provider::{self, Provide},
 };
 use crate::{

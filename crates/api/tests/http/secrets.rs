@@ -105,6 +105,7 @@ async fn no_secret_is_ever_shown() {
     );
 
     said.hear((key(), password("http://127.0.0.1:1"), Token::new(TOKEN)));
+    said.hear(builder("http://user:SENSITIVE@127.0.0.1:1"));
     said.hear(
         builder("http://user:SENSITIVE@127.0.0.1:1")
             .build()
