@@ -121,9 +121,8 @@ impl Keeper {
             .saturating_add(RENEWAL_LIMIT + SLACK);
         let asking = async {
             loop {
-                let mut changed = std::pin::pin!(self.0.changed.notified());
-                // Registered before the question, or a change in between would go unheard.
-                changed.as_mut().enable();
+                // Made before the question, it hears of every change from now on.
+                let changed = self.0.changed.notified();
                 if let Some(answer) = self.ask(what) {
                     return answer;
                 }

@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 use wiremock::{Mock, MockServer, Request, ResponseTemplate, matchers::any};
 
 use crate::{
-    cloud::{at_once, once, provider, running},
+    cloud::{at_once, once, provider, refusal, running},
     common::{builder, id},
 };
 
@@ -44,6 +44,44 @@ async fn a_403_that_says_the_token_is_invalid_renews_it() {
         .build()
         .unwrap();
     client.list_job(&id()).await.unwrap();
+}
+
+#[tokio::test]
+async fn only_what_was_let_through_counts_between_two_refusals() {
+    let refused = || refusal(401, "token expires, expires_at: now");
+    let body = |code: &str| format!(r#"{{"error_code":"{code}","error_msg":"m"}}"#);
+    // What the service itself answers shows that the token was let through; what may come from in front of
+    // the check of tokens does not.
+    let rows = [
+        (400, body("CFW.00100001"), true),
+        (400, body("CFW.00200005"), true),
+        (400, body("CFW.00200016"), true),
+        (429, body("APIGW.0308"), false),
+        (503, String::new(), false),
+        (200, String::new(), false),
+    ];
+    for (status, body, lets_through) in rows {
+        let server = MockServer::start().await;
+        let sent = AtomicUsize::new(0);
+        let between = ResponseTemplate::new(status).set_body_string(body.clone());
+        let answer = move |_: &Request| match sent.fetch_add(1, SeqCst) {
+            0 | 2 => refused(),
+            1 => between.clone(),
+            _ => running(),
+        };
+        Mock::given(any()).respond_with(answer).mount(&server).await;
+        let credentials = provider(|n, _| Ok(Token::new(format!("token-{n}"))));
+        let client = builder(&server.uri())
+            .credentials(credentials)
+            .build()
+            .unwrap();
+        client.list_job(&id()).await.unwrap_err();
+        assert_eq!(
+            client.list_job(&id()).await.is_ok(),
+            lets_through,
+            "{status} {body}"
+        );
+    }
 }
 
 #[tokio::test]
