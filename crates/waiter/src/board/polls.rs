@@ -4,10 +4,11 @@
 use std::cmp::Reverse;
 use std::time::Duration;
 
+use super::records::{Flight, Job, Wait, Why};
 use super::slab::NONE;
 use super::time::Time;
 use super::timers::Timer;
-use super::{Board, Flight, Job, Ticket, Wait, Want, Why, mix};
+use super::{Board, Ticket, Want, mix};
 use crate::ErrorClass;
 use crate::schedule::scaled;
 
@@ -50,6 +51,9 @@ impl Board {
         let now = self.tick(now);
         if let Some(waker) = self.wakes.pop() {
             return Some(Want::Wake(waker));
+        }
+        if let Some(remains) = self.remains.pop() {
+            return Some(Want::Drop(remains));
         }
         while let Some((ticket, why)) = self.aborts.pop() {
             if why == Why::Expired || self.abandon(ticket) {
