@@ -39,7 +39,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
                 println!("{}  not watched any more", update.id);
             }
             UpdateKind::Ended(Err(error)) => println!("{error}"),
-            UpdateKind::Trouble(error) => println!("{}  {error}, going on", update.id),
+            UpdateKind::Trouble(error) => println!("{}  goes on after {error}", update.id),
             _ => {}
         }
     }

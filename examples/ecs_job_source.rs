@@ -57,7 +57,8 @@ impl JobSource for EcsJobs {
             _ => ErrorClass::Fatal,
         };
         let said = format!("HTTP {status} {}", text("/error/message"));
-        Err(SourceError::new(class, "not the state of a job").with_code(text("/error/code"), said))
+        Err(SourceError::new(class, "not the state of a job")
+            .with_code(text("/error/code"), said.trim()))
     }
 }
 
@@ -94,7 +95,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     while let Some(update) = watch.next().await {
         match update.kind {
             UpdateKind::Changed { to, .. } => println!("{}: {}", update.id, to.status),
-            UpdateKind::Trouble(error) => println!("{}: {error}, going on", update.id),
+            UpdateKind::Trouble(error) => println!("{}: goes on after {error}", update.id),
             UpdateKind::Ended(Ok(report)) => {
                 println!("{}: done, {} polls", report.id, report.polls)
             }
