@@ -31,9 +31,16 @@ mod config;
 mod credentials;
 mod endpoint;
 mod error;
+mod firewall;
+mod http;
 mod id;
 mod job;
 mod redact;
+mod settings;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "all our bodies are signed, but the algorithm knows others")
+)]
 mod sign;
 mod times;
 mod transport;
@@ -46,8 +53,14 @@ pub use self::{
     classify::{Class, Quota},
     client::Client,
     config::ConfigError,
-    credentials::Credentials,
+    credentials::{
+        AccessKey, Credentials, IdOrName, Password, Provide, Token, TokenError, TokenProvider, User,
+    },
     error::{Error, ErrorKind},
-    id::{InvalidJobId, JobId},
+    firewall::{
+        CreateFirewall, CreateFirewallBuilder, Created, Edition, Firewall, FirewallStatus, PrePaid,
+    },
+    id::{FirewallId, InvalidFirewallId, InvalidJobId, JobId},
     job::{Job, JobStatus},
+    settings::{Settings, SettingsError},
 };

@@ -1,15 +1,10 @@
 //! Failures below HTTP: each is told apart, and all but a wrong request can pass.
 
-#[cfg(test)]
-mod common;
-
-#[cfg(test)]
-mod server;
-
 use std::error::Error as _;
 
+use crate::common::{builder, id};
+use crate::server::{Then, list_job_of};
 use cfw_api::{Class, ErrorKind};
-use server::{Then, list_job_of};
 use tokio::net::TcpListener;
 
 const OK_HEAD: &str = "HTTP/1.1 200 OK\r\nX-Request-Id: r-1\r\nContent-Length: 30\r\n\r\n";
@@ -58,7 +53,7 @@ async fn a_refused_connection_is_transient_and_keeps_its_cause() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
-    let error = common::client(&endpoint).list_job(&common::id()).await.unwrap_err();
+    let error = builder(&endpoint).build().unwrap().list_job(&id()).await.unwrap_err();
     assert_eq!(
         (error.kind(), error.is_transient(), error.status()),
         (ErrorKind::Connect, true, None)
@@ -99,7 +94,7 @@ async fn an_endless_body_is_read_up_to_a_bound() {
 
 #[test]
 fn a_call_outside_a_runtime_is_an_error_and_no_panic() {
-    let (client, id) = (common::client("http://127.0.0.1:1"), common::id());
+    let (client, id) = (builder("http://127.0.0.1:1").build().unwrap(), id());
     let mut call = std::pin::pin!(client.list_job(&id));
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
     let std::task::Poll::Ready(Err(error)) = call.as_mut().poll(&mut context) else {

@@ -1,12 +1,9 @@
 //! Requests as they go out and answers as they come in, over HTTP on loopback.
 
-#[cfg(test)]
-mod common;
-
 use std::time::{Duration, SystemTime};
 
+use crate::common::{ID, TOKEN, builder, id};
 use cfw_api::{Class, ErrorKind, JobId, JobStatus};
-use common::{ID, TOKEN, builder, client, id};
 use wiremock::{
     Mock, MockServer, ResponseTemplate,
     matchers::{any, header, method, path},
@@ -15,7 +12,7 @@ use wiremock::{
 #[tokio::test]
 async fn a_job_is_asked_for_as_the_manual_says() {
     let server = MockServer::start().await;
-    let body = include_str!("data/manual_example.json");
+    let body = include_str!("../data/manual_example.json");
     Mock::given(method("GET"))
         .and(path(format!("/v3/project/jobs/{ID}")))
         .and(header("X-Auth-Token", TOKEN))
@@ -31,7 +28,7 @@ async fn a_job_is_asked_for_as_the_manual_says() {
         .expect(1)
         .mount(&server)
         .await;
-    let job = client(&server.uri()).list_job(&id()).await.unwrap();
+    let job = builder(&server.uri()).build().unwrap().list_job(&id()).await.unwrap();
     assert_eq!((job.id.as_str(), job.status), (ID, JobStatus::Success));
     let at = |seconds| Some(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
     assert_eq!((job.begin_time, job.end_time), (at(1_641_370_501), at(1_641_370_515)));
@@ -109,7 +106,7 @@ async fn an_error_answer_is_classified_and_keeps_what_support_asks_for() {
             .insert_header("Retry-After", "7")
             .set_body_string(body);
         Mock::given(any()).respond_with(answer).expect(1).mount(&server).await;
-        let error = client(&server.uri()).list_job(&id()).await.unwrap_err();
+        let error = builder(&server.uri()).build().unwrap().list_job(&id()).await.unwrap_err();
         assert_eq!((error.kind(), error.class()), (kind, class), "{status} {body}");
         assert_eq!(
             (error.status(), error.request_id()),
@@ -128,7 +125,12 @@ async fn the_message_tells_who_what_and_where_to_look() {
         .respond_with(ResponseTemplate::new(400).set_body_string(body))
         .mount(&server)
         .await;
-    let error = client(&server.uri()).list_job(&"j-1".parse().unwrap()).await.unwrap_err();
+    let error = builder(&server.uri())
+        .build()
+        .unwrap()
+        .list_job(&"j-1".parse().unwrap())
+        .await
+        .unwrap_err();
     assert_eq!(
         error.to_string(),
         "list job j-1: answered with an error: Instance status error. (HTTP 400, CFW.00200016, request id r-2)"
@@ -146,19 +148,19 @@ async fn a_redirect_is_not_followed() {
     let server = MockServer::start().await;
     let answer = ResponseTemplate::new(307).insert_header("Location", elsewhere.uri());
     Mock::given(any()).respond_with(answer).expect(1).mount(&server).await;
-    let error = client(&server.uri()).list_job(&id()).await.unwrap_err();
+    let error = builder(&server.uri()).build().unwrap().list_job(&id()).await.unwrap_err();
     assert_eq!((error.status(), error.class()), (Some(307), Class::Fatal));
 }
 
 #[tokio::test]
 async fn a_failed_job_keeps_the_reason_beside_it() {
     let server = MockServer::start().await;
-    let body = include_str!("data/failed_with_code.json");
+    let body = include_str!("../data/failed_with_code.json");
     Mock::given(any())
         .respond_with(ResponseTemplate::new(200).set_body_string(body))
         .mount(&server)
         .await;
-    let job = client(&server.uri()).list_job(&id()).await.unwrap();
+    let job = builder(&server.uri()).build().unwrap().list_job(&id()).await.unwrap();
     assert_eq!(job.status, JobStatus::Failed);
     assert_eq!(
         (job.error_code.as_deref(), job.error_msg.as_deref()),
@@ -172,7 +174,7 @@ async fn a_refused_token_is_not_sent_again() {
     let body = r#"{"error_code":"APIGW.0301","error_msg":"Incorrect IAM authentication information: decrypt token fail"}"#;
     let answer = ResponseTemplate::new(401).set_body_string(body);
     Mock::given(any()).respond_with(answer).expect(1).mount(&server).await;
-    let client = client(&server.uri());
+    let client = builder(&server.uri()).build().unwrap();
     for _ in 0..3 {
         let error = client.list_job(&id()).await.unwrap_err();
         assert_eq!(
@@ -188,6 +190,6 @@ fn clients_and_errors_go_anywhere() {
     anywhere::<cfw_api::Client>();
     anywhere::<cfw_api::Error>();
     fn sendable<T: Send>(_: &T) {}
-    let (client, id) = (client("http://127.0.0.1:1"), id());
+    let (client, id) = (builder("http://127.0.0.1:1").build().unwrap(), id());
     sendable(&client.list_job(&id));
 }

@@ -15,7 +15,3 @@ pub(crate) fn builder(endpoint: &str) -> ClientBuilder {
         .project_id("project")
         .credentials(Credentials::token(TOKEN))
 }
-
-pub(crate) fn client(endpoint: &str) -> Client {
-    builder(endpoint).build().unwrap()
-}
