@@ -99,7 +99,9 @@ impl Client {
                     let server_time = server_time(&body.text).or(reply.answered);
                     match pass.refused(refusal, server_time, &error) {
                         None if !sent_before => sent_before = true,
-                        None => return Err(error),
+                        // Refused twice, but what was refused now had been let through for others: the next
+                        // call will have it renewed.
+                        None => return Err(error.of_class(Class::Transient { retry_after: None })),
                         Some(error) => return Err(error),
                     }
                     continue;
