@@ -9,7 +9,7 @@ use reqwest::{
 
 use crate::{
     Class, ClientBuilder, Error, ErrorKind,
-    body::{ErrorBody, Unusable},
+    body::ErrorBody,
     builder::Known,
     classify::{Verdict, server_time, verdict},
     credentials::{Keeper, Pass},
@@ -80,14 +80,10 @@ impl Client {
                 None
             };
             let body = ErrorBody::parse(&reply.body);
-            match fault {
-                Some(Unusable::Mute(_)) if body.code.is_some() => (),
-                Some(Unusable::Mute(problem) | Unusable::Astray(problem)) => {
-                    return Err(Error::transient(what, ErrorKind::Answer)
-                        .because(sanitise(&problem, &pass.secrets(), MESSAGE_CHARS))
-                        .with_reply(&reply));
-                }
-                None => (),
+            if let (Some(fault), None) = (fault, &body.code) {
+                return Err(Error::transient(what, ErrorKind::Answer)
+                    .because(sanitise(&fault, &pass.secrets(), MESSAGE_CHARS))
+                    .with_reply(&reply));
             }
             let verdict = verdict(reply.status, body.code.as_deref(), &body.text);
             let error = Error::answered(what, &reply, &body, verdict, &pass.secrets());
@@ -96,7 +92,9 @@ impl Client {
                     let server_time = server_time(&body.text).or(reply.answered);
                     match pass.refused(refusal, server_time, &error) {
                         None if !sent_before => sent_before = true,
-                        None => return Err(error),
+                        // Refused twice, but what was refused now had been let through for others: the next
+                        // call will have it renewed.
+                        None => return Err(error.of_class(Class::Transient { retry_after: None })),
                         Some(error) => return Err(error),
                     }
                     continue;
@@ -152,7 +150,7 @@ struct Call<'a, T> {
 
 /// Reads the body of a success, with a function that makes texts fit to be shown, or says what makes it
 /// unusable.
-type Read<'a, T> = dyn Fn(&[u8], &Show<'_>) -> Result<T, Unusable> + Sync + 'a;
+type Read<'a, T> = dyn Fn(&[u8], &Show<'_>) -> Result<T, String> + Sync + 'a;
 type Show<'a> = dyn Fn(&str) -> String + 'a;
 
 impl fmt::Debug for Client {

@@ -7,11 +7,7 @@ use std::{borrow::Cow, fmt, time::SystemTime};
 
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use crate::{
-    JobId, JobStatus,
-    body::{Unusable, without_bom},
-    times,
-};
+use crate::{JobId, JobStatus, body::without_bom, times};
 
 /// What a good answer tells about a job.
 #[derive(Debug, PartialEq, Eq)]
@@ -24,10 +20,10 @@ pub(crate) struct JobBody {
 }
 
 /// Reads the body of a 200; the error says what makes it unusable.
-pub(crate) fn job(asked: &JobId, body: &[u8]) -> Result<JobBody, Unusable> {
+pub(crate) fn job(asked: &JobId, body: &[u8]) -> Result<JobBody, String> {
     let body = without_bom(body);
     if body.iter().all(u8::is_ascii_whitespace) {
-        return Err("empty body".to_owned().into());
+        return Err("empty body".to_owned());
     }
     // The parser's own message is not used: it can quote the body.
     let envelope: Envelope<'_> = serde_json::from_slice(body).map_err(|error| {
@@ -39,30 +35,24 @@ pub(crate) fn job(asked: &JobId, body: &[u8]) -> Result<JobBody, Unusable> {
                 // Absent is fine: the answer is to our request.
                 Scalar::Null => (),
                 Scalar::Text(id) if id.eq_ignore_ascii_case(asked.as_str()) => (),
-                Scalar::Text(_) => {
-                    return Err(Unusable::Astray("data.id: another job's".to_owned()));
-                }
+                Scalar::Text(_) => return Err("data.id: another job's".to_owned()),
                 other => {
-                    return Err(
-                        format!("data.id: expected a string, found {}", other.name()).into()
-                    );
+                    return Err(format!("data.id: expected a string, found {}", other.name()));
                 }
             }
             match status {
                 Scalar::Text(text) if text.trim().is_empty() => {
-                    return Err("data.status: empty".to_owned().into());
+                    return Err("data.status: empty".to_owned());
                 }
                 Scalar::Text(text) => (JobStatus::from(&*text), begin_time.time(), end_time.time()),
-                Scalar::Null => return Err("data.status: missing".to_owned().into()),
+                Scalar::Null => return Err("data.status: missing".to_owned()),
                 other => {
-                    return Err(
-                        format!("data.status: expected a string, found {}", other.name()).into()
-                    );
+                    return Err(format!("data.status: expected a string, found {}", other.name()));
                 }
             }
         }
-        Data::Other("null") => return Err("data: missing".to_owned().into()),
-        Data::Other(name) => return Err(format!("data: expected an object, found {name}").into()),
+        Data::Other("null") => return Err("data: missing".to_owned()),
+        Data::Other(name) => return Err(format!("data: expected an object, found {name}")),
     };
     let (status, begin_time, end_time) = data;
     let (error_code, error_msg) = (envelope.error_code.text(), envelope.error_msg.text());
