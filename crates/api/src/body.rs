@@ -8,6 +8,21 @@ const RAW_TEXT: usize = 4096;
 /// Deeper nesting holds no error.
 const DEPTH: usize = 4;
 
+/// Why the body of a success cannot be used.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Unusable {
+    /// It does not tell what was asked for. An error code in it may tell why.
+    Mute(String),
+    /// It is about something else, and so is whatever error it holds.
+    Astray(String),
+}
+
+impl From<String> for Unusable {
+    fn from(problem: String) -> Self {
+        Self::Mute(problem)
+    }
+}
+
 /// What an error body says, as it says it: not yet fit to be shown.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct ErrorBody {
