@@ -26,8 +26,8 @@ fn faults() -> Vec<Fault> {
             [Fault::NotFound, Fault::UnknownStatus, Fault::Status(408), Fault::Status(502)];
         Fault::transient().into_iter().chain(others)
     };
-    let rare = [throttled(), Fault::Hang, Fault::Endless, Fault::Slow(ms(60))];
-    (0..6).flat_map(|_| cheap()).chain(rare).collect()
+    let rare = [throttled(), throttled(), Fault::Hang, Fault::Endless, Fault::Slow(ms(60))];
+    (0..5).flat_map(|_| cheap()).chain(rare).collect()
 }
 
 /// What one job was told to have done.
@@ -58,7 +58,7 @@ async fn hear(mut watch: Watch) -> HashMap<String, Heard> {
 #[tokio::test]
 async fn two_thousand_jobs_with_faults_of_every_kind_end_once_and_correctly() {
     let sim = Simulator::builder().seed(2_000).start_on_thread().unwrap();
-    let script = JobScript::random(ms(600)).error("CFW.00600003", "no available flavor");
+    let script = JobScript::random(ms(1_500)).error("CFW.00600003", "no available flavor");
     let mut expected = HashMap::new();
     for n in 0..JOBS {
         let fails = n % 5 == 0;
@@ -100,7 +100,9 @@ async fn two_thousand_jobs_with_faults_of_every_kind_end_once_and_correctly() {
     }
     assert_eq!(counts.overlapping, 0, "one request at a time per job");
     assert!(sim.max_in_flight() <= MAX_IN_FLIGHT, "{}", sim.max_in_flight());
-    assert_eq!(sim.connections().peak.min(MAX_IN_FLIGHT), sim.connections().peak);
+    // Not quite the number in flight: while a request waits for its new connection another one can become free,
+    // which it takes, and the client's pool keeps the new one as well.
+    assert!(sim.connections().peak < 3 * MAX_IN_FLIGHT, "{:?}", sim.connections());
     assert_eq!(waiter.stats().polls, counts.polls, "no request but the polls");
     assert_eq!(during_pauses(&record), [] as [&Request; 0], "polls during a pause");
     // None after the end of its job, whatever its answer was worth.
