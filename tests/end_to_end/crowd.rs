@@ -1,6 +1,6 @@
 //! Two thousand jobs at once, every tenth poll struck by one of all the faults that pass.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use cfw_simulator::{Fault, JobScript, Request, Simulator};
 use cfw_waiter::{Outcome, Schedule, Update, UpdateKind, WaitErrorKind, Watch};
@@ -37,8 +37,8 @@ struct Heard {
     outcomes: Vec<Outcome>,
 }
 
-async fn hear(mut watch: Watch) -> HashMap<String, Heard> {
-    let mut all: HashMap<String, Heard> = HashMap::new();
+async fn hear(mut watch: Watch) -> BTreeMap<String, Heard> {
+    let mut all: BTreeMap<String, Heard> = BTreeMap::new();
     while let Some(Update { id, kind, .. }) = watch.next().await {
         let heard = all.entry(id.as_str().to_owned()).or_default();
         assert!(heard.outcomes.is_empty(), "{id}: {kind:?} after the end");
@@ -57,9 +57,9 @@ async fn hear(mut watch: Watch) -> HashMap<String, Heard> {
 
 #[tokio::test]
 async fn two_thousand_jobs_with_faults_of_every_kind_end_once_and_correctly() {
-    let sim = Simulator::builder().seed(2_000).start_on_thread().unwrap();
+    let sim = Simulator::builder().seed(7).start_on_thread().unwrap();
     let script = JobScript::random(ms(1_500)).error("CFW.00600003", "no available flavor");
-    let mut expected = HashMap::new();
+    let mut expected = BTreeMap::new();
     for n in 0..JOBS {
         let fails = n % 5 == 0;
         let id = sim.add_job(script.clone().failure_share(if fails { 1.0 } else { 0.0 }));
@@ -94,10 +94,9 @@ async fn two_thousand_jobs_with_faults_of_every_kind_end_once_and_correctly() {
 
     let (record, counts) = (sim.requests(), sim.counts());
     println!("{counts:?}, {:?}, {:?}", sim.connections(), waiter.stats());
-    for fault in faults() {
-        let met = record.iter().any(|request| request.fault.as_deref() == Some(&fault));
-        assert!(met, "{fault:?} was never met");
-    }
+    // By this seed first polls alone meet all of them, so it does not depend on how many others there are.
+    let met = |fault: &Fault| record.iter().any(|poll| poll.fault.as_deref() == Some(fault));
+    assert_eq!(faults().into_iter().find(|fault| !met(fault)), None);
     assert_eq!(counts.overlapping, 0, "one request at a time per job");
     assert!(sim.max_in_flight() <= MAX_IN_FLIGHT, "{}", sim.max_in_flight());
     // Not quite the number in flight: while a request waits for its new connection another one can become free,

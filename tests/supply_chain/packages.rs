@@ -1,4 +1,4 @@
-//! What comes along with the published crates, by cargo's own account. Nothing is compiled or fetched.
+//! Licences, sources and counts.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
@@ -54,9 +54,8 @@ fn target() -> String {
 /// brackets, AND before OR, and the old slash for OR, which is all that occurs.
 fn is_free(licence: &str) -> bool {
     let licence = licence.replace(" WITH LLVM-exception", "-LLVM").replace('/', " OR ");
-    if let Some(open) = licence.rfind('(') {
-        let (before, rest) = licence.split_at(open);
-        let (inner, after) = rest[1..].split_once(')').unwrap();
+    if let Some((before, rest)) = licence.rsplit_once('(') {
+        let (inner, after) = rest.split_once(')').unwrap();
         let inner = if is_free(inner) { "MIT" } else { "unfree" };
         return is_free(&format!("{before}{inner}{after}"));
     }
