@@ -113,7 +113,7 @@ async fn two_thousand_jobs_with_faults_of_every_kind_end_once_and_correctly() {
 ///
 /// What was on its way when the refusal was answered does not count: it arrives within a moment.
 fn during_pauses(record: &[Request]) -> Vec<&Request> {
-    let (moment, end) = (ms(100), ms(RETRY_AFTER - 10));
+    let (moment, end) = (ms(150), ms(RETRY_AFTER - 10));
     let refusals = record.iter().filter(|request| request.status == Some(429));
     let refused: Vec<_> = refusals.filter_map(|request| request.answered).collect();
     let in_pause = |request: &&Request| {

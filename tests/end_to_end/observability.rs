@@ -11,7 +11,8 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{fmt, registry};
 
 use crate::support::{
-    bad_end, brisk, brisk_with, chain, client, client_with_token, ms, simulator, story,
+    bad_end, brisk, brisk_with, chain, client, client_with_token, finish_after, ms, simulator,
+    story,
 };
 
 thread_local! {
@@ -88,11 +89,12 @@ async fn a_troubled_wait_warns_once_and_else_says_nothing_above_debug() {
 #[tokio::test]
 async fn a_wait_and_a_watch_can_be_followed_by_their_fields() {
     let sim = simulator();
-    let id = sim.add_job(JobScript::succeeds_after(ms(60)));
+    let id = sim.add_job(JobScript::never());
     let job = format!("job={id}");
     let waiter = brisk(&sim).build().unwrap();
     let log = Log::open();
-    waiter.wait_for_job(&id).await.unwrap();
+    let (outcome, ()) = tokio::join!(waiter.wait_for_job(&id), finish_after(&sim, &id, 2));
+    outcome.unwrap();
     log.assert_has("TRACE", &["polling", &job]);
     log.assert_has("DEBUG", &["status changed", &job, "to=\"Running\""]);
     log.assert_has("DEBUG", &["status changed", &job, "from=\"Running\"", "to=\"Success\""]);
