@@ -72,7 +72,7 @@ async fn two_thousand_jobs_with_faults_of_every_kind_end_once_and_correctly() {
         .policy(brisk_policy().schedule(schedule))
         .max_in_flight(MAX_IN_FLIGHT)
         .min_interval(ms(50))
-        .attempt_timeout(ms(500))
+        .attempt_timeout(ms(1_000))
         .build()
         .unwrap();
     let heard = hear(waiter.watch(expected.keys())).await;
@@ -102,7 +102,10 @@ async fn two_thousand_jobs_with_faults_of_every_kind_end_once_and_correctly() {
     // Not quite the number in flight: while a request waits for its new connection another one can become free,
     // which it takes, and the client's pool keeps the new one as well.
     assert!(sim.connections().peak < 3 * MAX_IN_FLIGHT, "{:?}", sim.connections());
-    assert_eq!(waiter.stats().polls, counts.polls, "no request but the polls");
+    assert_eq!(counts.requests, counts.polls);
+    // A request can be given up before the server has read it.
+    let stats = waiter.stats();
+    assert!(stats.polls - counts.polls <= stats.timed_out, "{stats:?}");
     assert_eq!(during_pauses(&record), [] as [&Request; 0], "polls during a pause");
     // None after the end of its job, whatever its answer was worth.
     eventually(|| sim.in_flight() == 0).await;
