@@ -184,4 +184,15 @@ mod tests {
         assert_eq!(ErrorBody::parse(&vec![b'x'; 1 << 20]).text.len(), RAW_TEXT);
         assert!(ErrorBody::parse("{\"a\":".repeat(100_000).as_bytes()).code.is_none());
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_bytes_panic(body: Vec<u8>, text in "[{}\\[\\]\":,a-z0-9]{0,60}") {
+            let id = crate::JobId::new("j").unwrap();
+            for body in [&*body, text.as_bytes()] {
+                ErrorBody::parse(body);
+                let _ = crate::wire::job(&id, body);
+            }
+        }
+    }
 }
