@@ -112,6 +112,12 @@ fn source_error(error: Error) -> SourceError {
         _ => ErrorClass::Fatal,
     };
     let (code, message) = (error.code().map(str::to_owned), error.message().map(str::to_owned));
+    // Where a proxy answered in place of the service, the HTTP status is what tells most.
+    let message = match (&code, error.status(), message) {
+        (None, Some(status), Some(message)) => Some(format!("HTTP {status}: {message}")),
+        (None, Some(status), None) => Some(format!("HTTP {status}")),
+        (_, _, message) => message,
+    };
     let request_id = error.request_id().map(str::to_owned);
     let mut told = SourceError::new(class, error);
     if code.is_some() || message.is_some() {
