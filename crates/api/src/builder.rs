@@ -1,6 +1,6 @@
 //! Building a client: everything that can be wrong with its settings is found here.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use reqwest::header::HeaderValue;
 
@@ -17,7 +17,7 @@ use crate::{
 mod from_settings;
 
 /// Settings of a [`Client`]. Setters cannot fail; [`build`](Self::build) checks them all.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct ClientBuilder {
     endpoint: Option<String>,
@@ -240,6 +240,19 @@ impl ClientBuilder {
         };
         let keeper = Keeper::new(credentials, Arc::clone(&transport), search)?;
         Ok(Client::assemble(endpoint, self.project_id, keeper, transport))
+    }
+}
+
+impl fmt::Debug for ClientBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Not checked yet: there can be a password in it.
+        let endpoint = self.endpoint.as_deref().filter(|url| !url.contains('@'));
+        f.debug_struct("ClientBuilder")
+            .field("endpoint", &endpoint)
+            .field("region", &self.region)
+            .field("project_id", &self.project_id)
+            .field("credentials", &self.credentials)
+            .finish_non_exhaustive()
     }
 }
 

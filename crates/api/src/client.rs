@@ -9,7 +9,7 @@ use reqwest::{
 
 use crate::{
     Class, ClientBuilder, Error, ErrorKind,
-    body::ErrorBody,
+    body::{ErrorBody, Unusable},
     builder::Known,
     classify::{Verdict, server_time, verdict},
     credentials::{Keeper, Pass},
@@ -80,10 +80,14 @@ impl Client {
                 None
             };
             let body = ErrorBody::parse(&reply.body);
-            if let (Some(fault), None) = (fault, &body.code) {
-                return Err(Error::transient(what, ErrorKind::Answer)
-                    .because(sanitise(&fault, &pass.secrets(), MESSAGE_CHARS))
-                    .with_reply(&reply));
+            match fault {
+                Some(Unusable::Mute(_)) if body.code.is_some() => (),
+                Some(Unusable::Mute(problem) | Unusable::Astray(problem)) => {
+                    return Err(Error::transient(what, ErrorKind::Answer)
+                        .because(sanitise(&problem, &pass.secrets(), MESSAGE_CHARS))
+                        .with_reply(&reply));
+                }
+                None => (),
             }
             let verdict = verdict(reply.status, body.code.as_deref(), &body.text);
             let error = Error::answered(what, &reply, &body, verdict, &pass.secrets());
@@ -148,7 +152,7 @@ struct Call<'a, T> {
 
 /// Reads the body of a success, with a function that makes texts fit to be shown, or says what makes it
 /// unusable.
-type Read<'a, T> = dyn Fn(&[u8], &Show<'_>) -> Result<T, String> + Sync + 'a;
+type Read<'a, T> = dyn Fn(&[u8], &Show<'_>) -> Result<T, Unusable> + Sync + 'a;
 type Show<'a> = dyn Fn(&str) -> String + 'a;
 
 impl fmt::Debug for Client {

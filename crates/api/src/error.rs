@@ -45,7 +45,7 @@ pub enum ErrorKind {
     Throttled,
     /// The server knows no such thing.
     NotFound,
-    /// The credentials were refused for good, or are known to have been.
+    /// The credentials were refused, or are known to have been and were not sent.
     Refused,
     /// The [`TokenProvider`](crate::TokenProvider) has no token.
     Provider,
@@ -229,11 +229,14 @@ impl fmt::Display for Error {
         if let Some(message) = message {
             write!(f, ": {message}")?;
         }
-        let status = status.map(|status| format!("HTTP {status}"));
-        let request = request_id.as_ref().map(|id| format!("request id {id}"));
-        let details: Vec<&str> = [status.as_deref(), code.as_deref(), request.as_deref()]
+        let status = status.map(|status| status.to_string());
+        // IAM repeats the status as its code.
+        let code = code.as_deref().filter(|code| Some(*code) != status.as_deref());
+        let parts =
+            [("HTTP ", status.as_deref()), ("", code), ("request id ", request_id.as_deref())];
+        let details: Vec<String> = parts
             .into_iter()
-            .flatten()
+            .filter_map(|(name, value)| Some(format!("{name}{}", value?)))
             .collect();
         if !details.is_empty() {
             write!(f, " ({})", details.join(", "))?;

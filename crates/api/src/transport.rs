@@ -177,3 +177,26 @@ fn names_certificate(error: &(dyn StdError + 'static)) -> bool {
     }
     false
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn a_certificate_is_recognised_anywhere_in_the_chain() {
+        let rows = [
+            // rustls, OpenSSL, and an alert that the server sends about ours.
+            ("invalid peer certificate: UnknownIssuer", true),
+            ("error:0A000086:SSL routines::certificate verify failed", true),
+            ("received fatal alert: BadCertificate", true),
+            ("connection reset by peer", false),
+            ("received fatal alert: HandshakeFailure", false),
+        ];
+        for (text, expected) in rows {
+            let chain = io::Error::other(io::Error::new(io::ErrorKind::InvalidData, text));
+            assert_eq!(names_certificate(&chain), expected, "{text}");
+        }
+    }
+}

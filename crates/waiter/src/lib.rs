@@ -92,6 +92,8 @@ mod wait;
 mod waiter;
 mod watch;
 
+#[cfg(feature = "cfw")]
+pub use cfw::FirewallGone;
 pub use config::ConfigError;
 pub use id::JobId;
 pub use policy::{Policy, UnknownStatus};

@@ -41,7 +41,7 @@ impl Client {
             path: &|project| format!("/v2/{project}/firewall"),
             body: request.body(),
             client_token: Some(request.client_token()),
-            read: &|body, _| firewall::created(body),
+            read: &|body, _| Ok(firewall::created(body)?),
         };
         let (created, reply) = self.send(call).await?;
         Ok(Created { request_id: reply.request_id, ..created })
@@ -65,7 +65,7 @@ impl Client {
             path: &|project| format!("/v2/{project}/firewall/{}", segment(id.as_str())),
             body: Vec::new(),
             client_token: None,
-            read: &|body, _| firewall::deleted(body),
+            read: &|body, _| Ok(firewall::deleted(body)?),
         };
         Ok(self.send(call).await?.0)
     }

@@ -15,9 +15,11 @@ use secrecy::ExposeSecret;
 use tokio::{runtime::Handle, sync::Notify};
 
 use super::{
-    AccessKey, Credentials, Kind, header,
+    AccessKey, Credentials, Kind,
+    generation::{Correction, Generation, Proof},
+    header,
     iam::{Iam, Search},
-    ledger::{Ask, Correction, Fresh, Generation, Ledger, Proof},
+    ledger::{Ask, Fresh, Ledger},
     provider::{self, Provide},
 };
 use crate::{
@@ -107,9 +109,8 @@ impl Keeper {
         let limit = self.0.transport.request_timeout.saturating_add(RENEWAL_LIMIT + SLACK);
         let asking = async {
             loop {
-                let mut changed = std::pin::pin!(self.0.changed.notified());
-                // Registered before the question, or a change in between would go unheard.
-                changed.as_mut().enable();
+                // Made before the question, it hears of every change from now on.
+                let changed = self.0.changed.notified();
                 if let Some(answer) = self.ask(what) {
                     return answer;
                 }

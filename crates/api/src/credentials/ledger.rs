@@ -16,7 +16,10 @@ use std::{
 use reqwest::header::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::provider::Provide;
+use super::{
+    generation::{Correction, Generation, Proof},
+    provider::Provide,
+};
 use crate::{Class, Error, classify::Refusal, endpoint::Endpoint};
 
 /// A token is renewed so long before it expires, or a tenth of its life if that is less: requests take a
@@ -29,66 +32,6 @@ const LOCK_OUT: Duration = Duration::from_secs(300);
 /// The pause after a renewal that failed and may be tried again: the first, doubled up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-
-/// One version of the credentials, as requests carry it.
-pub(super) struct Generation {
-    pub(super) number: u64,
-    pub(super) proof: Proof,
-    renew_at: Option<SystemTime>,
-    expires_at: Option<SystemTime>,
-    pub(super) project_id: Option<String>,
-    pub(super) endpoint: Option<Endpoint>,
-}
-
-impl Generation {
-    fn new(proof: Proof) -> Self {
-        Self {
-            number: 0,
-            proof,
-            renew_at: None,
-            expires_at: None,
-            project_id: None,
-            endpoint: None,
-        }
-    }
-}
-
-pub(super) enum Proof {
-    Token {
-        secret: SecretString,
-        header: HeaderValue,
-    },
-    /// The key is the keeper's; what changes is the clock it signs with.
-    Key {
-        clock: Correction,
-    },
-}
-
-/// How far the server's clock is from ours.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Correction {
-    Ahead(Duration),
-    Behind(Duration),
-}
-
-impl Correction {
-    pub(super) const NONE: Self = Self::Ahead(Duration::ZERO);
-
-    fn between(ours: SystemTime, servers: SystemTime) -> Self {
-        match servers.duration_since(ours) {
-            Ok(ahead) => Self::Ahead(ahead),
-            Err(behind) => Self::Behind(behind.duration()),
-        }
-    }
-
-    pub(super) fn apply(self, now: SystemTime) -> SystemTime {
-        match self {
-            Self::Ahead(by) => now.checked_add(by),
-            Self::Behind(by) => now.checked_sub(by),
-        }
-        .unwrap_or(now)
-    }
-}
 
 /// What a renewal brings.
 pub(super) struct Fresh {

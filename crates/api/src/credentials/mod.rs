@@ -7,6 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::ConfigError;
 
+mod generation;
 mod iam;
 mod keeper;
 mod ledger;

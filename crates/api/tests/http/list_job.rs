@@ -98,6 +98,13 @@ async fn an_error_answer_is_classified_and_keeps_what_support_asks_for() {
             Class::Transient { retry_after: None },
         ),
         (200, r#"{"message":"hello"}"#, ErrorKind::Answer, Class::Transient { retry_after: None }),
+        // The reason why another job failed is no error of ours.
+        (
+            200,
+            r#"{"error_code":"CFW.00600003","data":{"id":"other","status":"Failed"}}"#,
+            ErrorKind::Answer,
+            Class::Transient { retry_after: None },
+        ),
     ];
     for (status, body, kind, class) in rows {
         let server = MockServer::start().await;

@@ -1,6 +1,8 @@
 //! The client against servers on loopback.
 
 #[cfg(test)]
+mod cloud;
+#[cfg(test)]
 mod common;
 #[cfg(test)]
 mod credentials;
@@ -10,6 +12,8 @@ mod firewalls;
 mod list_job;
 #[cfg(test)]
 mod network;
+#[cfg(test)]
+mod providers;
 #[cfg(test)]
 mod secrets;
 #[cfg(test)]

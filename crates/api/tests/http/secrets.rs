@@ -9,7 +9,8 @@ use std::{
 
 use crate::common::{TOKEN, builder, id};
 use cfw_api::{
-    AccessKey, Credentials, IdOrName, Password, Provide, Token, TokenError, TokenProvider, User,
+    AccessKey, CreateFirewall, Credentials, FirewallId, IdOrName, Password, Provide, Token,
+    TokenError, TokenProvider, User,
 };
 use wiremock::{Mock, MockServer, ResponseTemplate, matchers::any};
 
@@ -92,6 +93,7 @@ async fn no_secret_is_ever_shown() {
     );
 
     said.hear((key(), password("http://127.0.0.1:1"), Token::new(TOKEN)));
+    said.hear(builder("http://user:SENSITIVE@127.0.0.1:1"));
     said.hear(builder("http://user:SENSITIVE@127.0.0.1:1").build().unwrap_err());
     let bad = "SENSI\nTIVE";
     for bad in [
@@ -105,6 +107,8 @@ async fn no_secret_is_ever_shown() {
         said.hear(builder("http://127.0.0.1:1").credentials(bad).build().unwrap_err());
     }
 
+    let (create, firewall) =
+        (CreateFirewall::builder("edge").build().unwrap(), FirewallId::new("f").unwrap());
     for status in [200, 302, 400, 401, 403, 404, 429, 500, 503] {
         for (n, sent) in SENT.iter().enumerate() {
             let all = sent.join(" and ");
@@ -119,6 +123,10 @@ async fn no_secret_is_ever_shown() {
                 ),
                 format!(r#"{{"data":{{"status":"{all}"}}}}"#),
                 format!(r#"{{"data":{{"status":"Failed","id":"{all}"}},"token":"{all}"}}"#),
+                format!(r#"{{"data":"x/{first}","job_id":"x/{first}"}}"#),
+                format!(
+                    r#"{{"data":{{"records":[{{"fw_instance_id":"f","name":"{all}","status":2}}]}}}}"#
+                ),
                 format!("<html>X-Auth-Token: {all}</html>"),
                 format!("APIGW.0301 ak:{first},err: {all}"),
             ] {
@@ -135,6 +143,16 @@ async fn no_secret_is_ever_shown() {
                 said.hear(&client);
                 // The second call can meet what the first left behind.
                 for _ in 0..2 {
+                    match client.get_firewall(&firewall).await {
+                        Ok(firewall) => said.hear(firewall),
+                        Err(error) => said.hear_error(&error),
+                    }
+                    if let Err(error) = client.create_firewall(&create).await {
+                        said.hear_error(&error);
+                    }
+                    if let Err(error) = client.delete_firewall(&firewall).await {
+                        said.hear_error(&error);
+                    }
                     match client.list_job(&id()).await {
                         Ok(job) => said.hear(job),
                         Err(error) => said.hear_error(&error),
