@@ -143,10 +143,14 @@ where
     fn step(&mut self) -> Next {
         let logging = tracing::enabled!(Level::WARN);
         let now = self.shared.now();
+        let before = self.answers.len();
         self.bell.take_woken(&mut self.woken);
         for slot in self.woken.drain(..) {
             self.answers.extend(self.flights.poll(slot));
         }
+        // A client takes its connection back in a task of its own, which was woken with the answer: a request
+        // sent before that task has run would open another one.
+        let let_others_first = self.answers.len() > before;
         for _ in 0..STEPS_PER_TURN {
             let mut errors = Vec::new();
             // One lock per order, so that little lies between "still wanted" and the request itself (rule 10).
@@ -160,6 +164,9 @@ where
                     core.board.handle_answer(now, ticket, answer);
                 }
                 core.board.handle_time(now);
+                if let_others_first {
+                    return (Err(Next::Yield), core.board.take_notes(logging));
+                }
                 let next = core.board.next_want(now).ok_or_else(|| {
                     if core.retire_if_idle() {
                         Next::End

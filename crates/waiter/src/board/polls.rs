@@ -146,7 +146,7 @@ impl Board {
 
     /// Gives the due jobs that are held back a timer for their last poll or deadline.
     fn time_the_untimed(&mut self) {
-        for slot in std::mem::take(&mut self.untimed) {
+        while let Some(slot) = self.untimed.pop() {
             if !self.jobs.get(slot).is_some_and(|job| job.is_ready) {
                 continue;
             }
