@@ -19,7 +19,7 @@ mod values;
 mod wait;
 mod words;
 
-use std::io::{self, Write as _};
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::CommandFactory as _;
@@ -91,8 +91,10 @@ fn on_runtime(work: impl Future<Output = Result<Exit, Complaint>>) -> Result<Exi
     done
 }
 
+/// Writes to standard output; without the colours of the help text where they are not wanted.
 fn print(bytes: &[u8]) -> Result<Exit, Complaint> {
-    io::stdout().write_all(bytes)?;
-    io::stdout().flush()?;
+    let mut stdout = anstream::stdout().lock();
+    stdout.write_all(bytes)?;
+    stdout.flush()?;
     Ok(Exit::Succeeded)
 }

@@ -144,13 +144,7 @@ impl Screen {
     /// now: drawing would miss. The last frame is worth keeping, too.
     pub(crate) fn abandon(mut self) {
         self.bar.set_draw_target(ProgressDrawTarget::hidden());
-        let mut text = String::from("\n");
-        for line in self.lines.drain(..) {
-            text.push_str(&line);
-            text.push('\n');
-        }
-        // Nobody is left to tell when standard error is closed.
-        let _ = io::stderr().write_all(text.as_bytes());
+        let _ = io::stderr().write_all(format!("\n{}", lines(&mut self.lines)).as_bytes());
     }
 
     fn stay(&mut self, sign: &str, update: &Update) {
@@ -167,11 +161,17 @@ impl Screen {
             *frame = block;
             is_new
         };
-        if !self.lines.is_empty() {
-            self.bar.println(std::mem::take(&mut self.lines).join("\n"));
-        } else if is_new {
-            self.bar.tick();
+        if self.lines.is_empty() {
+            if is_new {
+                self.bar.tick();
+            }
+            return;
         }
+        // Not `println`, which fills lines with blanks to the edge in place of ending them: copied or
+        // shown in a wider window, they would run together.
+        let lines = lines(&mut self.lines);
+        // Nobody is left to tell when standard error is closed, here and below.
+        let _ = self.bar.suspend(|| io::stderr().write_all(lines.as_bytes()));
     }
 
     fn row(&self, job: &JobView, widest: usize) -> String {
@@ -213,4 +213,9 @@ impl Screen {
         let bar = self.paint.paint(Tone::Good, &"█".repeat(full)) + &"░".repeat(CELLS - full);
         format!("{bar}{}", self.sum_line(progress, stats, elapsed))
     }
+}
+
+/// Empties `lines` into one text, so that it is one write.
+fn lines(lines: &mut Vec<String>) -> String {
+    lines.drain(..).flat_map(|line| [line, "\n".to_owned()]).collect()
 }

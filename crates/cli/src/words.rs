@@ -94,14 +94,13 @@ pub(crate) fn summary(summary: &Summary) -> Vec<String> {
         // Writing to a string cannot fail, here and below.
         let _ = write!(text, ", {rejected} no id");
     }
-    let _ = write!(text, " in {} ({}", length(*elapsed), polls(stats.polls));
+    let _ = write!(text, "; {}, {}", length(*elapsed), polls(stats.polls));
     if stats.transient > 0 {
-        let _ = write!(text, ", {} of them failed and repeated", stats.transient);
+        let _ = write!(text, " ({} failed and were repeated)", stats.transient);
     }
     if !stats.paused.is_zero() {
         let _ = write!(text, ", paused for {}", length(stats.paused));
     }
-    text.push(')');
     let mut lines = vec![text];
     for view in unfinished.iter().take(NAMED) {
         let status = view.report.state.as_ref().map_or("no status", |state| &*state.status);
@@ -122,7 +121,7 @@ pub(crate) fn counts(progress: Progress) -> String {
     let mut gap = ": ";
     for (count, word) in [
         (progress.succeeded, "succeeded"),
-        (progress.failed, "did not"),
+        (progress.failed, "not succeeded"),
         (progress.running, "running"),
         (progress.waiting, "without a status"),
     ] {
