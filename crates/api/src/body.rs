@@ -8,6 +8,21 @@ const RAW_TEXT: usize = 4096;
 /// Deeper nesting holds no error.
 const DEPTH: usize = 4;
 
+/// Why the body of a success cannot be used.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Unusable {
+    /// It does not tell what was asked for. An error code in it may tell why.
+    Mute(String),
+    /// It is about something else, and so is whatever error it holds.
+    Astray(String),
+}
+
+impl From<String> for Unusable {
+    fn from(problem: String) -> Self {
+        Self::Mute(problem)
+    }
+}
+
 /// What an error body says, as it says it: not yet fit to be shown.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct ErrorBody {
@@ -168,5 +183,16 @@ mod tests {
         assert_eq!(ErrorBody::parse(b"\xff\xfe").text, "\u{fffd}\u{fffd}");
         assert_eq!(ErrorBody::parse(&vec![b'x'; 1 << 20]).text.len(), RAW_TEXT);
         assert!(ErrorBody::parse("{\"a\":".repeat(100_000).as_bytes()).code.is_none());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_bytes_panic(body: Vec<u8>, text in "[{}\\[\\]\":,a-z0-9]{0,60}") {
+            let id = crate::JobId::new("j").unwrap();
+            for body in [&*body, text.as_bytes()] {
+                ErrorBody::parse(body);
+                let _ = crate::wire::job(&id, body);
+            }
+        }
     }
 }

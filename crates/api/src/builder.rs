@@ -1,55 +1,92 @@
 //! Building a client: everything that can be wrong with its settings is found here.
 
-use std::time::Duration;
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
-use reqwest::{header::HeaderValue, redirect};
+use reqwest::header::HeaderValue;
 
 use crate::{
-    Client, ConfigError, Credentials, clock::Clock, credentials::Keeper, endpoint::Endpoint, id,
+    Client, ConfigError, Credentials,
+    clock::Clock,
+    credentials::{Keeper, Kind, Search},
+    endpoint::Endpoint,
+    http::{Http, Trust},
+    id,
     transport::Transport,
 };
 
-/// Whether an https endpoint can be reached by the client that we build.
-const TLS: bool =
-    cfg!(any(feature = "rustls", feature = "rustls-no-provider", feature = "native-tls"));
+mod from_settings;
 
 /// Settings of a [`Client`]. Setters cannot fail; [`build`](Self::build) checks them all.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct ClientBuilder {
     endpoint: Option<String>,
+    region: Option<String>,
+    cloud_domain: Option<String>,
+    interface: Option<String>,
     project_id: Option<String>,
     credentials: Option<Credentials>,
     connect_timeout: Duration,
     request_timeout: Duration,
     user_agent: String,
     http_client: Option<reqwest::Client>,
+    trust: Trust,
     allow_plain_http: bool,
+    clock: Clock,
 }
 
 impl ClientBuilder {
     pub(crate) fn new() -> Self {
         Self {
             endpoint: None,
+            region: None,
+            cloud_domain: None,
+            interface: None,
             project_id: None,
             credentials: None,
             connect_timeout: Duration::from_secs(5),
             request_timeout: Duration::from_secs(10),
             user_agent: concat!("cfw-api/", env!("CARGO_PKG_VERSION")).to_owned(),
             http_client: None,
+            trust: Trust::default(),
             allow_plain_http: false,
+            clock: Clock::system(),
         }
     }
 
-    /// The base URL of the service, such as `https://cfw.eu-de.otc.t-systems.com`. Required.
+    /// The base URL of the service, such as `https://cfw.eu-de.otc.t-systems.com`.
     ///
-    /// Plain `http` is refused, except for this machine or with [`allow_plain_http`](Self::allow_plain_http).
+    /// Without it, [password credentials](Credentials::password) find it in their token's catalog; what
+    /// they do not find, and for all others, follows from the [`region`](Self::region). Plain `http` is
+    /// refused, except for this machine or with [`allow_plain_http`](Self::allow_plain_http).
     pub fn endpoint(mut self, url: impl Into<String>) -> Self {
         self.endpoint = Some(url.into());
         self
     }
 
-    /// The id of the project that the jobs and firewalls belong to. Required.
+    /// The region, such as `eu-de`: it picks one of several endpoints in a catalog, and gives the endpoint
+    /// where there is no other, `https://cfw.<region>.<domain of the cloud>`.
+    pub fn region(mut self, name: impl Into<String>) -> Self {
+        self.region = Some(name.into());
+        self
+    }
+
+    /// The domain of the cloud's hosts, such as `myhuaweicloud.eu`, if it is not the one known for the
+    /// [`region`](Self::region): `otc.t-systems.com` for eu-de and eu-nl, `myhuaweicloud.eu` for
+    /// eu-west-101, else `myhuaweicloud.com`.
+    pub fn cloud_domain(mut self, domain: impl Into<String>) -> Self {
+        self.cloud_domain = Some(domain.into());
+        self
+    }
+
+    /// Which of a catalog's endpoints to take: `public` (the default), `internal` or `admin`.
+    pub fn interface(mut self, name: impl Into<String>) -> Self {
+        self.interface = Some(name.into());
+        self
+    }
+
+    /// The id of the project that the jobs and firewalls belong to. Required, except with [password
+    /// credentials](Credentials::password), whose token tells it.
     pub fn project_id(mut self, id: impl Into<String>) -> Self {
         self.project_id = Some(id.into());
         self
@@ -92,9 +129,29 @@ impl ClientBuilder {
         self
     }
 
+    /// A file of certificates, in PEM form, to trust as well as the system's. It is read when the client is
+    /// built. Not applied to an own [`http_client`](Self::http_client).
+    pub fn ca_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.trust.ca_file = Some(path.into());
+        self
+    }
+
+    /// Takes any certificate for the server's. Everyone on the way can then read the token. Not applied to an
+    /// own [`http_client`](Self::http_client).
+    pub fn danger_accept_invalid_certs(mut self, accept: bool) -> Self {
+        self.trust.anyone = accept;
+        self
+    }
+
     /// Allows plain `http` to other machines. Everyone on the way can then read the token.
     pub fn allow_plain_http(mut self, allow: bool) -> Self {
         self.allow_plain_http = allow;
+        self
+    }
+
+    #[cfg(test)]
+    pub(crate) fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
         self
     }
 
@@ -105,16 +162,45 @@ impl ClientBuilder {
     /// endpoint is `https` and this crate was built without a TLS feature, or the system's certificates cannot
     /// be loaded.
     pub fn build(self) -> Result<Client, ConfigError> {
-        let endpoint =
-            self.endpoint.ok_or_else(|| ConfigError::hidden("endpoint", "is missing"))?;
-        let endpoint = Endpoint::parse("endpoint", &endpoint, self.allow_plain_http)?;
-        let project_id =
-            self.project_id.ok_or_else(|| ConfigError::hidden("project_id", "is missing"))?;
-        if let Some(problem) = id::problem(&project_id) {
-            return Err(ConfigError::new("project_id", project_id, problem));
-        }
         let credentials =
             self.credentials.ok_or_else(|| ConfigError::hidden("credentials", "are missing"))?;
+        let auth_url = match &credentials.0 {
+            Kind::Password(password) => {
+                Some(Endpoint::parse("auth_url", &password.auth_url, self.allow_plain_http)?)
+            }
+            Kind::Token(_) | Kind::AccessKey(_) | Kind::Provider(_) => None,
+        };
+        let explicit = self
+            .endpoint
+            .map(|url| Endpoint::parse("endpoint", &url, self.allow_plain_http))
+            .transpose()?;
+        let by_region = match &self.region {
+            Some(region) => Endpoint::of_region(region, self.cloud_domain.as_deref())?,
+            None => None,
+        };
+        let wants_catalog = explicit.is_none() && auth_url.is_some();
+        let endpoint = match explicit.or_else(|| by_region.clone().filter(|_| !wants_catalog)) {
+            Some(endpoint) => Known::Surely(endpoint),
+            None if wants_catalog => by_region.map_or(Known::FromToken, Known::Unless),
+            None if self.region.is_some() => {
+                return Err(ConfigError::hidden(
+                    "endpoint",
+                    "is missing, and none is known for the region",
+                ));
+            }
+            None => {
+                return Err(ConfigError::hidden("endpoint", "is missing, and so is the region"));
+            }
+        };
+        match &self.project_id {
+            Some(id) => {
+                if let Some(problem) = id::problem(id) {
+                    return Err(ConfigError::new("project_id", id, problem));
+                }
+            }
+            None if auth_url.is_some() => (),
+            None => return Err(ConfigError::hidden("project_id", "is missing")),
+        }
         for (field, limit) in
             [("connect_timeout", self.connect_timeout), ("request_timeout", self.request_timeout)]
         {
@@ -125,63 +211,60 @@ impl ClientBuilder {
         let user_agent = HeaderValue::from_str(&self.user_agent).map_err(|_| {
             ConfigError::new(
                 "user_agent",
-                &*self.user_agent,
+                self.user_agent,
                 "holds characters that no header can carry",
             )
         })?;
         let http = match self.http_client {
-            Some(client) => client,
-            None => http_client(&endpoint, self.connect_timeout)?,
+            Some(client) => Http::Own(client),
+            None => {
+                let mut known = Vec::new();
+                known.extend(auth_url.as_ref().map(|url| ("auth_url", url)));
+                if let Known::Surely(endpoint) = &endpoint {
+                    known.push(("endpoint", endpoint));
+                }
+                Http::for_urls(&known, wants_catalog, self.connect_timeout, &self.trust)?
+            }
         };
-        let transport = Transport {
+        let transport = Arc::new(Transport {
             http,
             request_timeout: self.request_timeout,
             user_agent,
-            clock: Clock::system(),
+            clock: self.clock,
+        });
+        let search = Search {
+            wanted: wants_catalog,
+            region: self.region,
+            interface: self.interface.unwrap_or_else(|| "public".to_owned()),
+            allow_plain_http: self.allow_plain_http,
         };
-        Ok(Client::assemble(endpoint, project_id, Keeper::new(credentials)?, transport))
+        let keeper = Keeper::new(credentials, Arc::clone(&transport), search)?;
+        Ok(Client::assemble(endpoint, self.project_id, keeper, transport))
     }
 }
 
-fn http_client(
-    endpoint: &Endpoint,
-    connect_timeout: Duration,
-) -> Result<reqwest::Client, ConfigError> {
-    if !endpoint.is_plain() && !TLS {
-        let problem = "is https, but cfw-api was built without TLS: enable its feature `rustls`, \
-                       `rustls-no-provider` or `native-tls`";
-        return Err(ConfigError::new("endpoint", endpoint.to_string(), problem));
+impl fmt::Debug for ClientBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Not checked yet: there can be a password in it.
+        let endpoint = self.endpoint.as_deref().filter(|url| !url.contains('@'));
+        f.debug_struct("ClientBuilder")
+            .field("endpoint", &endpoint)
+            .field("region", &self.region)
+            .field("project_id", &self.project_id)
+            .field("credentials", &self.credentials)
+            .finish_non_exhaustive()
     }
-    let mut builder = reqwest::Client::builder()
-        .connect_timeout(connect_timeout)
-        // A redirect would take the token to whatever host the answer names.
-        .redirect(redirect::Policy::none())
-        // reqwest resends what HTTP/2 refused, with the same signature and outside all our limits.
-        .retry(reqwest::retry::never());
-    if endpoint.is_loopback() {
-        // Proxy variables are honoured even for 127.0.0.1, and no proxy reaches our loopback.
-        builder = builder.no_proxy();
-        if endpoint.is_plain() {
-            builder = without_certificates(builder);
-        }
-    }
-    builder.build().map_err(|error| {
-        // The cause is what helps, and it is about certificates and TLS, not about secrets.
-        let cause = std::error::Error::source(&error)
-            .map_or_else(|| error.to_string(), ToString::to_string);
-        ConfigError::hidden("http_client", format!("cannot be built: {cause}"))
-    })
 }
 
-/// Plain http needs no certificates, but reqwest gives up on a machine that has none.
-#[cfg(any(feature = "rustls", feature = "rustls-no-provider", feature = "native-tls"))]
-fn without_certificates(builder: reqwest::ClientBuilder) -> reqwest::ClientBuilder {
-    builder.tls_certs_only([])
-}
-
-#[cfg(not(any(feature = "rustls", feature = "rustls-no-provider", feature = "native-tls")))]
-fn without_certificates(builder: reqwest::ClientBuilder) -> reqwest::ClientBuilder {
-    builder
+/// What is known of the service's endpoint before there is a token.
+#[derive(Debug)]
+pub(crate) enum Known {
+    /// It is this one.
+    Surely(Endpoint),
+    /// It is this one unless the token's catalog names another.
+    Unless(Endpoint),
+    /// Only the token's catalog can tell.
+    FromToken,
 }
 
 #[cfg(test)]
@@ -198,13 +281,13 @@ mod tests {
     #[test]
     fn a_bad_setting_is_named_with_its_value() {
         let zero = Duration::ZERO;
+        let token = || Client::builder().credentials(Credentials::token("t"));
         let rows = [
-            (Client::builder(), "endpoint: is missing"),
-            (Client::builder().endpoint("http://127.0.0.1:1"), "project_id: is missing"),
-            (
-                Client::builder().endpoint("http://127.0.0.1:1").project_id("p"),
-                "credentials: are missing",
-            ),
+            (Client::builder(), "credentials: are missing"),
+            (token(), "endpoint: is missing, and so is the region"),
+            (token().region("eu-ch2"), "endpoint: is missing, and none is known for the region"),
+            (token().region("eu de"), "region \"eu de\": is no name of a region, such as eu-de"),
+            (token().endpoint("http://127.0.0.1:1"), "project_id: is missing"),
             (complete().project_id("a/b"), "project_id \"a/b\": holds a '/'"),
             (complete().project_id(""), "project_id \"\": is empty"),
             (

@@ -3,7 +3,12 @@
 //! The HTTP status alone does not tell. The service answers 400 for "system busy" and for "does not
 //! exist", and the gateway in front of it answers 404 where the *URL* is wrong.
 
-use std::{num::NonZeroU32, time::Duration};
+use std::{
+    num::NonZeroU32,
+    time::{Duration, SystemTime},
+};
+
+use crate::times;
 
 /// What to do about an error: the same for everyone who polls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -138,6 +143,13 @@ fn by_text(text: &str) -> Option<Verdict> {
         return Some(Verdict::Refused(if clock { Refusal::Clock } else { Refusal::Key }));
     }
     MEANINGS.iter().find(|(start, _)| said.starts_with(start)).map(|(_, verdict)| *verdict)
+}
+
+/// The server's clock, in the text of a refusal for its date:
+/// `signature expired, signature time:20260528T092752Z,server time:20260528T094410Z`.
+pub(crate) fn server_time(text: &str) -> Option<SystemTime> {
+    let (_, time) = text.split_once("server time:")?;
+    times::from_compact(time.trim_start().get(..16)?)
 }
 
 /// An error code, by the family that gives its digits a meaning.

@@ -2,25 +2,30 @@
 
 use std::{fmt, sync::Arc};
 
-use reqwest::{Method, Request, header::HeaderName};
+use reqwest::{
+    Method, Request,
+    header::{HeaderName, HeaderValue},
+};
 
 use crate::{
-    Class, ClientBuilder, Error, ErrorKind, Job, JobId, JobStatus,
-    body::ErrorBody,
-    classify::{Verdict, verdict},
-    credentials::Keeper,
-    endpoint::Endpoint,
-    error::What,
+    Class, ClientBuilder, Error, ErrorKind,
+    body::{ErrorBody, Unusable},
+    builder::Known,
+    classify::{Verdict, server_time, verdict},
+    credentials::{Keeper, Pass},
+    error::{MESSAGE_CHARS, What},
     id::segment,
     redact::sanitise,
     transport::{Reply, Transport},
-    wire,
 };
 
-const X_AUTH_TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
+const X_CLIENT_TOKEN: HeaderName = HeaderName::from_static("x-client-token");
 
 /// How much of a job's texts is kept: as much as the manual allows an error's to have.
 const JOB_TEXT_CHARS: usize = 512;
+
+mod firewalls;
+mod jobs;
 
 /// A client of the Cloud Firewall service, for one project.
 ///
@@ -30,10 +35,10 @@ const JOB_TEXT_CHARS: usize = 512;
 pub struct Client(Arc<Inner>);
 
 struct Inner {
-    endpoint: Endpoint,
-    project_id: String,
+    endpoint: Known,
+    project_id: Option<String>,
     keeper: Keeper,
-    transport: Transport,
+    transport: Arc<Transport>,
 }
 
 impl Client {
@@ -43,101 +48,123 @@ impl Client {
     }
 
     pub(crate) fn assemble(
-        endpoint: Endpoint,
-        project_id: String,
+        endpoint: Known,
+        project_id: Option<String>,
         keeper: Keeper,
-        transport: Transport,
+        transport: Arc<Transport>,
     ) -> Self {
         Self(Arc::new(Inner { endpoint, project_id, keeper, transport }))
     }
 
-    /// Asks for the state of one job: `GET /v3/{project_id}/jobs/{job_id}`, "List Job Status" in the manual.
-    ///
-    /// ```no_run
-    /// # async fn f(client: cfw_api::Client) -> Result<(), Box<dyn std::error::Error>> {
-    /// let id = "cd63a1c1-5ac5-4bd8-9d2e-1a2b3c4d5e6f".parse()?;
-    /// let job = client.list_job(&id).await?;
-    /// println!("{}: {}", job.id, job.status);
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    /// If no usable answer comes. [`Error::class`] tells whether to ask again: a job just created can be
-    /// [not found](Class::NotFound) for a while.
-    ///
-    /// # Cancel safety
-    /// Dropping the future ends the request. Asking again is always safe.
-    #[doc(alias = "ListJob")]
-    #[doc(alias = "ListJobStatus")]
-    pub async fn list_job(&self, id: &JobId) -> Result<Job, Error> {
-        let what = What::ListJob(id);
-        let path =
-            format_args!("/v3/{}/jobs/{}", segment(&self.0.project_id), segment(id.as_str()))
-                .to_string();
-        let (body, reply) = self.send(what, Method::GET, &path, |body| wire::job(id, body)).await?;
-        Ok(Job {
-            id: id.clone(),
-            status: match body.status {
-                JobStatus::Other(text) => JobStatus::Other(self.shown(&text)),
-                known => known,
-            },
-            begin_time: body.begin_time,
-            end_time: body.end_time,
-            error_code: body.error_code.map(|code| self.shown(&code)),
-            error_msg: body.error_msg.map(|text| self.shown(&text)),
-            answered: reply.answered,
-            request_id: reply.request_id,
-        })
+    /// Makes a call: once, and once more if the credentials were refused and could be renewed.
+    async fn send<T>(&self, call: Call<'_, T>) -> Result<(T, Reply), Error> {
+        let Inner { keeper, transport, .. } = &*self.0;
+        let what = call.what;
+        let mut sent_before = false;
+        loop {
+            let pass = keeper.pass(what).await?;
+            let request = self.request(&call, &pass)?;
+            let reply = transport.exchange(what, request, &pass.secrets()).await?;
+
+            let fault = if reply.is_success() {
+                match (call.read)(&reply.body, &|text| {
+                    sanitise(text, &pass.secrets(), JOB_TEXT_CHARS)
+                }) {
+                    Ok(value) => {
+                        pass.accepted();
+                        return Ok((value, reply));
+                    }
+                    Err(fault) => Some(fault),
+                }
+            } else {
+                None
+            };
+            let body = ErrorBody::parse(&reply.body);
+            match fault {
+                Some(Unusable::Mute(_)) if body.code.is_some() => (),
+                Some(Unusable::Mute(problem) | Unusable::Astray(problem)) => {
+                    return Err(Error::transient(what, ErrorKind::Answer)
+                        .because(sanitise(&problem, &pass.secrets(), MESSAGE_CHARS))
+                        .with_reply(&reply));
+                }
+                None => (),
+            }
+            let verdict = verdict(reply.status, body.code.as_deref(), &body.text);
+            let error = Error::answered(what, &reply, &body, verdict, &pass.secrets());
+            match verdict {
+                Verdict::Refused(refusal) => {
+                    let server_time = server_time(&body.text).or(reply.answered);
+                    match pass.refused(refusal, server_time, &error) {
+                        None if !sent_before => sent_before = true,
+                        None => return Err(error),
+                        Some(error) => return Err(error),
+                    }
+                    continue;
+                }
+                Verdict::NotFound | Verdict::Fatal => pass.accepted(),
+                // The service's own "busy" comes from behind the gateway.
+                Verdict::Transient if reply.status == 400 => pass.accepted(),
+                // A gateway in trouble has not looked at the credentials, perhaps.
+                Verdict::Transient | Verdict::Throttled => (),
+            }
+            return Err(error);
+        }
     }
 
-    fn shown(&self, text: &str) -> String {
-        sanitise(text, &self.0.keeper.secrets(), JOB_TEXT_CHARS)
-    }
-
-    /// Sends a request and reads a success with `read`, which says what makes a body unusable.
-    async fn send<T>(
-        &self,
-        what: What<'_>,
-        method: Method,
-        path: &str,
-        read: impl Fn(&[u8]) -> Result<T, String>,
-    ) -> Result<(T, Reply), Error> {
-        let Inner { endpoint, keeper, transport, .. } = &*self.0;
-        let url = endpoint
-            .join(&path)
-            .map_err(|error| Error::new(what, ErrorKind::Request, Class::Fatal).caused_by(error))?;
-        let mut request = Request::new(method, url);
-        request.headers_mut().insert(X_AUTH_TOKEN, keeper.header()?);
-        let reply = transport.exchange(what, request, &keeper.secrets()).await?;
-
-        let fault = match reply.is_success().then(|| read(&reply.body)) {
-            Some(Ok(value)) => return Ok((value, reply)),
-            Some(Err(fault)) => Some(fault),
-            None => None,
+    fn request<T>(&self, call: &Call<'_, T>, pass: &Pass<'_>) -> Result<Request, Error> {
+        let unfit = || Error::new(call.what, ErrorKind::Request, Class::Fatal);
+        let endpoint = match &self.0.endpoint {
+            Known::Surely(endpoint) => endpoint,
+            Known::Unless(endpoint) => pass.endpoint().unwrap_or(endpoint),
+            Known::FromToken => pass.endpoint().ok_or_else(|| {
+                unfit().because("no endpoint: none is set, the token's catalog has no cfw entry that fits, and there is no region")
+            })?,
         };
-        let body = ErrorBody::parse(&reply.body);
-        if let (Some(fault), None) = (fault, &body.code) {
-            return Err(Error::transient(what, ErrorKind::Answer)
-                .because(fault)
-                .with_reply(&reply));
+        let project_id = self.0.project_id.as_deref().or_else(|| pass.project_id());
+        let project_id = project_id
+            .ok_or_else(|| unfit().because("no project: none is set, and the token has none"))?;
+        let path = (call.path)(&segment(project_id).to_string());
+        let url = endpoint.join(&path).map_err(|error| unfit().caused_by(error))?;
+        let mut request = Request::new(call.method.clone(), url);
+        if !call.body.is_empty() {
+            *request.body_mut() = Some(call.body.clone().into());
         }
-        let verdict = verdict(reply.status, body.code.as_deref(), &body.text);
-        let error = Error::answered(what, &reply, &body, verdict, &keeper.secrets());
-        if let Verdict::Refused(_) = verdict {
-            keeper.refused(&error);
+        if let Some(token) = call.client_token {
+            let token = HeaderValue::from_str(token).map_err(|error| unfit().caused_by(error))?;
+            request.headers_mut().insert(X_CLIENT_TOKEN, token);
         }
-        Err(error)
+        pass.put_on(&mut request, project_id).map_err(|problem| unfit().because(problem))?;
+        Ok(request)
     }
 }
+
+/// One call of the API, apart from who makes it.
+struct Call<'a, T> {
+    what: What<'a>,
+    method: Method,
+    /// The path for an encoded project id.
+    path: &'a (dyn Fn(&str) -> String + Sync),
+    body: Vec<u8>,
+    /// What makes a repeated request the same request.
+    client_token: Option<&'a str>,
+    read: &'a Read<'a, T>,
+}
+
+/// Reads the body of a success, with a function that makes texts fit to be shown, or says what makes it
+/// unusable.
+type Read<'a, T> = dyn Fn(&[u8], &Show<'_>) -> Result<T, Unusable> + Sync + 'a;
+type Show<'a> = dyn Fn(&str) -> String + 'a;
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Inner { endpoint, project_id, transport, .. } = &*self.0;
         f.debug_struct("Client")
-            .field("endpoint", &endpoint.to_string())
+            .field("endpoint", endpoint)
             .field("project_id", project_id)
             .field("request_timeout", &transport.request_timeout)
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

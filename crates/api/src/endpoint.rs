@@ -1,6 +1,6 @@
 //! Base URLs, checked once.
 
-use std::fmt;
+use std::{fmt, net::IpAddr};
 
 use reqwest::Url;
 
@@ -42,13 +42,50 @@ impl Endpoint {
         if url.query().is_some() || url.fragment().is_some() {
             return Err(wrong("holds a query or fragment: it must be a base URL"));
         }
-        let endpoint = Self(url);
-        if endpoint.is_plain() && !endpoint.is_loopback() && !allow_plain_http {
+        if url.scheme() == "http" && !is_loopback(&url) && !allow_plain_http {
             return Err(wrong(
                 "is plain http: use https, or allow_plain_http(true) if everyone may read the token",
             ));
         }
-        Ok(endpoint)
+        Ok(Self(url))
+    }
+
+    pub(crate) fn is_https(&self) -> bool {
+        self.0.scheme() == "https"
+    }
+
+    /// The endpoint of the service in a region of a cloud, by the pattern that the clouds' own endpoints
+    /// follow. `domain` is that of the cloud's hosts, where it is not the one that is known for the region.
+    pub(crate) fn of_region(
+        region: &str,
+        domain: Option<&str>,
+    ) -> Result<Option<Self>, ConfigError> {
+        let is_label = |text: &str| {
+            !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+        };
+        if !is_label(region) {
+            return Err(ConfigError::new(
+                "region",
+                region,
+                "is no name of a region, such as eu-de",
+            ));
+        }
+        if let Some(domain) = domain.filter(|domain| !domain.split('.').all(is_label)) {
+            return Err(ConfigError::new(
+                "cloud_domain",
+                domain,
+                "is no domain, such as myhuaweicloud.eu",
+            ));
+        }
+        let domain = match (domain, region) {
+            (Some(domain), _) => domain,
+            (None, "eu-de" | "eu-nl") => "otc.t-systems.com",
+            // A cloud of its own, whose endpoint is not published; the default below is not its.
+            (None, "eu-ch2") => return Ok(None),
+            (None, "eu-west-101") => "myhuaweicloud.eu",
+            (None, _) => "myhuaweicloud.com",
+        };
+        Self::parse("endpoint", &format!("https://cfw.{region}.{domain}"), false).map(Some)
     }
 
     /// The URL of `path`, which starts with a slash, is encoded, and may have a query.
@@ -59,18 +96,44 @@ impl Endpoint {
         Url::parse(&format!("{}{path}", self.0.as_str().trim_end_matches('/')))
     }
 
-    pub(crate) fn is_plain(&self) -> bool {
-        self.0.scheme() == "http"
+    /// Cuts the path from a version on: URLs in a catalog end in one, and perhaps in the project, which our
+    /// paths have themselves.
+    pub(crate) fn without_version(mut self) -> Self {
+        let is_no_version = |name: &&str| {
+            !name
+                .strip_prefix('v')
+                .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+        };
+        let base: Vec<&str> = self.0.path().split('/').take_while(is_no_version).collect();
+        let base = base.join("/");
+        self.0.set_path(&base);
+        self
+    }
+
+    pub(crate) fn path(&self) -> &str {
+        self.0.path()
+    }
+
+    pub(crate) fn is_local(&self) -> bool {
+        is_local(&self.0)
     }
 
     pub(crate) fn is_loopback(&self) -> bool {
-        let host = self.0.host_str().unwrap_or_default();
-        let address =
-            host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
-        address.is_ok_and(|address| address.is_loopback())
-            || host == "localhost"
-            || host.ends_with(".localhost")
+        is_loopback(&self.0)
     }
+}
+
+/// Whether a URL is plain http on this machine, for which neither proxies nor certificates matter.
+pub(crate) fn is_local(url: &Url) -> bool {
+    url.scheme() == "http" && is_loopback(url)
+}
+
+fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    address.is_ok_and(|address| address.is_loopback())
+        || host == "localhost"
+        || host.ends_with(".localhost")
 }
 
 impl fmt::Display for Endpoint {
@@ -120,6 +183,57 @@ mod tests {
             assert!(error.starts_with(message), "{error}");
         }
         Endpoint::parse("endpoint", "http://10.0.0.1", true).unwrap();
+    }
+
+    #[test]
+    fn a_region_has_an_endpoint_by_pattern() {
+        let rows = [
+            ("eu-de", None, Ok("https://cfw.eu-de.otc.t-systems.com/")),
+            ("eu-nl", None, Ok("https://cfw.eu-nl.otc.t-systems.com/")),
+            ("eu-west-101", None, Ok("https://cfw.eu-west-101.myhuaweicloud.eu/")),
+            ("cn-north-4", None, Ok("https://cfw.cn-north-4.myhuaweicloud.com/")),
+            (
+                "eu-west-0",
+                Some("prod-cloud-ocb.orange-business.com"),
+                Ok("https://cfw.eu-west-0.prod-cloud-ocb.orange-business.com/"),
+            ),
+            ("eu-ch2", None, Ok("")),
+            ("", None, Err("region \"\": is no name of a region, such as eu-de")),
+            (
+                "evil.example/",
+                None,
+                Err("region \"evil.example/\": is no name of a region, such as eu-de"),
+            ),
+            (
+                "eu-de",
+                Some("a b"),
+                Err("cloud_domain \"a b\": is no domain, such as myhuaweicloud.eu"),
+            ),
+            ("eu-de", Some(""), Err("cloud_domain \"\": is no domain, such as myhuaweicloud.eu")),
+        ];
+        for (region, domain, expected) in rows {
+            let endpoint = Endpoint::of_region(region, domain)
+                .map(|e| e.map(|e| e.to_string()).unwrap_or_default())
+                .map_err(|e| e.to_string());
+            assert_eq!(endpoint.as_deref().map_err(|e| &**e), expected);
+        }
+    }
+
+    #[test]
+    fn a_catalog_url_loses_its_version_and_project() {
+        let rows = [
+            ("https://v3.example.com/v3/0123", "https://v3.example.com/"),
+            ("https://h/v1.0/0123", "https://h/"),
+            ("https://h/gw/v2", "https://h/gw"),
+            ("https://h/vpn", "https://h/vpn"),
+            ("https://h", "https://h/"),
+        ];
+        for (url, base) in rows {
+            assert_eq!(
+                Endpoint::parse("endpoint", url, false).unwrap().without_version().to_string(),
+                base
+            );
+        }
     }
 
     #[test]

@@ -2,7 +2,10 @@
 
 use std::{error::Error as StdError, fmt, sync::Arc, time::Duration};
 
-use crate::{Class, JobId, body::ErrorBody, classify::Verdict, redact::sanitise, transport::Reply};
+use crate::{
+    Class, FirewallId, JobId, body::ErrorBody, classify::Verdict, redact::sanitise,
+    transport::Reply,
+};
 
 /// Why a call failed.
 ///
@@ -12,6 +15,7 @@ use crate::{Class, JobId, body::ErrorBody, classify::Verdict, redact::sanitise, 
 #[derive(Clone)]
 pub struct Error(Arc<Inner>);
 
+#[derive(Clone)]
 struct Inner {
     call: String,
     kind: ErrorKind,
@@ -20,7 +24,7 @@ struct Inner {
     code: Option<String>,
     message: Option<String>,
     request_id: Option<String>,
-    source: Option<Box<dyn StdError + Send + Sync>>,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
 /// What happened to a call that failed.
@@ -41,10 +45,10 @@ pub enum ErrorKind {
     Throttled,
     /// The server knows no such thing.
     NotFound,
-    /// The credentials were refused for good, or are known to have been.
+    /// The credentials were refused, or are known to have been and were not sent.
     Refused,
-    /// New credentials could not be obtained.
-    Renewal,
+    /// The [`TokenProvider`](crate::TokenProvider) has no token.
+    Provider,
     /// The call cannot be made as it was asked for.
     Request,
 }
@@ -98,19 +102,27 @@ impl Error {
 }
 
 /// How much of a server's text is kept: of its message, and of each of its codes and ids.
-const MESSAGE_CHARS: usize = 200;
+pub(crate) const MESSAGE_CHARS: usize = 200;
 pub(crate) const CODE_CHARS: usize = 64;
 
 /// What is being done, as error messages and logs name it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum What<'a> {
     ListJob(&'a JobId),
+    CreateFirewall,
+    GetFirewall(&'a FirewallId),
+    DeleteFirewall(&'a FirewallId),
+    Token,
 }
 
 impl fmt::Display for What<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::ListJob(id) => write!(f, "list job {id}"),
+            Self::CreateFirewall => f.write_str("create firewall"),
+            Self::GetFirewall(id) => write!(f, "get firewall {id}"),
+            Self::DeleteFirewall(id) => write!(f, "delete firewall {id}"),
+            Self::Token => f.write_str("obtain a token"),
         }
     }
 }
@@ -165,6 +177,7 @@ impl Error {
     }
 
     pub(crate) fn caused_by(self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        let source: Box<dyn StdError + Send + Sync> = source.into();
         self.with(|inner| inner.source = Some(source.into()))
     }
 
@@ -176,11 +189,23 @@ impl Error {
         })
     }
 
-    /// Changes an error that has just been made and is not shared yet.
+    /// The same error, with other advice.
+    pub(crate) fn of_class(&self, class: Class) -> Self {
+        self.clone().with(|inner| inner.class = class)
+    }
+
+    /// The same error for another call, which did not get as far as sending a request.
+    pub(crate) fn again_in(&self, what: What<'_>) -> Self {
+        self.clone().with(|inner| inner.call = what.to_string())
+    }
+
+    /// The error of a step of `what`, for the caller of `what`.
+    pub(crate) fn within(&self, what: What<'_>) -> Self {
+        self.clone().with(|inner| inner.call = format!("{what}: {}", inner.call))
+    }
+
     fn with(mut self, change: impl FnOnce(&mut Inner)) -> Self {
-        if let Some(inner) = Arc::get_mut(&mut self.0) {
-            change(inner);
-        }
+        change(Arc::make_mut(&mut self.0));
         self
     }
 }
@@ -198,17 +223,20 @@ impl fmt::Display for Error {
             ErrorKind::Throttled => "throttled",
             ErrorKind::NotFound => "not found",
             ErrorKind::Refused => "credentials refused",
-            ErrorKind::Renewal => "no new credentials",
+            ErrorKind::Provider => "the provider has none",
             ErrorKind::Request => "cannot be sent",
         })?;
         if let Some(message) = message {
             write!(f, ": {message}")?;
         }
-        let status = status.map(|status| format!("HTTP {status}"));
-        let request = request_id.as_ref().map(|id| format!("request id {id}"));
-        let details: Vec<&str> = [status.as_deref(), code.as_deref(), request.as_deref()]
+        let status = status.map(|status| status.to_string());
+        // IAM repeats the status as its code.
+        let code = code.as_deref().filter(|code| Some(*code) != status.as_deref());
+        let parts =
+            [("HTTP ", status.as_deref()), ("", code), ("request id ", request_id.as_deref())];
+        let details: Vec<String> = parts
             .into_iter()
-            .flatten()
+            .filter_map(|(name, value)| Some(format!("{name}{}", value?)))
             .collect();
         if !details.is_empty() {
             write!(f, " ({})", details.join(", "))?;

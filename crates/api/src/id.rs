@@ -140,6 +140,24 @@ id! {
     "job id"
 }
 
+id! {
+    /// The id of a firewall.
+    ///
+    /// The job that creates a firewall has its id: [`FirewallId::from`] makes the one of the other. It is
+    /// checked as a [`JobId`] is.
+    FirewallId,
+    /// A text that cannot be a [`FirewallId`]; the message says why and shows it.
+    InvalidFirewallId,
+    "firewall id"
+}
+
+impl From<JobId> for FirewallId {
+    /// The firewall that a job creates.
+    fn from(id: JobId) -> Self {
+        Self(id.0)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

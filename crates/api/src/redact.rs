@@ -91,6 +91,8 @@ fn without_value(text: &str, marker: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -123,5 +125,22 @@ mod tests {
             assert_eq!(sanitise(text, &secrets, 200), expected);
         }
         assert_eq!(sanitise(&"ä".repeat(300), &[], 200), format!("{}…", "ä".repeat(200)));
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_hides_a_secret(
+            before in ".{0,40}",
+            after in ".{0,40}",
+            secret in "[A-Za-z0-9+/=-]{4,60}",
+            shown in 1_usize..60,
+            cap in 0_usize..300,
+        ) {
+            // Cut as servers cut what they echo, but not to less than tells it.
+            let echoed: String = secret.chars().take(shown.max(TELLING_PREFIX)).collect();
+            let clean = sanitise(&format!("{before}{echoed}{after}"), &[&secret], cap);
+            prop_assert!(!clean.contains(&echoed) || REDACTED.contains(&echoed), "{}", clean);
+            prop_assert!(clean.chars().count() <= cap + 1);
+        }
     }
 }

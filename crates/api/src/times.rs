@@ -41,6 +41,12 @@ pub(crate) fn from_http_date(text: &str) -> Option<SystemTime> {
     SystemTime::try_from(PARSER.parse_timestamp(text.trim()).ok()?).ok()
 }
 
+/// A compact UTC time such as `20260528T094410Z`, the form of `X-Sdk-Date`.
+pub(crate) fn from_compact(text: &str) -> Option<SystemTime> {
+    let civil = civil::DateTime::strptime("%Y%m%dT%H%M%SZ", text).ok()?;
+    SystemTime::try_from(TimeZone::UTC.to_timestamp(civil).ok()?).ok()
+}
+
 /// The pause a `Retry-After` header asks for: seconds, whole or not, or an HTTP date, which is relative
 /// to the answer's own `Date` (`answered`) where there is one, else to `now`.
 ///
@@ -127,5 +133,11 @@ mod tests {
         for (value, answered, expected) in rows {
             assert_eq!(retry_after(value, answered, now), expected, "{value:?}");
         }
+    }
+
+    #[test]
+    fn the_gateway_writes_compact_times() {
+        assert_eq!(from_compact("20220105T081501Z"), at(1_641_370_501_000));
+        assert_eq!(from_compact("20220105"), None);
     }
 }

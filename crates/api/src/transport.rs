@@ -9,14 +9,18 @@ use reqwest::{
     Response,
     header::{CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT},
 };
+use secrecy::SecretString;
 
 use crate::{
     Class, Error, ErrorKind,
     clock::Clock,
     error::{CODE_CHARS, What},
+    http::Http,
     redact::sanitise,
     times,
 };
+
+const SUBJECT_TOKEN: HeaderName = HeaderName::from_static("x-subject-token");
 
 /// The longest body that is read. A job's status has some hundred bytes, a token's catalog some ten thousand.
 const MAX_BODY: usize = 1 << 20;
@@ -24,7 +28,7 @@ const MAX_BODY: usize = 1 << 20;
 /// Sends requests, one at a time each.
 #[derive(Debug)]
 pub(crate) struct Transport {
-    pub(crate) http: reqwest::Client,
+    pub(crate) http: Http,
     pub(crate) request_timeout: Duration,
     pub(crate) user_agent: HeaderValue,
     pub(crate) clock: Clock,
@@ -37,6 +41,8 @@ pub(crate) struct Reply {
     pub(crate) answered: Option<SystemTime>,
     pub(crate) retry_after: Option<Duration>,
     pub(crate) request_id: Option<String>,
+    /// The token that IAM has made.
+    pub(crate) subject_token: Option<SecretString>,
     /// Complete where the status is a success; else perhaps only its beginning.
     pub(crate) body: Vec<u8>,
 }
@@ -67,7 +73,15 @@ impl Transport {
         // The manual calls it mandatory, even where there is no content.
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
 
-        let sent = self.http.execute(request).await;
+        let Some(http) = self.http.for_url(request.url()) else {
+            // Only a catalog can name a URL that was not known when the client was built.
+            let problem = format!(
+                "the endpoint in the token's catalog, {}, cannot be reached without TLS and certificates",
+                request.url().authority()
+            );
+            return Err(Error::new(what, ErrorKind::Request, Class::Fatal).because(problem));
+        };
+        let sent = http.execute(request).await;
         let mut response = sent.map_err(|error| failure(what, error, ErrorKind::Connect))?;
         let mut reply = self.head(&response, secrets);
         match body(&mut response).await {
@@ -99,7 +113,9 @@ impl Transport {
                 .filter_map(|name| text(headers, name))
                 .map(|id| sanitise(id, secrets, CODE_CHARS))
                 .find(|id| !id.is_empty());
+        let subject_token = text(headers, SUBJECT_TOKEN).map(SecretString::from);
         Reply {
+            subject_token,
             status: response.status().as_u16(),
             answered,
             retry_after,
@@ -160,4 +176,27 @@ fn names_certificate(error: &(dyn StdError + 'static)) -> bool {
         cause = error.source();
     }
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn a_certificate_is_recognised_anywhere_in_the_chain() {
+        let rows = [
+            // rustls, OpenSSL, and an alert that the server sends about ours.
+            ("invalid peer certificate: UnknownIssuer", true),
+            ("error:0A000086:SSL routines::certificate verify failed", true),
+            ("received fatal alert: BadCertificate", true),
+            ("connection reset by peer", false),
+            ("received fatal alert: HandshakeFailure", false),
+        ];
+        for (text, expected) in rows {
+            let chain = io::Error::other(io::Error::new(io::ErrorKind::InvalidData, text));
+            assert_eq!(names_certificate(&chain), expected, "{text}");
+        }
+    }
 }

@@ -7,7 +7,11 @@ use std::{borrow::Cow, fmt, time::SystemTime};
 
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use crate::{JobId, JobStatus, body::without_bom, times};
+use crate::{
+    JobId, JobStatus,
+    body::{Unusable, without_bom},
+    times,
+};
 
 /// What a good answer tells about a job.
 #[derive(Debug, PartialEq, Eq)]
@@ -20,10 +24,10 @@ pub(crate) struct JobBody {
 }
 
 /// Reads the body of a 200; the error says what makes it unusable.
-pub(crate) fn job(asked: &JobId, body: &[u8]) -> Result<JobBody, String> {
+pub(crate) fn job(asked: &JobId, body: &[u8]) -> Result<JobBody, Unusable> {
     let body = without_bom(body);
     if body.iter().all(u8::is_ascii_whitespace) {
-        return Err("empty body".to_owned());
+        return Err("empty body".to_owned().into());
     }
     // The parser's own message is not used: it can quote the body.
     let envelope: Envelope<'_> = serde_json::from_slice(body).map_err(|error| {
@@ -35,24 +39,30 @@ pub(crate) fn job(asked: &JobId, body: &[u8]) -> Result<JobBody, String> {
                 // Absent is fine: the answer is to our request.
                 Scalar::Null => (),
                 Scalar::Text(id) if id.eq_ignore_ascii_case(asked.as_str()) => (),
-                Scalar::Text(_) => return Err("data.id: another job's".to_owned()),
+                Scalar::Text(_) => {
+                    return Err(Unusable::Astray("data.id: another job's".to_owned()));
+                }
                 other => {
-                    return Err(format!("data.id: expected a string, found {}", other.name()));
+                    return Err(
+                        format!("data.id: expected a string, found {}", other.name()).into()
+                    );
                 }
             }
             match status {
                 Scalar::Text(text) if text.trim().is_empty() => {
-                    return Err("data.status: empty".to_owned());
+                    return Err("data.status: empty".to_owned().into());
                 }
                 Scalar::Text(text) => (JobStatus::from(&*text), begin_time.time(), end_time.time()),
-                Scalar::Null => return Err("data.status: missing".to_owned()),
+                Scalar::Null => return Err("data.status: missing".to_owned().into()),
                 other => {
-                    return Err(format!("data.status: expected a string, found {}", other.name()));
+                    return Err(
+                        format!("data.status: expected a string, found {}", other.name()).into()
+                    );
                 }
             }
         }
-        Data::Other("null") => return Err("data: missing".to_owned()),
-        Data::Other(name) => return Err(format!("data: expected an object, found {name}")),
+        Data::Other("null") => return Err("data: missing".to_owned().into()),
+        Data::Other(name) => return Err(format!("data: expected an object, found {name}").into()),
     };
     let (status, begin_time, end_time) = data;
     let (error_code, error_msg) = (envelope.error_code.text(), envelope.error_msg.text());

@@ -16,7 +16,7 @@ use crate::flight::Flight;
 /// A complete answer, before any fault spoils it.
 #[derive(Debug)]
 pub(crate) struct Answer {
-    pub(crate) status: u16,
+    status: u16,
     headers: Vec<(HeaderName, HeaderValue)>,
     content_type: &'static str,
     body: Bytes,
@@ -114,8 +114,13 @@ impl Answer {
         fault: Option<&Fault>,
         request_id: (&'static str, &str),
         date: &HeaderValue,
-        flight: Flight,
+        mut flight: Flight,
     ) -> Response<Body> {
+        let status = StatusCode::from_u16(self.status)
+            .ok()
+            .filter(|status| !status.is_informational())
+            .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        flight.answer(status.as_u16());
         let (content_type, content) = match fault {
             Some(Fault::NotJson) => (
                 "text/plain",
@@ -127,10 +132,7 @@ impl Answer {
             _ => (self.content_type, Content::whole(self.body)),
         };
         let mut response = Response::new(Body::new(TrackedBody { content, _flight: flight }));
-        *response.status_mut() = StatusCode::from_u16(self.status)
-            .ok()
-            .filter(|status| !status.is_informational())
-            .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        *response.status_mut() = status;
         let headers = response.headers_mut();
         headers.insert(header::DATE, date.clone());
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));

@@ -1,6 +1,6 @@
 use std::fmt;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -62,7 +62,7 @@ impl SimulatorBuilder {
         self
     }
 
-    /// The IAM user, in place of the one that [`Simulator::user`] tells otherwise.
+    /// The IAM user, in place of one made up; [`Simulator::user`] tells which.
     pub fn user(mut self, user: User) -> Self {
         self.config.user = user;
         self
@@ -80,8 +80,7 @@ impl SimulatorBuilder {
         self
     }
 
-    /// The key for signed requests, in place of the one that [`Simulator::access_key`] tells
-    /// otherwise.
+    /// The key for signed requests, in place of one made up; [`Simulator::access_key`] tells which.
     pub fn access_key(mut self, key: AccessKey) -> Self {
         self.config.access_key = key;
         self
@@ -113,6 +112,10 @@ impl SimulatorBuilder {
     /// # Errors
     ///
     /// When the port cannot be had.
+    ///
+    /// # Cancel safety
+    ///
+    /// It never waits, so there is no half-way to be dropped at.
     pub async fn start(self) -> io::Result<Simulator> {
         let (simulator, server) = self.bind()?;
         #[expect(
@@ -130,15 +133,31 @@ impl SimulatorBuilder {
     ///
     /// When the port, the thread or its runtime cannot be had.
     pub fn start_on_thread(self) -> io::Result<Simulator> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let (simulator, server) = {
-            let _context = runtime.enter();
-            self.bind()?
+        let (tell, told) = mpsc::sync_channel(1);
+        // All of it over there: a runtime must not be dropped where another one is running, and
+        // this may well be called inside one.
+        let serve = move || {
+            let started = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .and_then(|runtime| {
+                    let context = runtime.enter();
+                    let (simulator, server) = self.bind()?;
+                    drop(context);
+                    Ok((runtime, simulator, server))
+                });
+            match started {
+                Ok((runtime, simulator, server)) => {
+                    // The caller is waiting; if it were not, the handle would be dropped, and
+                    // that stops the server.
+                    let _ = tell.send(Ok(simulator));
+                    runtime.block_on(server);
+                }
+                Err(error) => drop(tell.send(Err(error))),
+            }
         };
-        thread::Builder::new()
-            .name("cfw-simulator".to_owned())
-            .spawn(move || runtime.block_on(server))?;
-        Ok(simulator)
+        thread::Builder::new().name("cfw-simulator".to_owned()).spawn(serve)?;
+        told.recv().map_err(io::Error::other)?
     }
 
     fn bind(self) -> io::Result<(Simulator, impl Future<Output = ()> + Send + 'static)> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Request, Response, StatusCode};
+use axum::http::{HeaderMap, Request, Response};
 use http_body_util::{BodyExt as _, Limited};
 
 use crate::answer::Answer;
@@ -19,6 +19,9 @@ use crate::signature::Authorization;
 use crate::state::{Shared, State};
 use crate::tokens::refuse;
 use crate::trouble::Draw;
+
+/// The longest request body, in bytes.
+const BODY_LIMIT: usize = 1 << 20;
 
 /// A request that got through to the service.
 pub(crate) struct Call<'a> {
@@ -58,15 +61,10 @@ pub(crate) async fn serve(
     work: impl FnOnce(&mut State, &Call<'_>) -> Answer,
 ) -> Response<Body> {
     let (parts, body) = request.into_parts();
-    let Arrival { mut flight, fault, latency, request_id } =
-        arrive(&shared, route, target.job, &parts);
+    let Arrival { flight, fault, latency, request_id } = arrive(&shared, route, target.job, &parts);
     let fault = fault.as_deref();
-    let Ok(body) = Limited::new(body, 1 << 20).collect().await else {
-        let mut response = Response::default();
-        *response.status_mut() = StatusCode::PAYLOAD_TOO_LARGE;
-        return response;
-    };
-    let body = body.to_bytes();
+    let body = Limited::new(body, BODY_LIMIT).collect().await;
+    let (body, too_large) = body.map_or((Bytes::new(), true), |body| (body.to_bytes(), false));
     pause(latency).await;
 
     let (answer, date) = {
@@ -80,11 +78,17 @@ pub(crate) async fn serve(
             fault,
             request_id: &request_id,
         };
-        let answer = fault
-            .and_then(|fault| Answer::instead(fault, &shared.endpoint, &request_id))
-            .unwrap_or_else(|| {
-                admit(&mut state, &call, route, target.project.as_deref(), &flight, work)
-            });
+        let instead = fault.and_then(|fault| Answer::instead(fault, &shared.endpoint, &request_id));
+        let answer = match instead {
+            Some(instead) => instead,
+            None if too_large => {
+                Answer::gateway(413, "APIGW.0201", "Request entity too large.", &request_id)
+            }
+            None => {
+                let project = target.project.as_deref();
+                admit(&mut state, &call, route, project, &flight, work)
+            }
+        };
         let unix_millis = shared.unix_millis(&state, now);
         (answer, state.date(unix_millis))
     };
@@ -100,7 +104,6 @@ pub(crate) async fn serve(
         }
         _ => {}
     }
-    flight.answer(answer.status);
     let named = if route == Route::Token { "x-iam-trace-id" } else { "x-request-id" };
     answer.into_response(fault, (named, &request_id), &date, flight)
 }

@@ -36,6 +36,15 @@
 //! job](Simulator::fail_polls), for the [next requests](Simulator::fail_next), for [this
 //! time](Simulator::fail_during), [by chance](Simulator::fail_randomly).
 //!
+//! # Credentials and firewalls
+//!
+//! Polls may carry the [static token](Simulator::token), a token that IAM issued to the
+//! [user](Simulator::user) at `/v3/auth/tokens` of the same endpoint, or a signature made with the
+//! [access key](Simulator::access_key). Tokens can be [revoked](Simulator::revoke_tokens), users
+//! and keys lock themselves after too many failures. A firewall that is created or deleted follows
+//! the job it was given, and ends with it, [by hand](Simulator::finish) too. The jobs can also be
+//! read as those of ECS, under `/v1/{project_id}/jobs/{job_id}`.
+//!
 //! # Time
 //!
 //! The simulator lives in real time and holds no timer per job. Never start it on a runtime whose

@@ -163,12 +163,7 @@ impl AsyncWrite for Socket {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // A FIN first would let the client read the reset as a regular end.
-        if self.connection.is_reset() {
-            Poll::Ready(Ok(()))
-        } else {
-            Pin::new(&mut self.stream).poll_shutdown(cx)
-        }
+        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 
     fn poll_write_vectored(

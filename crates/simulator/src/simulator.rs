@@ -99,8 +99,11 @@ impl Simulator {
         self.shared.lock().add_job(self.shared.config.seed, self.now(), script).as_ref().to_owned()
     }
 
-    /// Adds `count` jobs that follow one script, each with its own id and its own draws.
+    /// Adds `count` jobs that follow one script, each with its own draws and an id of its own in
+    /// place of the script's.
     pub fn add_jobs(&self, count: usize, script: &JobScript) -> Vec<String> {
+        let mut script = script.clone();
+        script.id = None;
         (0..count).map(|_| self.add_job(script.clone())).collect()
     }
 

@@ -7,7 +7,6 @@ use crate::simulator::Simulator;
 
 /// A simulator for people to try their pipelines against: what the `cfw-simulator` command runs.
 #[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
 pub struct Standalone {
     /// The port on 127.0.0.1; 0, the default, lets the system choose a free one.
     pub port: u16,

@@ -1,9 +1,9 @@
-//! The Cloud Firewall's "List Job Status" as a source.
+//! The Cloud Firewall as a source: its "List Job Status", and whether a firewall is gone.
 
 use std::borrow::Cow;
 use std::time::Duration;
 
-use cfw_api::{Class, Client, Error, JobStatus};
+use cfw_api::{Class, Client, Error, FirewallId, FirewallStatus, JobStatus};
 
 use crate::{ErrorClass, JobId, JobSource, JobState, Phase, Quota, SourceError};
 
@@ -19,11 +19,62 @@ impl JobSource for Client {
         }
     }
 
-    /// 50 polls per second, and as many at once: a quarter of the 200 calls per second that the
-    /// service's manual grants each API, so that others can use the key, too.
     fn quota(&self) -> Option<Quota> {
-        Quota::new(99, Duration::from_secs(1)).map(|quota| quota.with_burst(50))
+        quota()
     }
+}
+
+/// Tells whether a firewall is gone: a source of firewall ids rather than job ids, for waiting after
+/// `Client::delete_firewall`.
+///
+/// Deleting answers with a job id, too, but whether that job can be asked for is documented nowhere, and a
+/// job is often forgotten with what it deleted. That the firewall is gone is what one wants to know anyway. It
+/// counts as gone when the service says so, does not list it, or lists it as deleted; then the wait succeeds,
+/// with status `Gone`. If its deletion has failed, the wait fails. In any other state it goes on.
+///
+/// ```no_run
+/// use cfw_waiter::{FirewallGone, Waiter};
+///
+/// # async fn f(client: cfw_api::Client, firewall: cfw_api::FirewallId) -> Result<(), Box<dyn std::error::Error>> {
+/// client.delete_firewall(&firewall).await?;
+/// Waiter::new(FirewallGone::new(client)).wait_for_job(firewall.as_str()).await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct FirewallGone(Client);
+
+impl FirewallGone {
+    /// Asks through this client.
+    pub fn new(client: Client) -> Self {
+        Self(client)
+    }
+}
+
+impl JobSource for FirewallGone {
+    async fn fetch(&self, id: &JobId) -> Result<JobState, SourceError> {
+        let id = FirewallId::new(id.as_str())
+            .map_err(|error| SourceError::new(ErrorClass::Fatal, error))?;
+        let firewall = self.0.get_firewall(&id).await.map_err(source_error)?;
+        Ok(match firewall.map(|firewall| firewall.status) {
+            None | Some(FirewallStatus::Deleted) => JobState::succeeded().with_status("Gone"),
+            Some(status @ FirewallStatus::DeletionFailed) => {
+                JobState::failed().with_status(status.to_string())
+            }
+            Some(status @ FirewallStatus::Other(_)) => JobState::unknown(status.to_string()),
+            Some(status) => JobState::running().with_status(status.to_string()),
+        })
+    }
+
+    fn quota(&self) -> Option<Quota> {
+        quota()
+    }
+}
+
+/// 50 polls per second, and as many at once: a quarter of the 200 calls per second that the service's manual
+/// grants each API, so that others can use the key, too.
+fn quota() -> Option<Quota> {
+    Quota::new(99, Duration::from_secs(1)).map(|quota| quota.with_burst(50))
 }
 
 fn state(job: cfw_api::Job) -> JobState {

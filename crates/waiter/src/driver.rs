@@ -2,7 +2,7 @@
 
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use futures_util::task::AtomicWaker;
 use tokio::runtime::Handle;
@@ -66,7 +66,6 @@ pub(crate) fn start<S: JobSource>(
         };
         turn.drive().await;
     };
-    #[expect(clippy::disallowed_methods, reason = "this is the one place where a task is started")]
     drop(runtime.spawn(drive));
 }
 
@@ -149,12 +148,15 @@ where
             self.answers.extend(self.flights.poll(slot));
         }
         for _ in 0..STEPS_PER_TURN {
+            let mut errors = Vec::new();
             // One lock per order, so that little lies between "still wanted" and the request itself (rule 10).
             let (next, notes) = self.shared.with(|core| {
                 if !core.is_driven_by(self.number) {
                     return (Err(Next::End), Vec::new());
                 }
                 for (ticket, answer) in self.answers.drain(..) {
+                    // Kept until the lock is released, whatever the board makes of it: see `Want::Drop`.
+                    errors.extend(answer.error().cloned());
                     core.board.handle_answer(now, ticket, answer);
                 }
                 core.board.handle_time(now);
@@ -175,7 +177,8 @@ where
                     self.answers.extend(answer);
                 }
                 Ok(Want::Abort(ticket)) => self.flights.abort(ticket),
-                Ok(Want::Wake(waker)) => Waker::wake(waker),
+                Ok(Want::Wake(waker)) => waker.wake(),
+                Ok(Want::Drop(remains)) => drop(remains),
                 Err(next) => return next,
             }
         }

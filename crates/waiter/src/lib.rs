@@ -1,4 +1,78 @@
-//! Placeholder.
+//! Waits for cloud jobs correctly: one future per job, or one stream of state transitions for many.
+//!
+//! A cloud API answers a mutation with a job id and does the work later. Somebody has to poll until the job
+//! has ended, and the loop that everyone writes by hand sleeps too long or too short, has no deadline, dies on
+//! the first 503 or an expired token, hammers a service that asks for patience, or waits for ever on a
+//! status that nobody foresaw. This crate is that loop, done once.
+//!
+//! ```
+//! use cfw_waiter::{JobState, SourceError, Waiter, source_fn};
+//! use std::time::Duration;
+//!
+//! # #[tokio::main(flavor = "current_thread", start_paused = true)]
+//! # async fn main() -> Result<(), cfw_waiter::WaitError> {
+//! // Where the state of a job comes from: with feature `cfw`, a `cfw_api::Client` is a source, too.
+//! let source = source_fn(|id| async move {
+//!     println!("asked for {id}");
+//!     Ok::<_, SourceError>(JobState::succeeded())
+//! });
+//! let waiter = Waiter::new(source);
+//! let report = waiter.wait_for_job("5a2b74ef").timeout(Duration::from_secs(600)).await?;
+//! println!("ended as {:?} after {} polls", report.state, report.polls);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # The life of a wait
+//!
+//! ```text
+//!   wait_for_job(id) ── first poll of the future: the clock starts
+//!          │
+//!          ▼            Schedule, jitter          JobSource::fetch
+//!      [resting] ──────────────────────▶ [due] ──────────────────▶ [in flight]
+//!          ▲                               │ budget: pause, rate,       │
+//!          │                               │ requests in flight         │
+//!          ├────────── running, unknown status: a transition ◀──────────┤
+//!          ├────────── transient, throttled, not found: trouble ◀───────┤
+//!          │                                                            │
+//!          └─ deadline ──▶ TimedOut        Ok(report), Failed, Lost, Fatal, Refused, ..
+//! ```
+//!
+//! # What is promised
+//!
+//! - A wait ends exactly once, at or before its deadline, which is 30 minutes unless set. `Ok` means that the job
+//!   succeeded; everything else is a [`WaitError`] that says what was known.
+//! - Transient failures end no wait unless a limit was set. A throttled answer slows the whole waiter, a refused
+//!   credential ends all its waits, an unknown status is told and waited on.
+//! - A job is never asked for twice at once, nor more often than its waits' schedules, the pauses and the
+//!   rate allow. The same id waited for twice is polled once.
+//! - A consumer that lags delays no poll, and its backlog is bounded by the number of its jobs.
+//! - Dropping a wait or a [`Watch`] ends its polls. A panic in a source ends the waits on that job alone. Without a
+//!   runtime, or when it ends, waits end with an error. Nothing hangs.
+//! - With the same seed, ids and answers, the same polls are made.
+//!
+//! The repository's ARCHITECTURE.md names the test behind each of these.
+//!
+//! # What it does not do
+//!
+//! It sends no mutation and retries none; it has no blocking interface and no runtime but Tokio; it keeps nothing on
+//! disk. It does not depend on `backon` or `backoff` for its pauses: a policy of either becomes a
+//! [`Schedule::delays`].
+//!
+//! # Features
+//!
+//! | feature | default | what |
+//! | --- | --- | --- |
+//! | `cfw` | yes | `cfw_api::Client` is a [`JobSource`] |
+//! | `rustls`, `http2` | yes | passed to `cfw-api`: TLS by rustls with aws-lc-rs, HTTP/2 |
+//! | `rustls-no-provider`, `native-tls`, `clouds-yaml` | no | passed to `cfw-api` |
+//!
+//! # Logs
+//!
+//! With `tracing`, at level debug: a span `wait_for_job` (field `job`) or `watch` (field `jobs`, how many) with an event
+//! at each end; "status changed" (`job`, `from`, `to`) and "polling this job is in trouble" (`job`, `error`) from the
+//! driver. At level trace, each poll. At level warn, "polling is in trouble", when the first answer of a source
+//! that was well turns bad; nothing else is above debug.
 
 mod board;
 #[cfg(feature = "cfw")]
@@ -18,6 +92,8 @@ mod wait;
 mod waiter;
 mod watch;
 
+#[cfg(feature = "cfw")]
+pub use cfw::FirewallGone;
 pub use config::ConfigError;
 pub use id::JobId;
 pub use policy::{Policy, UnknownStatus};

@@ -106,7 +106,7 @@ impl Shared {
 
     fn change_core<T>(&self, act: impl FnOnce(&mut Core, Time) -> T) -> T {
         let now = self.now();
-        let (result, wakes, rung) = self.with(|core| {
+        let (result, (wakes, _remains), rung) = self.with(|core| {
             let result = act(core, now);
             if core.board.is_idle() && !core.board.is_flying() {
                 // The driver has nothing to do, and a wait to come must not rely on it: the runtime that it
@@ -115,7 +115,7 @@ impl Shared {
             } else if core.board.needs_driver() {
                 core.rung.extend(core.driver.clone());
             }
-            (result, core.board.take_wakes(), std::mem::take(&mut core.rung))
+            (result, core.board.take_leftovers(), std::mem::take(&mut core.rung))
         });
         wakes.into_iter().for_each(Waker::wake);
         rung.into_iter().for_each(|driver| driver.bell.ring());

@@ -5,7 +5,9 @@ use super::*;
 const ID: &str = "cd63a1c1-5ac5-4bd8-9d2e-1a2b3c4d5e6f";
 
 fn read(body: &[u8]) -> Result<JobBody, String> {
-    job(&JobId::new(ID).unwrap(), body)
+    job(&JobId::new(ID).unwrap(), body).map_err(|unusable| match unusable {
+        Unusable::Mute(problem) | Unusable::Astray(problem) => problem,
+    })
 }
 
 fn status(name: &str) -> JobBody {

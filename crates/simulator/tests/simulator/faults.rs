@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::time::Duration;
 
 use crate::support::{Answer, Client, eventually, job_path, ms, poll, status};
-use cfw_simulator::{Fault, JobScript, Route, Simulator};
+use cfw_simulator::{Fault, JobScript, Request, Route, Simulator};
 use serde_json::json;
 use tokio::io::AsyncReadExt as _;
 
@@ -80,8 +80,10 @@ async fn faults_of_the_service_answer_400_and_a_code() {
 #[tokio::test]
 async fn a_bare_status_has_no_body() {
     for (status, sent) in [(500, 500), (504, 504), (100, 500), (7, 500)] {
-        let answer = answer(Fault::Status(status)).await;
+        let (sim, _, mut client) = met(Fault::Status(status)).await;
+        let answer = client.receive().await.unwrap();
         assert_eq!((answer.status, answer.body.len()), (sent, 0));
+        assert_eq!(sim.requests()[0].status, Some(sent));
     }
 }
 
@@ -108,6 +110,8 @@ async fn a_reset_is_a_reset_and_no_regular_end() {
     let (sim, id, mut client) = met(Fault::Reset).await;
     assert_eq!(client.receive().await.unwrap_err().kind(), ErrorKind::ConnectionReset);
     assert_eq!(status(&sim, &id).await, "Running", "the next connection is fine");
+    let request = sim.requests().remove(0);
+    assert_eq!((request.answered, request.fault.as_deref()), (None, Some(&Fault::Reset)));
 }
 
 #[tokio::test]
@@ -211,23 +215,24 @@ async fn faults_can_be_aimed_at_a_route_and_healed() {
 async fn an_outage_begins_and_ends_by_itself() {
     let sim = Simulator::start().await.unwrap();
     let id = sim.add_job(JobScript::never());
+    let before = sim.now();
     sim.fail_during(ms(20)..ms(40), Fault::unavailable());
-    let planned = sim.now();
-    while sim.now() < planned + ms(60) {
+    let after = sim.now();
+    while sim.now() < after + ms(60) {
         poll(&sim, &id).await;
     }
-    for request in sim.requests() {
-        let after = request.at.saturating_sub(planned);
-        // The plan was made up to a moment before `planned`.
-        let near = |edge: Duration| edge.abs_diff(after) < ms(1);
-        let outage = (ms(20)..ms(40)).contains(&after);
+    for Request { at, status, .. } in sim.requests() {
+        let surely_out = (after + ms(20)..before + ms(40)).contains(&at);
+        let surely_well = at < before + ms(20) || at >= after + ms(40);
         assert!(
-            near(ms(20)) || near(ms(40)) || outage == (request.status == Some(503)),
-            "{after:?} {request:?}"
+            !(surely_out && status == Some(200)),
+            "{at:?} in the outage, planned at {before:?}"
+        );
+        assert!(
+            !(surely_well && status == Some(503)),
+            "{at:?} not in the outage, planned at {before:?}"
         );
     }
-    let hit = sim.counts().faults;
-    assert!(hit > 0 && hit < sim.counts().polls, "{hit}");
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! The life of a firewall, and the jobs of other services.
 
+use std::time::Duration;
+
 use cfw_simulator::{Fault, Route, Simulator};
 use serde_json::{Value, json};
 
@@ -43,6 +45,12 @@ async fn state(sim: &Simulator, id: &str) -> Value {
     get(sim, id).await.json()["data"]["records"][0]["status"].take()
 }
 
+/// Where creations and deletions end by hand.
+async fn patient() -> Simulator {
+    let long = Duration::from_secs(3600);
+    Simulator::builder().firewall_create(long).firewall_delete(long).start().await.unwrap()
+}
+
 async fn created(sim: &Simulator) -> String {
     create(sim, &[], &wanted("postPaid")).await.json()["job_id"].as_str().unwrap().to_owned()
 }
@@ -53,14 +61,13 @@ fn code(answer: &Answer) -> (u16, String) {
 
 #[tokio::test]
 async fn a_firewall_is_created_used_and_deleted() {
-    let sim =
-        Simulator::builder().firewall_create(ms(30)).firewall_delete(ms(30)).start().await.unwrap();
+    let sim = patient().await;
     let answer = create(&sim, &[], &wanted("postPaid")).await;
     assert_eq!((answer.status, &answer.json()["data"]), (200, &wanted("postPaid")));
     assert_eq!(answer.json()["order_id"], "");
     let id = answer.json()["job_id"].as_str().unwrap().to_owned();
     assert_eq!((status(&sim, &id).await.as_str(), state(&sim, &id).await), ("Running", json!(0)));
-    pause(ms(31)).await;
+    assert!(sim.finish(&id));
     assert_eq!((status(&sim, &id).await.as_str(), state(&sim, &id).await), ("Success", json!(2)));
     let record = &get(&sim, &id).await.json()["data"]["records"][0];
     assert_eq!((&record["fw_instance_id"], &record["name"]), (&json!(id), &json!("edge")));
@@ -68,12 +75,27 @@ async fn a_firewall_is_created_used_and_deleted() {
     let job = deletion["data"].as_str().unwrap();
     assert_ne!(job, id);
     assert_eq!((status(&sim, job).await.as_str(), state(&sim, &id).await), ("Running", json!(1)));
-    pause(ms(31)).await;
+    assert!(sim.finish(job));
     assert_eq!(status(&sim, job).await, "Success");
     assert_eq!(code(&get(&sim, &id).await), (400, "CFW.00200005".to_owned()));
     assert_eq!(code(&delete(&sim, &id).await), (400, "CFW.00200005".to_owned()));
     let counts = sim.counts();
     assert_eq!((counts.creates, counts.deletes, counts.firewalls), (1, 2, 5));
+}
+
+#[tokio::test]
+async fn creation_and_deletion_take_the_time_they_are_told_to() {
+    let sim =
+        Simulator::builder().firewall_create(ms(10)).firewall_delete(ms(20)).start().await.unwrap();
+    let id = created(&sim).await;
+    pause(ms(11)).await;
+    let job = delete(&sim, &id).await.json()["data"].as_str().unwrap().to_owned();
+    pause(ms(21)).await;
+    for (job, length) in [(&id, 10), (&job, 20)] {
+        let data = poll(&sim, job).await.json()["data"].take();
+        let took = data["end_time"].as_i64().unwrap() - data["begin_time"].as_i64().unwrap();
+        assert!((length..=length + 1).contains(&took), "{took} ms");
+    }
 }
 
 #[tokio::test]
@@ -97,19 +119,22 @@ async fn the_same_client_token_is_the_same_creation() {
 
 #[tokio::test]
 async fn a_creation_whose_answer_is_lost_has_happened_and_a_refused_one_has_not() {
-    for (fault, found) in [(Fault::Reset, "Success"), (Fault::Busy, "Running")] {
-        let sim = Simulator::builder().firewall_create(ms(30)).start().await.unwrap();
+    for (fault, happened) in [(Fault::Reset, "first"), (Fault::Busy, "second")] {
+        let sim = patient().await;
         sim.fail_next_on(Route::CreateFirewall, 1, fault);
         let path = format!("/v2/{}/firewall", sim.project_id());
         let mine = ("X-Client-Token", "mine");
-        let headers = [("X-Auth-Token", sim.token()), mine];
+        let named = |name: &str| {
+            let mut body = wanted("postPaid");
+            body["name"] = json!(name);
+            body
+        };
         let mut client = Client::connect(&sim).await;
-        client.send("POST", &path, &headers, &wanted("postPaid").to_string()).await;
-        let lost = client.receive().await;
-        assert!(lost.is_err() || lost.is_ok_and(|answer| answer.status == 400));
-        pause(ms(31)).await;
-        let again = create(&sim, &[mine], &wanted("postPaid")).await.json();
-        assert_eq!(status(&sim, again["job_id"].as_str().unwrap()).await, found);
+        let headers = [("X-Auth-Token", sim.token()), mine];
+        client.send("POST", &path, &headers, &named("first").to_string()).await;
+        assert!(client.receive().await.map_or(true, |answer| answer.status == 400));
+        let again = create(&sim, &[mine], &named("second")).await.json();
+        assert_eq!(again["data"]["name"], happened);
     }
 }
 
@@ -137,12 +162,7 @@ async fn a_bad_wish_names_the_field() {
 
 #[tokio::test]
 async fn a_firewall_shares_the_fate_of_its_jobs() {
-    let sim = Simulator::builder()
-        .firewall_create(ms(60_000))
-        .firewall_delete(ms(60_000))
-        .start()
-        .await
-        .unwrap();
+    let sim = patient().await;
     let id = created(&sim).await;
     assert_eq!(code(&delete(&sim, &id).await), (400, "CFW.00200016".to_owned()), "still creating");
     assert!(sim.fail(&id));
@@ -162,7 +182,7 @@ async fn a_firewall_shares_the_fate_of_its_jobs() {
 async fn the_job_of_a_deletion_may_be_unknown() {
     let sim = Simulator::builder()
         .firewall_create(ms(0))
-        .firewall_delete(ms(10))
+        .firewall_delete(Duration::from_secs(3600))
         .delete_jobs_exist(false)
         .start()
         .await
@@ -171,14 +191,14 @@ async fn the_job_of_a_deletion_may_be_unknown() {
     let job = delete(&sim, &id).await.json()["data"].as_str().unwrap().to_owned();
     assert_eq!(state(&sim, &id).await, 1);
     assert_eq!(code(&poll(&sim, &job).await), (400, "CFW.00200005".to_owned()));
-    pause(ms(11)).await;
+    assert!(sim.finish(&job));
     assert_eq!(get(&sim, &id).await.status, 400);
     assert_eq!(poll(&sim, &job).await.status, 400);
 }
 
 #[tokio::test]
 async fn the_same_jobs_can_be_read_in_the_words_of_ecs() {
-    let sim = Simulator::start().await.unwrap();
+    let sim = patient().await;
     let id = created(&sim).await;
     let path = format!("/v1/{}/jobs/{id}", sim.project_id());
     let running = call(&sim, "GET", &path, &[], "").await.json();

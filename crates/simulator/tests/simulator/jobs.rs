@@ -1,25 +1,35 @@
 //! What a poll is answered.
 
 use crate::support::{Client, job_path, ms, pause, poll, status};
+use std::time::Duration;
+
 use cfw_simulator::{JobScript, Simulator, TimeFormat};
 use serde_json::json;
 
 #[tokio::test]
-async fn a_job_runs_and_succeeds() {
+async fn a_job_runs_and_ends() {
     let sim = Simulator::start().await.unwrap();
-    let id = sim.add_job(JobScript::succeeds_after(ms(30)));
+    let id = sim.add_job(JobScript::never());
     let running = poll(&sim, &id).await.json();
     assert_eq!(running["data"]["status"], "Running");
     assert_eq!(running["data"]["end_time"], json!(null));
-    pause(ms(35)).await;
+    assert!(sim.finish(&id));
     let done = poll(&sim, &id).await.json();
     assert_eq!(done["data"]["status"], "Success");
     assert_eq!(done["data"]["id"], json!(id));
     assert_eq!(done["data"]["begin_time"], running["data"]["begin_time"]);
-    let took =
-        done["data"]["end_time"].as_i64().unwrap() - done["data"]["begin_time"].as_i64().unwrap();
-    assert!((30..=31).contains(&took), "{took} ms");
     assert_eq!(done.as_object().unwrap().len(), 1, "nothing beside data: {done}");
+}
+
+#[tokio::test]
+async fn a_job_ends_when_its_time_has_come_whether_or_not_anybody_asks() {
+    let sim = Simulator::start().await.unwrap();
+    let id = sim.add_job(JobScript::succeeds_after(ms(30)));
+    pause(ms(40)).await;
+    let data = poll(&sim, &id).await.json()["data"].take();
+    assert_eq!(data["status"], "Success");
+    let took = data["end_time"].as_i64().unwrap() - data["begin_time"].as_i64().unwrap();
+    assert!((30..=31).contains(&took), "{took} ms");
 }
 
 #[tokio::test]
@@ -69,14 +79,21 @@ async fn an_unknown_job_does_not_exist() {
 }
 
 #[tokio::test]
-async fn a_job_can_appear_late_and_show_a_status_nobody_foresaw() {
+async fn a_job_can_appear_late() {
     let sim = Simulator::start().await.unwrap();
-    let late = sim.add_job(JobScript::never().appears_after(ms(20)));
-    let odd = sim.add_job(JobScript::never().status_at(ms(0), "Paused"));
-    assert_eq!(poll(&sim, &late).await.status, 400);
-    assert_eq!(status(&sim, &odd).await, "Paused");
-    pause(ms(21)).await;
-    assert_eq!(status(&sim, &late).await, "Running");
+    let before = sim.now();
+    let id = sim.add_job(JobScript::never().appears_after(ms(20)));
+    while poll(&sim, &id).await.status != 200 {}
+    assert!(sim.polls_of(&id).pop().unwrap().answered.unwrap() >= before + ms(20));
+    let never = sim.add_job(JobScript::never().appears_after(Duration::MAX));
+    assert_eq!(poll(&sim, &never).await.json()["error_code"], "CFW.00200005");
+}
+
+#[tokio::test]
+async fn a_job_can_be_in_a_status_that_nobody_foresaw() {
+    let sim = Simulator::start().await.unwrap();
+    let id = sim.add_job(JobScript::never().status_at(ms(0), "Paused"));
+    assert_eq!(status(&sim, &id).await, "Paused");
 }
 
 #[tokio::test]
@@ -105,7 +122,7 @@ async fn ids_are_opaque_and_percent_decoded() {
 async fn the_seed_decides_ids() {
     let ids = |seed| async move {
         let sim = Simulator::builder().seed(seed).start().await.unwrap();
-        (sim.project_id().to_owned(), sim.add_jobs(3, &JobScript::never()))
+        (sim.project_id().to_owned(), sim.add_jobs(3, &JobScript::never().id("not this")))
     };
     assert_eq!(ids(7).await, ids(7).await);
     let ((project, jobs), (other_project, other_jobs)) = (ids(7).await, ids(8).await);
@@ -171,5 +188,6 @@ async fn an_overlong_body_is_refused() {
     let sim = Simulator::start().await.unwrap();
     let mut client = Client::connect(&sim).await;
     let answer = client.call("GET", &job_path(&sim, "a"), &[], &"x".repeat((1 << 20) + 1)).await;
-    assert_eq!(answer.status, 413);
+    assert_eq!((answer.status, &answer.json()["error_code"]), (413, &json!("APIGW.0201")));
+    assert_eq!(sim.requests()[0].status, Some(413));
 }

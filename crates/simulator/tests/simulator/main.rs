@@ -3,8 +3,6 @@
 #[cfg(test)]
 mod command;
 #[cfg(test)]
-mod credentials;
-#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod firewalls;
@@ -13,4 +11,8 @@ mod jobs;
 #[cfg(test)]
 mod record;
 #[cfg(test)]
+mod signatures;
+#[cfg(test)]
 mod support;
+#[cfg(test)]
+mod tokens;

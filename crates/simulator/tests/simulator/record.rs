@@ -150,4 +150,5 @@ async fn an_occupied_port_is_an_error() {
     let sim = Simulator::start().await.unwrap();
     let port: u16 = sim.endpoint().rsplit(':').next().unwrap().parse().unwrap();
     assert!(Simulator::builder().port(port).start().await.is_err());
+    assert!(Simulator::builder().port(port).start_on_thread().is_err());
 }

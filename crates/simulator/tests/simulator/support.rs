@@ -111,10 +111,13 @@ pub(crate) fn job_path(sim: &Simulator, id: &str) -> String {
     format!("/v3/{}/jobs/{id}", sim.project_id())
 }
 
-/// One poll on a connection of its own.
+/// One poll on a connection of its own, with the token that is valid from the start.
 pub(crate) async fn poll(sim: &Simulator, id: &str) -> Answer {
-    let mut client = Client::connect(sim).await;
-    client.call("GET", &job_path(sim, id), &[("X-Auth-Token", sim.token())], "").await
+    poll_with(sim, id, &[("X-Auth-Token", sim.token())]).await
+}
+
+pub(crate) async fn poll_with(sim: &Simulator, id: &str, headers: &[(&str, &str)]) -> Answer {
+    Client::connect(sim).await.call("GET", &job_path(sim, id), headers, "").await
 }
 
 pub(crate) async fn status(sim: &Simulator, id: &str) -> String {

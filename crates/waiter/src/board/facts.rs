@@ -4,9 +4,10 @@ use std::borrow::Cow;
 
 use std::time::Duration;
 
+use super::records::{Extra, Stamp, Trouble};
 use super::slab::NONE;
 use super::time::Time;
-use super::{Answer, Board, Extra, Stamp, Ticket, Trouble};
+use super::{Answer, Board, Remains, Ticket};
 use crate::policy::UnknownStatus;
 use crate::report::Evidence;
 use crate::{
@@ -78,7 +79,7 @@ impl Board {
         self.stats.answers += 1;
         self.throttle.good(self.now, sent);
         self.in_trouble = false;
-        self.troubles.remove(&slot);
+        self.end_trouble(slot);
         let changed = !self.statuses.is(self.jobs[slot].status, &state);
         if changed && self.notes.is_some() {
             let job = &self.jobs[slot];
@@ -228,8 +229,15 @@ impl Board {
             not_found: 0,
             not_found_since: Time::ZERO,
         });
-        trouble.error = error;
+        let before = std::mem::replace(&mut trouble.error, error);
+        self.remains.push(Remains::Error(before));
         trouble
+    }
+
+    /// Forgets that the answers for a job were bad.
+    pub(super) fn end_trouble(&mut self, slot: u32) {
+        self.remains
+            .extend(self.troubles.remove(&slot).map(|trouble| Remains::Error(trouble.error)));
     }
 
     /// Ends the waits whose policy allows no further failure (rule 6).

@@ -1,8 +1,8 @@
 //! The lists through the waits: by job, by watch, and of those with news. Links are slots, not
 //! pointers, so that joining and leaving cost the same among a million waits as among two.
 
-use super::Board;
 use super::slab::NONE;
+use super::{Board, Remains};
 
 impl Board {
     /// Puts a new wait at the head of its job's list and at the tail of its watch's.
@@ -55,7 +55,7 @@ impl Board {
     pub(super) fn free_wait(&mut self, wait: u32) {
         if let Some(entry) = self.waits.remove(wait) {
             self.statuses.release(entry.told);
-            self.ends.remove(&wait);
+            self.remains.extend(self.ends.remove(&wait).map(Remains::End));
         }
     }
 

@@ -4,10 +4,11 @@
 use std::cmp::Reverse;
 use std::time::Duration;
 
+use super::records::{Flight, Job, Wait, Why};
 use super::slab::NONE;
 use super::time::Time;
 use super::timers::Timer;
-use super::{Board, Flight, Job, Ticket, Wait, Want, Why, mix};
+use super::{Board, Ticket, Want, mix};
 use crate::ErrorClass;
 use crate::schedule::scaled;
 
@@ -19,10 +20,8 @@ const LONGEST_REST: Duration = Duration::from_secs(15);
 /// Sorts a due job behind those whose last poll it is.
 const BY_SCHEDULE: u64 = 1 << 63;
 
-/// What the waits on a job ask for together.
-struct Plan {
-    /// The next poll.
-    due: Time,
+/// What the deadlines of the waits on a job ask for together.
+struct Limits {
     /// The earliest last poll still to be made.
     last: Time,
     first_deadline: Time,
@@ -50,6 +49,9 @@ impl Board {
         let now = self.tick(now);
         if let Some(waker) = self.wakes.pop() {
             return Some(Want::Wake(waker));
+        }
+        if let Some(remains) = self.remains.pop() {
+            return Some(Want::Drop(remains));
         }
         while let Some((ticket, why)) = self.aborts.pop() {
             if why == Why::Expired || self.abandon(ticket) {
@@ -80,19 +82,20 @@ impl Board {
 
     /// Sets when to look at a job next, after what its waits ask for may have changed.
     pub(super) fn arm(&mut self, slot: u32) {
-        let plan = self.plan(slot);
+        let due = self.due(slot);
+        let first_deadline = self.limits(slot).first_deadline;
         let job = &mut self.jobs[slot];
-        job.due = plan.due;
+        job.due = due;
         let in_flight = job.flight;
         if let Some(flight) = self.flights.get_mut(in_flight) {
-            let wake = flight.expires.min(plan.first_deadline);
+            let wake = flight.expires.min(first_deadline);
             if wake < flight.wake {
                 flight.wake = wake;
                 self.time_flight(in_flight);
             }
         } else {
             job.is_ready = false;
-            self.time_job(slot, plan.due.min(plan.first_deadline));
+            self.time_job(slot, due.min(first_deadline));
         }
     }
 
@@ -118,15 +121,16 @@ impl Board {
         if self.jobs.get(slot).is_none() {
             return;
         }
-        let plan = self.plan(slot);
-        if plan.due > self.now {
+        // Since the job was armed nothing has changed but the time: its plan holds.
+        let due = self.jobs[slot].due;
+        if due > self.now {
             self.arm(slot);
             return;
         }
-        let last_poll = plan.last <= self.now;
-        let rank = if last_poll { plan.last.as_nanos() } else { plan.due.as_nanos() | BY_SCHEDULE };
+        let last = self.limits(slot).last;
+        let is_last = last <= self.now;
         let job = &mut self.jobs[slot];
-        job.due = plan.due;
+        let rank = if is_last { last.as_nanos() } else { due.as_nanos() | BY_SCHEDULE };
         job.wake = Time::NEVER;
         job.rank = rank;
         job.is_ready = true;
@@ -146,9 +150,9 @@ impl Board {
             if !self.jobs.get(slot).is_some_and(|job| job.is_ready) {
                 continue;
             }
-            let plan = self.plan(slot);
-            let last = Some(plan.last).filter(|&last| last > self.now);
-            self.time_job(slot, plan.first_deadline.min(last.unwrap_or(Time::NEVER)));
+            let Limits { last, first_deadline } = self.limits(slot);
+            let last = Some(last).filter(|&last| last > self.now);
+            self.time_job(slot, first_deadline.min(last.unwrap_or(Time::NEVER)));
         }
     }
 
@@ -164,7 +168,7 @@ impl Board {
             self.aborts.push((Ticket { slot, stamp }, Why::Expired));
             self.handle_expiry(slot);
         } else {
-            let wake = self.plan(job).first_deadline.min(expires);
+            let wake = self.limits(job).first_deadline.min(expires);
             self.flights[slot].wake = wake;
             self.time_flight(slot);
         }
@@ -190,11 +194,10 @@ impl Board {
     /// Sends a poll.
     fn send(&mut self, slot: u32) -> Want {
         let now = self.now;
-        let plan = self.plan(slot);
         // With the deadline of its last wait the request becomes nobody's, so this is its only own limit.
         let expires = now.after(self.budget.attempt_timeout);
         let stamp = self.next_stamp();
-        let wake = expires.min(plan.first_deadline);
+        let wake = expires.min(self.limits(slot).first_deadline);
         let flight = self.flights.insert(Flight { job: slot, stamp, sent: now, expires, wake });
         self.time_flight(flight);
         self.throttle.spend(now);
@@ -221,27 +224,34 @@ impl Board {
         true
     }
 
-    fn plan(&self, slot: u32) -> Plan {
+    fn limits(&self, slot: u32) -> Limits {
         let job = &self.jobs[slot];
-        let hash = mix::hash_id(self.seed, job.id.as_str());
-        let mut plan = Plan { due: Time::NEVER, last: Time::NEVER, first_deadline: Time::NEVER };
+        let mut limits = Limits { last: Time::NEVER, first_deadline: Time::NEVER };
         let mut next = job.waits;
         while next != NONE {
             let wait = &self.waits[next];
             next = wait.next_in_job;
             let deadline = wait.deadline.before(self.budget.resolution);
-            plan.first_deadline = plan.first_deadline.min(deadline);
-            let last = wait.last_poll();
-            // An answer at or after this moment was the last poll, or came of one in flight then (rule 5).
-            if wait.answers(job) == 0 || job.ended < last {
-                plan.last = plan.last.min(last);
-                plan.due = plan.due.min(self.scheduled(slot, wait, hash).min(last));
+            limits.first_deadline = limits.first_deadline.min(deadline);
+            limits.last = limits.last.min(wait.last_poll_owed(job).unwrap_or(Time::NEVER));
+        }
+        limits
+    }
+
+    /// When the waits on a job ask for its next poll.
+    fn due(&self, slot: u32) -> Time {
+        let job = &self.jobs[slot];
+        let hash = mix::hash_id(self.seed, job.id.as_str());
+        let mut due = Time::NEVER;
+        let mut next = job.waits;
+        while next != NONE {
+            let wait = &self.waits[next];
+            next = wait.next_in_job;
+            if let Some(last) = wait.last_poll_owed(job) {
+                due = due.min(self.scheduled(slot, wait, hash)).min(last);
             }
         }
-        if job.polls > 0 {
-            plan.due = plan.due.max(job.ended.after(self.budget.min_interval));
-        }
-        plan
+        if job.polls > 0 { due.max(job.ended.after(self.budget.min_interval)) } else { due }
     }
 
     /// When a wait's schedule asks for the next poll, at the wait's own age.
@@ -267,10 +277,12 @@ impl Board {
 }
 
 impl Wait {
-    /// When the wait polls for the last time.
-    fn last_poll(&self) -> Time {
+    /// When the wait polls for the last time; none if it has.
+    fn last_poll_owed(&self, job: &Job) -> Option<Time> {
         let timeout = self.deadline.since(self.started);
-        self.deadline.before(LAST_POLL.min(timeout / 4))
+        let last = self.deadline.before(LAST_POLL.min(timeout / 4));
+        // An answer at or after this moment was the last poll, or came of one in flight then (rule 5).
+        (self.answers(job) == 0 || job.ended < last).then_some(last)
     }
 
     /// How many answers have come since the wait began.

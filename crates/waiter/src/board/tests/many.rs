@@ -37,6 +37,18 @@ fn rule_03_the_next_poll_is_the_earliest_that_any_wait_asks_each_at_its_own_age(
 }
 
 #[test]
+fn rule_03_an_eager_wait_is_not_slowed_by_a_later_one() {
+    let mut world = World::of_one(Script::never(), &every(5).timeout(secs(600)));
+    world.watch(["job"], &every(60).timeout(secs(600)));
+    world.run_until(at(100_000));
+    assert!(
+        (19..=26).contains(&world.polls.len()),
+        "about one in five seconds: {}",
+        world.polls.len()
+    );
+}
+
+#[test]
 fn rule_03_a_wait_that_has_gone_leaves_no_poll_behind() {
     let mut world = World::of_one(Script::never(), &every(60).timeout(secs(600)));
     let eager = world.watch(["job"], &every(2));

@@ -2,6 +2,7 @@
 
 mod budgets;
 mod deadlines;
+mod differential;
 mod many;
 mod properties;
 mod single;

@@ -49,7 +49,7 @@ fn fault() -> impl Strategy<Value = Fault> {
     ]
 }
 
-fn script() -> impl Strategy<Value = Script> {
+pub(super) fn script() -> impl Strategy<Value = Script> {
     let faults = prop::collection::vec(prop::option::weighted(0.4, fault()), 0..12);
     let ends = prop::option::weighted(0.85, (0_u64..120_000, prop::bool::weighted(0.7)));
     (0_u64..20_000, ends, faults, 1_u64..3_000).prop_map(|(appears, ends, faults, latency)| {
@@ -62,7 +62,7 @@ fn script() -> impl Strategy<Value = Script> {
     })
 }
 
-fn policy() -> impl Strategy<Value = Policy> {
+pub(super) fn policy() -> impl Strategy<Value = Policy> {
     let schedule = prop_oneof![
         Just(Schedule::default()),
         (500_u64..20_000).prop_map(|d| Schedule::fixed(ms(d)).unwrap()),
@@ -121,7 +121,7 @@ fn case() -> impl Strategy<Value = Case> {
     )
 }
 
-fn id(job: usize) -> String {
+pub(super) fn id(job: usize) -> String {
     format!("job-{job}")
 }
 

@@ -278,6 +278,7 @@ impl World {
                 Want::Poll { ticket, id } => self.send(ticket, id),
                 Want::Abort(ticket) => self.abort(ticket),
                 Want::Wake(waker) => waker.wake(),
+                Want::Drop(_) => {}
             }
         }
         self.max_flying = self.max_flying.max(self.flying.len());
@@ -345,7 +346,7 @@ impl World {
         if let Some(&last) = self.last_answer.get(&id) {
             assert!(now.since(last) >= self.budget.min_interval, "{id} is polled too soon");
         }
-        let wanted = |(&(_, ref watched), heard): (&(usize, JobId), &Heard)| {
+        let wanted = |((_, watched), heard): (&(usize, JobId), &Heard)| {
             *watched == id && heard.end.is_none() && !heard.removed && now < heard.deadline
         };
         assert!(self.heard.iter().any(wanted), "{id} is polled at {now:?} for nobody");
@@ -401,11 +402,11 @@ impl World {
 
 pub(super) fn end_of(heard: &Heard) -> Option<(u64, Option<WaitErrorKind>)> {
     let (at, outcome) = heard.end.as_ref()?;
-    let ms = at.since(heard.started).as_millis() as u64;
+    let ms = (at.as_nanos() - heard.started.as_nanos()) / 1_000_000;
     Some((ms, outcome.as_ref().err().map(crate::WaitError::kind)))
 }
 
-fn answer(script: &Script, fault: Option<Fault>, now: Time) -> Option<Answer> {
+pub(super) fn answer(script: &Script, fault: Option<Fault>, now: Time) -> Option<Answer> {
     let error = |class| Some(Answer::Told(Err(SourceError::new(class, "scripted"))));
     match fault {
         Some(Fault::Transient) => error(ErrorClass::TRANSIENT),

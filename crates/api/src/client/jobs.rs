@@ -1,0 +1,54 @@
+//! Calls about jobs.
+
+use reqwest::Method;
+
+use super::{Call, Client};
+use crate::{Error, Job, JobId, JobStatus, error::What, id::segment, wire};
+
+impl Client {
+    /// Asks for the state of one job: `GET /v3/{project_id}/jobs/{job_id}`, "List Job Status" in the manual.
+    ///
+    /// ```no_run
+    /// # async fn f(client: cfw_api::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// let id = "cd63a1c1-5ac5-4bd8-9d2e-1a2b3c4d5e6f".parse()?;
+    /// let job = client.list_job(&id).await?;
+    /// println!("{}: {}", job.id, job.status);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// If no usable answer comes. [`Error::class`] tells whether to ask again: a job just created can be
+    /// [not found](crate::Class::NotFound) for a while.
+    ///
+    /// # Cancel safety
+    /// Dropping the future ends the request. Asking again is always safe.
+    #[doc(alias = "ListJob")]
+    #[doc(alias = "ListJobStatus")]
+    pub async fn list_job(&self, id: &JobId) -> Result<Job, Error> {
+        let call = Call {
+            what: What::ListJob(id),
+            method: Method::GET,
+            body: Vec::new(),
+            client_token: None,
+            path: &|project| format!("/v3/{project}/jobs/{}", segment(id.as_str())),
+            read: &|body, shown| {
+                wire::job(id, body).map(|body| Job {
+                    id: id.clone(),
+                    status: match body.status {
+                        JobStatus::Other(text) => JobStatus::Other(shown(&text)),
+                        known => known,
+                    },
+                    begin_time: body.begin_time,
+                    end_time: body.end_time,
+                    error_code: body.error_code.map(|code| shown(&code)),
+                    error_msg: body.error_msg.map(|text| shown(&text)),
+                    answered: None,
+                    request_id: None,
+                })
+            },
+        };
+        let (job, reply) = self.send(call).await?;
+        Ok(Job { answered: reply.answered, request_id: reply.request_id, ..job })
+    }
+}

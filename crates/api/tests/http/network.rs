@@ -1,0 +1,108 @@
+//! Failures below HTTP: each is told apart, and all but a wrong request can pass.
+
+use std::error::Error as _;
+
+use crate::common::{builder, id};
+use crate::server::{Then, list_job_of};
+use cfw_api::{Class, ErrorKind};
+use tokio::net::TcpListener;
+
+const OK_HEAD: &str = "HTTP/1.1 200 OK\r\nX-Request-Id: r-1\r\nContent-Length: 30\r\n\r\n";
+
+#[tokio::test]
+async fn a_connection_that_breaks_is_transient() {
+    let rows = [
+        (Then::Say(b"".to_vec()), ErrorKind::Connect, None),
+        (Then::SayAndReset(""), ErrorKind::Connect, None),
+        (Then::Say(b"no http at all".to_vec()), ErrorKind::Connect, None),
+        (Then::SayAndHang(""), ErrorKind::Timeout, None),
+        (Then::Say([OK_HEAD, "{\"data\":"].concat().into()), ErrorKind::Answer, Some(200)),
+        (
+            Then::SayAndReset("HTTP/1.1 200 OK\r\nContent-Length: 30\r\n\r\n{\"data\":"),
+            ErrorKind::Answer,
+            Some(200),
+        ),
+        (
+            Then::SayAndHang("HTTP/1.1 200 OK\r\nContent-Length: 30\r\n\r\n{\"data\":"),
+            ErrorKind::Timeout,
+            Some(200),
+        ),
+        // What a cut 400 would have said is unknown: perhaps "busy".
+        (
+            Then::Say(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 30\r\n\r\n{".to_vec()),
+            ErrorKind::Answer,
+            Some(400),
+        ),
+        // Without a length, only the JSON shows the cut.
+        (
+            Then::Say(b"HTTP/1.1 200 OK\r\n\r\n{\"data\":{\"status\":\"Succ".to_vec()),
+            ErrorKind::Answer,
+            Some(200),
+        ),
+    ];
+    for (then, kind, status) in rows {
+        let error = list_job_of(then).await.unwrap_err();
+        assert_eq!((error.kind(), error.status()), (kind, status), "{error:?}");
+        assert_eq!(error.class(), Class::Transient { retry_after: None }, "{error:?}");
+        assert!(error.is_transient());
+    }
+}
+
+#[tokio::test]
+async fn a_refused_connection_is_transient_and_keeps_its_cause() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let error = builder(&endpoint).build().unwrap().list_job(&id()).await.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.is_transient(), error.status()),
+        (ErrorKind::Connect, true, None)
+    );
+    let mut chain = vec![error.to_string()];
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        chain.push(inner.to_string());
+        cause = inner.source();
+    }
+    assert!(chain.last().unwrap().to_lowercase().contains("refused"), "{chain:?}");
+    for (n, text) in chain.iter().enumerate() {
+        let repeats = chain.iter().skip(n + 1).any(|other| other == text);
+        assert!(!repeats && !chain[0].contains(&**text) || n == 0, "{chain:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_status_that_says_enough_counts_though_the_body_is_cut() {
+    let head =
+        "HTTP/1.1 429 Too Many Requests\r\nRetry-After: 56.818\r\nContent-Length: 30\r\n\r\n{";
+    let error = list_job_of(Then::SayAndReset(head)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Throttled);
+    assert_eq!(error.retry_after(), Some(std::time::Duration::from_secs_f64(56.818)));
+}
+
+#[tokio::test]
+async fn an_endless_body_is_read_up_to_a_bound() {
+    let body = [b"HTTP/1.1 200 OK\r\n\r\n{\"data\":".as_slice(), &vec![b' '; 2 << 20]].concat();
+    let error = list_job_of(Then::Say(body)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Answer);
+    assert!(error.is_transient());
+    assert!(error.to_string().contains("longer than 1 MiB"), "{error}");
+    // An error's status still counts.
+    let body = [b"HTTP/1.1 404 Not Found\r\n\r\n".as_slice(), &vec![b'x'; 2 << 20]].concat();
+    assert_eq!(list_job_of(Then::Say(body)).await.unwrap_err().class(), Class::NotFound);
+}
+
+#[test]
+fn a_call_outside_a_runtime_is_an_error_and_no_panic() {
+    let (client, id) = (builder("http://127.0.0.1:1").build().unwrap(), id());
+    let mut call = std::pin::pin!(client.list_job(&id));
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    let std::task::Poll::Ready(Err(error)) = call.as_mut().poll(&mut context) else {
+        panic!("not ready")
+    };
+    assert_eq!((error.kind(), error.class()), (ErrorKind::Request, Class::Fatal));
+    assert_eq!(
+        error.to_string(),
+        format!("list job {id}: cannot be sent: no tokio runtime is running")
+    );
+}

@@ -1,0 +1,149 @@
+//! Tokens from a user's own source, and renewals that outlive their callers.
+
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+};
+
+use cfw_api::{
+    Class, Credentials, ErrorKind, JobStatus, Provide, Token, TokenError, TokenProvider,
+};
+use tokio::sync::Notify;
+use wiremock::{Mock, MockServer, Request, ResponseTemplate, matchers::any};
+
+use crate::{
+    cloud::{at_once, once, provider, refusal, running},
+    common::{builder, id},
+};
+
+#[tokio::test]
+async fn a_403_that_says_the_token_is_invalid_renews_it() {
+    let server = MockServer::start().await;
+    Mock::given(any())
+        .respond_with(|request: &Request| match request.headers["x-auth-token"].to_str().unwrap() {
+            "new" => running(),
+            _ => ResponseTemplate::new(403)
+                .set_body_string(r#"{"message":"X-Auth-Token is invalid"}"#),
+        })
+        .mount(&server)
+        .await;
+    let credentials =
+        provider(|_, why| Ok(Token::new(if why == Provide::Refused { "new" } else { "old" })));
+    let client = builder(&server.uri()).credentials(credentials).build().unwrap();
+    client.list_job(&id()).await.unwrap();
+}
+
+#[tokio::test]
+async fn only_what_was_let_through_counts_between_two_refusals() {
+    let refused = || refusal(401, "token expires, expires_at: now");
+    let body = |code: &str| format!(r#"{{"error_code":"{code}","error_msg":"m"}}"#);
+    // What the service itself answers shows that the token was let through; what may come from in front of
+    // the check of tokens does not.
+    let rows = [
+        (400, body("CFW.00100001"), true),
+        (400, body("CFW.00200005"), true),
+        (400, body("CFW.00200016"), true),
+        (429, body("APIGW.0308"), false),
+        (503, String::new(), false),
+        (200, String::new(), false),
+    ];
+    for (status, body, lets_through) in rows {
+        let server = MockServer::start().await;
+        let sent = AtomicUsize::new(0);
+        let between = ResponseTemplate::new(status).set_body_string(body.clone());
+        let answer = move |_: &Request| match sent.fetch_add(1, SeqCst) {
+            0 | 2 => refused(),
+            1 => between.clone(),
+            _ => running(),
+        };
+        Mock::given(any()).respond_with(answer).mount(&server).await;
+        let credentials = provider(|n, _| Ok(Token::new(format!("token-{n}"))));
+        let client = builder(&server.uri()).credentials(credentials).build().unwrap();
+        client.list_job(&id()).await.unwrap_err();
+        assert_eq!(client.list_job(&id()).await.is_ok(), lets_through, "{status} {body}");
+    }
+}
+
+#[tokio::test]
+async fn a_provider_is_told_why_and_its_errors_are_passed_on() {
+    let failing = |error: fn() -> TokenError| {
+        let credentials = provider(move |_, why| {
+            assert_eq!(why, Provide::First);
+            Err(error())
+        });
+        builder("http://127.0.0.1:1").credentials(credentials).build().unwrap()
+    };
+    let error =
+        failing(|| io::Error::other("broker down").into()).list_job(&id()).await.unwrap_err();
+    assert_eq!((error.kind(), error.is_transient()), (ErrorKind::Provider, true));
+    assert_eq!(std::error::Error::source(&error).unwrap().to_string(), "broker down");
+    let error = failing(|| TokenError::fatal("no such user")).list_job(&id()).await.unwrap_err();
+    assert_eq!((error.kind(), error.class()), (ErrorKind::Provider, Class::Fatal));
+    let bad = builder("http://127.0.0.1:1")
+        .credentials(provider(|_, _| Ok(Token::new("a\nb"))))
+        .build()
+        .unwrap();
+    assert_eq!(bad.list_job(&id()).await.unwrap_err().class(), Class::Fatal);
+}
+
+#[tokio::test]
+async fn a_provider_that_panics_fails_its_calls_and_hangs_none() {
+    let credentials = provider(|_, _| panic!("as the test wants it"));
+    let client = builder("http://127.0.0.1:1").credentials(credentials).build().unwrap();
+    for error in at_once(&client, 10).await.into_iter().map(Result::unwrap_err) {
+        assert_eq!((error.kind(), error.is_transient()), (ErrorKind::Provider, true));
+    }
+}
+
+// No socket is involved, so that the paused clock may run ahead.
+#[tokio::test(start_paused = true)]
+async fn a_provider_that_never_answers_is_given_up_after_ten_seconds() {
+    struct Silent;
+    impl TokenProvider for Silent {
+        async fn token(&self, _: Provide) -> Result<Token, TokenError> {
+            std::future::pending().await
+        }
+    }
+    let client =
+        builder("http://127.0.0.1:1").credentials(Credentials::provider(Silent)).build().unwrap();
+    let error = client.list_job(&id()).await.unwrap_err();
+    assert_eq!((error.kind(), error.is_transient()), (ErrorKind::Timeout, true));
+    assert_eq!(error.to_string(), format!("list job {}: obtain a token: timed out", id()));
+}
+
+#[tokio::test]
+async fn a_renewal_survives_the_call_that_started_it() {
+    /// Answers when told to.
+    #[derive(Default)]
+    struct Gate {
+        asked: AtomicUsize,
+        open: Notify,
+    }
+    impl TokenProvider for Gate {
+        async fn token(&self, _: Provide) -> Result<Token, TokenError> {
+            self.asked.fetch_add(1, SeqCst);
+            self.open.notified().await;
+            Ok(Token::new("t"))
+        }
+    }
+    let server = once(running()).await;
+    let gate = Arc::new(Gate::default());
+    let credentials = Credentials::provider(Arc::clone(&gate));
+    let client = builder(&server.uri()).credentials(credentials).build().unwrap();
+    let id = id();
+    {
+        let mut first = std::pin::pin!(client.list_job(&id));
+        tokio::select! {
+            biased;
+            _ = &mut first => panic!("the gate is shut"),
+            () = tokio::task::yield_now() => (),
+        }
+    }
+    let open = async { gate.open.notify_one() };
+    let (job, ()) = tokio::join!(client.list_job(&id), open);
+    assert_eq!(job.unwrap().status, JobStatus::Running);
+    assert_eq!(gate.asked.load(SeqCst), 1);
+}

@@ -1,0 +1,155 @@
+//! What the board keeps of jobs, waits, watches and requests. There may be a million of the first two, so their
+//! fields are counted in bytes; what is rarely there is kept in maps of its own.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::{Duration, SystemTime};
+
+use super::{Terms, Time};
+use crate::{JobId, Policy, Progress, SourceError};
+
+/// What is known of an id.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) id: JobId,
+    /// When the next poll is due, if none is in flight.
+    pub(super) due: Time,
+    /// When the job's timer is set to; an entry for another time is stale.
+    pub(super) wake: Time,
+    /// When the last good answer came.
+    pub(super) seen: Time,
+    /// When the last answer came, good or bad.
+    pub(super) ended: Time,
+    pub(super) begin: Stamp,
+    pub(super) answered: Stamp,
+    /// The order in which the job stands among the due ones.
+    pub(super) rank: u64,
+    /// The last status.
+    pub(super) status: u32,
+    /// Polls sent.
+    pub(super) polls: u32,
+    /// Transient failures in total.
+    pub(super) failed: u32,
+    /// The request in flight.
+    pub(super) flight: u32,
+    /// The first wait on it.
+    pub(super) waits: u32,
+    pub(super) is_ready: bool,
+}
+
+/// One watch's interest in one job.
+#[derive(Debug)]
+pub(super) struct Wait {
+    pub(super) policy: Arc<Policy>,
+    pub(super) started: Time,
+    pub(super) deadline: Time,
+    /// The job; none once the wait has ended.
+    pub(super) job: u32,
+    pub(super) watch: u32,
+    pub(super) prev_in_job: u32,
+    pub(super) next_in_job: u32,
+    pub(super) prev_in_watch: u32,
+    pub(super) next_in_watch: u32,
+    pub(super) next_ready: u32,
+    /// The status told last.
+    pub(super) told: u32,
+    /// What the job's counts were when the wait began.
+    pub(super) polls_before: u32,
+    pub(super) failed_before: u32,
+    pub(super) is_ready: bool,
+    pub(super) owes_trouble: bool,
+}
+
+/// A consumer.
+#[derive(Debug)]
+pub(super) struct Watch {
+    pub(super) stamp: u32,
+    /// Its waits, in the order in which they were added.
+    pub(super) first: u32,
+    pub(super) last: u32,
+    /// Its waits that have news, in the order in which they got it.
+    pub(super) first_ready: u32,
+    pub(super) last_ready: u32,
+    pub(super) waker: Option<Waker>,
+    /// Handles that can still add.
+    pub(super) handles: u32,
+    /// A consumer that hears nothing but ends.
+    pub(super) ends_only: bool,
+    /// How waits are judged, from the start on.
+    pub(super) terms: Option<Terms>,
+    /// Ids added before the start.
+    pub(super) pending: Pending,
+    pub(super) progress: Progress,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Pending {
+    pub(super) ids: Vec<JobId>,
+    pub(super) known: HashSet<JobId>,
+}
+
+#[derive(Debug)]
+pub(super) struct Flight {
+    pub(super) job: u32,
+    pub(super) stamp: u32,
+    pub(super) sent: Time,
+    pub(super) expires: Time,
+    /// When the flight's timer is set to; an entry for another time is stale.
+    pub(super) wake: Time,
+}
+
+/// Bad answers since the last good one.
+#[derive(Debug)]
+pub(super) struct Trouble {
+    pub(super) error: SourceError,
+    /// Transient failures in a row.
+    pub(super) failures: u32,
+    /// Not-found answers in a row, with others than a status between them, and the first one's time.
+    pub(super) not_found: u32,
+    pub(super) not_found_since: Time,
+}
+
+/// What few states hold.
+#[derive(Debug)]
+pub(super) struct Extra {
+    pub(super) end: Option<SystemTime>,
+    pub(super) detail: Option<Arc<str>>,
+}
+
+/// Why a request is to be dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Why {
+    /// Nobody waits for it, unless someone has come meanwhile.
+    Orphaned,
+    /// It took too long; its slot is free already.
+    Expired,
+}
+
+/// A server's time in eight bytes: nanoseconds from the Unix epoch, or none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stamp(i64);
+
+impl Stamp {
+    pub(super) const NONE: Self = Self(i64::MIN);
+
+    pub(super) fn of(time: Option<SystemTime>) -> Self {
+        let nanos = time.and_then(|time| match time.duration_since(SystemTime::UNIX_EPOCH) {
+            Ok(after) => i64::try_from(after.as_nanos()).ok(),
+            Err(before) => i64::try_from(before.duration().as_nanos()).ok().map(|nanos| -nanos),
+        });
+        nanos.map_or(Self::NONE, Self)
+    }
+
+    pub(super) fn time(self) -> Option<SystemTime> {
+        if self == Self::NONE {
+            return None;
+        }
+        let nanos = Duration::from_nanos(self.0.unsigned_abs());
+        if self.0 >= 0 {
+            SystemTime::UNIX_EPOCH.checked_add(nanos)
+        } else {
+            SystemTime::UNIX_EPOCH.checked_sub(nanos)
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! A service in memory, on the runtime's (paused) clock.
+
+#![expect(dead_code, reason = "each test file uses a part of it")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "the helpers of tests fail loudly, too")]
+#![expect(clippy::disallowed_methods, reason = "the service has a clock")]
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use cfw_waiter::{JobId, JobSource, JobState, Policy, Schedule, SourceError, Waiter};
+use tokio::time::Instant;
+
+pub(crate) fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+pub(crate) fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}
+
+pub(crate) fn every(interval: Duration) -> Policy {
+    Policy::new().schedule(Schedule::fixed(interval).unwrap())
+}
+
+/// What a service does when it is asked for a job.
+#[derive(Clone)]
+pub(crate) enum Act {
+    /// Running until so long after the first request for any job, then succeeded.
+    SucceedAfter(Duration),
+    Answer(Result<JobState, SourceError>),
+    Hang,
+    Panic,
+}
+
+/// Answers after 10 ms, and keeps a record.
+#[derive(Default)]
+pub(crate) struct Service {
+    acts: Mutex<HashMap<String, Act>>,
+    started: Mutex<Option<Instant>>,
+    record: Mutex<Vec<(Duration, String)>>,
+    pub(crate) in_flight: AtomicUsize,
+    pub(crate) dropped_in_flight: AtomicUsize,
+}
+
+impl Service {
+    pub(crate) fn new(acts: impl IntoIterator<Item = (&'static str, Act)>) -> Arc<Self> {
+        let service = Self::default();
+        *service.acts.lock().unwrap() =
+            acts.into_iter().map(|(id, act)| (id.to_owned(), act)).collect();
+        Arc::new(service)
+    }
+
+    pub(crate) fn waiter(self: &Arc<Self>) -> Waiter {
+        Waiter::builder(Arc::clone(self)).seed(7).policy(every(secs(2))).build().unwrap()
+    }
+
+    pub(crate) fn set(&self, id: &str, act: Act) {
+        self.acts.lock().unwrap().insert(id.to_owned(), act);
+    }
+
+    pub(crate) fn polls(&self) -> usize {
+        self.record.lock().unwrap().len()
+    }
+
+    pub(crate) fn polls_of(&self, id: &str) -> usize {
+        self.record.lock().unwrap().iter().filter(|(_, polled)| polled == id).count()
+    }
+
+    /// The times of all polls since the first one.
+    pub(crate) fn times(&self) -> Vec<Duration> {
+        self.record.lock().unwrap().iter().map(|(at, _)| *at).collect()
+    }
+}
+
+impl JobSource for Service {
+    async fn fetch(&self, id: &JobId) -> Result<JobState, SourceError> {
+        let now = Instant::now();
+        let started = *self.started.lock().unwrap().get_or_insert(now);
+        self.record.lock().unwrap().push((now - started, id.to_string()));
+        let flight = InFlight::new(self);
+        let act = self.acts.lock().unwrap().get(id.as_str()).cloned();
+        tokio::time::sleep(ms(10)).await;
+        let answer = match act {
+            None => Ok(JobState::succeeded()),
+            Some(Act::SucceedAfter(d)) if started.elapsed() >= d => Ok(JobState::succeeded()),
+            Some(Act::SucceedAfter(_)) => Ok(JobState::running()),
+            Some(Act::Answer(answer)) => answer,
+            Some(Act::Hang) => std::future::pending().await,
+            Some(Act::Panic) => panic!("the source has a bug"),
+        };
+        flight.landed();
+        answer
+    }
+}
+
+struct InFlight<'a>(&'a Service, bool);
+
+impl<'a> InFlight<'a> {
+    fn new(service: &'a Service) -> Self {
+        service.in_flight.fetch_add(1, Ordering::SeqCst);
+        Self(service, false)
+    }
+
+    fn landed(mut self) {
+        self.1 = true;
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::SeqCst);
+        if !self.1 {
+            self.0.dropped_in_flight.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! Two thousand jobs at once, every tenth poll struck by one of all the faults that pass.
+
+use std::collections::HashMap;
+
+use cfw_simulator::{Fault, JobScript, Request, Simulator};
+use cfw_waiter::{Outcome, Schedule, Update, UpdateKind, WaitErrorKind, Watch};
+
+use crate::support::{brisk, brisk_policy, eventually, ms};
+
+const JOBS: usize = 2_000;
+const MAX_IN_FLIGHT: u32 = 32;
+const RETRY_AFTER: u64 = 250;
+
+fn throttled() -> Fault {
+    Fault::Throttled {
+        retry_after: Some("0.25".to_owned()),
+        // Without a quota in its text the lesson would be to go slow, for a minute or more.
+        quota: Some("limit:100000,time:1 second".to_owned()),
+    }
+}
+
+/// All that passes by itself. Pauses and hung requests cost time, so they are rare.
+fn faults() -> Vec<Fault> {
+    let cheap = || {
+        let others =
+            [Fault::NotFound, Fault::UnknownStatus, Fault::Status(408), Fault::Status(502)];
+        Fault::transient().into_iter().chain(others)
+    };
+    let rare = [throttled(), Fault::Hang, Fault::Endless, Fault::Slow(ms(60))];
+    (0..6).flat_map(|_| cheap()).chain(rare).collect()
+}
+
+/// What one job was told to have done.
+#[derive(Default)]
+struct Heard {
+    status: Option<String>,
+    outcomes: Vec<Outcome>,
+}
+
+async fn hear(mut watch: Watch) -> HashMap<String, Heard> {
+    let mut all: HashMap<String, Heard> = HashMap::new();
+    while let Some(Update { id, kind, .. }) = watch.next().await {
+        let heard = all.entry(id.as_str().to_owned()).or_default();
+        assert!(heard.outcomes.is_empty(), "{id}: {kind:?} after the end");
+        match kind {
+            UpdateKind::Changed { from, to } => {
+                assert_eq!(from.as_deref(), heard.status.as_deref(), "{id}: what was told before");
+                assert_ne!(from.as_deref(), Some(&*to.status), "{id}: no change");
+                heard.status = Some(to.status.into_owned());
+            }
+            UpdateKind::Ended(outcome) => heard.outcomes.push(outcome),
+            _ => {}
+        }
+    }
+    all
+}
+
+#[tokio::test]
+async fn two_thousand_jobs_with_faults_of_every_kind_end_once_and_correctly() {
+    let sim = Simulator::builder().seed(2_000).start_on_thread().unwrap();
+    let script = JobScript::random(ms(600)).error("CFW.00600003", "no available flavor");
+    let mut expected = HashMap::new();
+    for n in 0..JOBS {
+        let fails = n % 5 == 0;
+        let id = sim.add_job(script.clone().failure_share(if fails { 1.0 } else { 0.0 }));
+        expected.insert(id, fails);
+    }
+    sim.fail_randomly(0.1, faults());
+
+    let schedule = Schedule::exponential(ms(100), 1.5, ms(400)).unwrap();
+    let waiter = brisk(&sim)
+        .policy(brisk_policy().schedule(schedule))
+        .max_in_flight(MAX_IN_FLIGHT)
+        .min_interval(ms(50))
+        .attempt_timeout(ms(500))
+        .build()
+        .unwrap();
+    let heard = hear(waiter.watch(expected.keys())).await;
+    eventually(|| sim.in_flight() == 0).await;
+
+    // Every job, once, and as it was scripted.
+    assert_eq!(heard.len(), JOBS);
+    for (id, heard) in &heard {
+        let [outcome] = &heard.outcomes[..] else { panic!("{id}: {} ends", heard.outcomes.len()) };
+        match outcome {
+            Ok(_) => assert!(!expected[id], "{id} failed"),
+            Err(error) => {
+                assert_eq!(error.kind(), WaitErrorKind::Failed, "{error}");
+                assert!(expected[id], "{id} succeeded");
+                assert!(error.to_string().ends_with("CFW.00600003: no available flavor"));
+            }
+        }
+    }
+
+    let (record, counts) = (sim.requests(), sim.counts());
+    println!("{counts:?}, {:?}, {:?}", sim.connections(), waiter.stats());
+    for fault in faults() {
+        let met = record.iter().any(|request| request.fault.as_deref() == Some(&fault));
+        assert!(met, "{fault:?} was never met");
+    }
+    assert_eq!(counts.overlapping, 0, "one request at a time per job");
+    assert!(sim.max_in_flight() <= MAX_IN_FLIGHT, "{}", sim.max_in_flight());
+    assert_eq!(sim.connections().peak.min(MAX_IN_FLIGHT), sim.connections().peak);
+    assert_eq!(waiter.stats().polls, counts.polls, "no request but the polls");
+    assert_eq!(during_pauses(&record), [] as [&Request; 0], "polls during a pause");
+    // None after the end of its job, whatever its answer was worth.
+    eventually(|| sim.in_flight() == 0).await;
+    assert_eq!(sim.counts().polls, counts.polls);
+}
+
+/// Requests within a pause that a refusal asked for.
+///
+/// What was on its way when the refusal was answered does not count: it arrives within a moment.
+fn during_pauses(record: &[Request]) -> Vec<&Request> {
+    let (moment, end) = (ms(100), ms(RETRY_AFTER - 10));
+    let refusals = record.iter().filter(|request| request.status == Some(429));
+    let refused: Vec<_> = refusals.filter_map(|request| request.answered).collect();
+    let in_pause = |request: &&Request| {
+        refused.iter().any(|at| request.at > *at + moment && request.at < *at + end)
+    };
+    record.iter().filter(in_pause).collect()
+}

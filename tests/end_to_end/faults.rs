@@ -1,0 +1,151 @@
+//! Everything that goes wrong with single answers or for a while, and passes. Each wait ends well all the same.
+
+use std::time::Duration;
+
+use cfw_simulator::{Fault, JobScript, TimeFormat};
+use cfw_waiter::Schedule;
+
+use crate::support::{brisk, brisk_policy, ms, pause, simulator, simulator_with_times, story};
+
+/// How long an attempt may take where no answer comes. Others must be answered by then on a busy machine.
+const ATTEMPT: Duration = ms(150);
+
+/// A quota that binds nobody, named so that a refusal has no other effect than its pause.
+fn throttled_for(retry_after: &str) -> Fault {
+    Fault::Throttled {
+        retry_after: Some(retry_after.to_owned()),
+        quota: Some("limit:100000,time:1 second".to_owned()),
+    }
+}
+
+fn all_that_passes() -> Vec<Fault> {
+    let mut faults = Fault::transient();
+    faults.extend([
+        Fault::Status(408),
+        Fault::Status(425),
+        Fault::Status(502),
+        Fault::code(400, "CFW.00109004", "http to external service error"),
+        Fault::code(200, "CFW.00100001", "System busy. Try again later."),
+        Fault::ServiceUnavailable { retry_after: Some("0.05".to_owned()) },
+        throttled_for("0.05"),
+        Fault::Endless,
+        Fault::Hang,
+        Fault::NotFound,
+        Fault::UnknownStatus,
+    ]);
+    faults
+}
+
+#[tokio::test]
+async fn one_bad_answer_of_any_kind_is_survived() {
+    for fault in all_that_passes() {
+        let sim = simulator();
+        let id = sim.add_job(JobScript::succeeds_after(ms(0)));
+        sim.fail_next(1, fault.clone());
+        let waiter = brisk(&sim).attempt_timeout(ATTEMPT).build().unwrap();
+        let report = waiter.wait_for_job(&id).await.unwrap_or_else(|e| panic!("{fault:?}: {e}"));
+        // A slow answer is a good one, and so is a success under an unknown name: only not yet.
+        let polls = if matches!(fault, Fault::Slow(_)) { 1 } else { 2 };
+        assert_eq!(report.polls, polls, "{fault:?}");
+        assert_eq!(sim.counts().overlapping, 0, "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_outage_of_any_kind_is_survived_and_its_end_is_noticed() {
+    for fault in all_that_passes() {
+        let sim = simulator();
+        let id = sim.add_job(JobScript::succeeds_after(ms(20)));
+        sim.fail_during(..ms(120), fault.clone());
+        let waiter = brisk(&sim).attempt_timeout(ATTEMPT).build().unwrap();
+        waiter.wait_for_job(&id).await.unwrap_or_else(|error| panic!("{fault:?}: {error}"));
+        let polls = sim.polls_of(&id);
+        let (last, before) = polls.split_last().unwrap();
+        assert!(sim.counts().faults > 0, "{fault:?}: the outage was met");
+        if !matches!(fault, Fault::Slow(_)) {
+            assert_eq!(last.fault, None, "{fault:?}");
+            assert!(before.iter().all(|poll| poll.fault.is_some() || poll.at < ms(20)));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_is_down_is_waited_for() {
+    let sim = simulator();
+    let endpoint = sim.endpoint();
+    let id = "cd63a1c1-5ac5-4bd8-9d2e-1a2b3c4d5e6f";
+    let waiter = brisk(&sim).build().unwrap();
+    let port = endpoint.rsplit(':').next().unwrap().parse().unwrap();
+    sim.shutdown().await;
+    drop(sim);
+    let (outcome, _sim) = tokio::join!(waiter.wait_for_job(id), async {
+        pause(ms(100)).await;
+        let back = cfw_simulator::Simulator::builder().port(port).start_on_thread().unwrap();
+        back.add_job(JobScript::succeeds_after(ms(50)).id(id));
+        back
+    });
+    outcome.unwrap();
+    let stats = waiter.stats();
+    assert!(stats.transient > 0, "{stats:?}");
+}
+
+#[tokio::test]
+async fn trouble_is_told_once_until_a_good_answer() {
+    let sim = simulator();
+    let id = sim.add_job(JobScript::never());
+    let reset = [Fault::Reset, Fault::Reset, Fault::Busy];
+    sim.fail_polls(&id, reset);
+    let waiter = brisk(&sim).build().unwrap();
+    let watch = waiter.watch([&id]);
+    let (told, ()) = tokio::join!(story(watch), async {
+        crate::support::eventually(|| sim.polls_of(&id).len() > 5).await;
+        sim.finish(&id);
+    });
+    let expected = ["trouble: transient failure", "Running", "Running -> Success", "succeeded"];
+    assert_eq!(told, expected);
+}
+
+#[tokio::test]
+async fn a_job_that_appears_late_is_not_lost() {
+    let sim = simulator();
+    let id = sim.add_job(JobScript::succeeds_after(ms(200)).appears_after(ms(120)));
+    let waiter = brisk(&sim).build().unwrap();
+    let report = waiter.wait_for_job(&id).await.unwrap();
+    assert!(waiter.stats().not_found >= 3, "{:?}", waiter.stats());
+    assert!(report.polls > 3);
+}
+
+#[tokio::test]
+async fn both_forms_of_time_are_read() {
+    for times in [TimeFormat::Millis, TimeFormat::Text] {
+        let sim = simulator_with_times(times);
+        let id = sim.add_job(JobScript::succeeds_after(ms(30)));
+        let waiter = brisk(&sim).build().unwrap();
+        let state = waiter.wait_for_job(&id).await.unwrap().state.unwrap();
+        let took = state.end.unwrap().duration_since(state.begin.unwrap()).unwrap();
+        match times {
+            TimeFormat::Millis => assert_eq!(took, ms(30)),
+            // Whole seconds: the end may fall into the next one.
+            TimeFormat::Text => assert!(took <= ms(1000), "{took:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_fractional_retry_after_is_kept_to_by_all_jobs() {
+    let sim = simulator();
+    let ids = sim.add_jobs(8, &JobScript::succeeds_after(ms(100)));
+    let policy = brisk_policy().schedule(Schedule::fixed(ms(10)).unwrap());
+    let waiter = brisk(&sim).policy(policy).max_in_flight(1).build().unwrap();
+    let mut watch = waiter.watch(&ids);
+    assert!(watch.next().await.is_some());
+    sim.fail_next(1, throttled_for("0.25"));
+    let outcomes = watch.all().await;
+    assert!(outcomes.iter().all(|(_, outcome)| outcome.is_ok()));
+    let polls = sim.requests();
+    let refused = polls.iter().position(|poll| poll.status == Some(429)).unwrap();
+    // With one request in flight the next one was sent after the refusal was read.
+    let gap = polls[refused + 1].at - polls[refused].answered.unwrap();
+    assert!(gap >= ms(245), "{gap:?}");
+    assert!(waiter.stats().paused >= ms(250), "{:?}", waiter.stats());
+}
