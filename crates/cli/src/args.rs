@@ -22,16 +22,20 @@ the first job that did not succeed. A reader of standard output who leaves ends 
 
 Environment:
   CFW_ENDPOINT, CFW_PROJECT_ID, CFW_TOKEN    the service, the project, and a token for it
+  OS_CLOUD                                   an entry of clouds.yaml
+  OS_*, HW_*, HUAWEICLOUD_SDK_*              as other tools read them: user and password,
+                                             access key, token, region, project
   NO_COLOR                                   no colours
 
-Secrets are never arguments, which every user of the machine can read: put the token into CFW_TOKEN,
-into a file (--token-file FILE), or onto standard input (--token-file -).
+Secrets are never arguments, which every user of the machine can read: put them into the
+environment or into clouds.yaml, a token also into a file (--token-file FILE) or onto standard
+input (--token-file -).
 
 Examples:
   cfw-wait demo                                  see it work, without a cloud
   cfw-wait --timeout 45m \"$JOB_ID\"               one job, in a pipeline
   list-my-jobs | cfw-wait --fail-fast -          ids as they come, one a line
-  cfw-wait --output json A B C | jq -c .         for programs; see SCHEMA.md
+  cfw-wait --output json A B C | jq -c .         for programs; one object a line
   cfw-wait -- demo                               a job whose id is the name of a subcommand";
 
 /// Waits for Cloud Firewall jobs to end: shows progress to a person, prints lines for a program, and exits
@@ -127,6 +131,12 @@ pub(crate) struct CloudArgs {
     #[arg(long, value_name = "ID", help_heading = "Where")]
     pub(crate) project_id: Option<String>,
 
+    /// The entry of clouds.yaml that says where the cloud is and how to sign in
+    ///
+    /// In place of OS_CLOUD, and of CFW_* variables as well.
+    #[arg(long, value_name = "NAME", help_heading = "Where")]
+    pub(crate) os_cloud: Option<String>,
+
     /// File that holds a token, in place of CFW_TOKEN; `-` is standard input
     #[arg(long, value_name = "FILE", help_heading = "Where")]
     pub(crate) token_file: Option<String>,
@@ -136,7 +146,9 @@ pub(crate) struct CloudArgs {
 pub(crate) struct ShowArgs {
     /// What goes to standard output: nothing, or one JSON object per update
     ///
-    /// Everything for people goes to standard error in any case. SCHEMA.md describes the objects.
+    /// Everything for people goes to standard error in any case. Each object has a version `v`, a `type` (changed,
+    /// trouble, ended, rejected) and a `time`; the last has the type summary. SCHEMA.md beside the source of this
+    /// command tells the rest.
     #[arg(
         long,
         value_name = "FORMAT",
@@ -154,7 +166,7 @@ pub(crate) struct ShowArgs {
     #[arg(long, global = true, help_heading = "Output")]
     pub(crate) no_progress: bool,
 
-    /// Log what the library does to standard error; twice for every poll (implies --no-progress)
+    /// Log what the library does, to standard error; -vv every poll, too. Implies --no-progress
     #[arg(short, long, action = ArgAction::Count, global = true, help_heading = "Output")]
     pub(crate) verbose: u8,
 }
@@ -311,7 +323,10 @@ mod tests {
                 "--rate 5 a",
                 "invalid value '5' for '--rate <CALLS/TIME>': expected calls per time, such as 50/s or 200/5m",
             ),
-            ("--concurrency 0 a", "invalid value '0' for '--concurrency <N>': 0 is not in 1.."),
+            (
+                "--concurrency 0 a",
+                "invalid value '0' for '--concurrency <N>': 0 is not in 1..=4294967295",
+            ),
             (
                 "--timout 3s a",
                 "unexpected argument '--timout' found (a similar argument exists: '--timeout')",

@@ -29,9 +29,9 @@ pub(crate) async fn demo(args: &ShowArgs) -> Result<Exit, Complaint> {
     let is_talking = !args.quiet && args.output == Format::Text;
     if is_talking {
         print_error(&format!(
-            "Seven jobs of a simulated firewall service on {}. It throttles for a while\n\
-             at 1.5 s, and is out of order from 4.5 s to 6 s. Each job is polled up to every {MIN_INTERVAL:?};\n\
-             a real service is spared: twice a second at most, unless told otherwise.\n",
+            "Seven jobs of a simulated firewall service on {}. It throttles\n\
+             for a while at 1.5 s, and is out of order from 4.5 s to 6 s. Here a job is polled\n\
+             up to every {MIN_INTERVAL:?}; a real service, by default, at most every 500ms.\n",
             sim.endpoint()
         ));
     }

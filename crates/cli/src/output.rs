@@ -101,7 +101,14 @@ impl Output {
         if !is_quiet && !is_told {
             words::summary(summary).iter().for_each(|line| print_error(line));
         }
-        if self.is_json { json::write_summary(summary) } else { Ok(()) }
+        if !self.is_json {
+            return Ok(());
+        }
+        match json::write_summary(summary) {
+            // The verdict is known and stands, whether or not somebody reads it here.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            written => written,
+        }
     }
 
     /// Says a line to people in any case.

@@ -34,6 +34,8 @@ pub(crate) struct Screen {
     /// and a line for each would say nothing more.
     told: Option<ErrorClass>,
     is_folded: bool,
+    /// How much room the ids of the rows take, so that the lines above them align.
+    id_width: usize,
     drawn: usize,
 }
 
@@ -63,6 +65,7 @@ impl Screen {
             troubles: HashMap::new(),
             told: None,
             is_folded: false,
+            id_width: 0,
             drawn: 0,
         })
     }
@@ -82,7 +85,11 @@ impl Screen {
                 });
                 self.told = Some(error.class());
                 if is_new {
-                    self.stay("!", update);
+                    // The service's words can be long, and all is well so far.
+                    let line = self.final_line("!", update);
+                    let width = usize::from(self.term.size().1);
+                    self.lines
+                        .extend(line.map(|line| truncate_str(&line, width, "…").into_owned()));
                 }
             }
             UpdateKind::Ended(outcome) => {
@@ -90,8 +97,8 @@ impl Screen {
                 match outcome {
                     // Of hundreds of jobs only those that need somebody are worth a line.
                     Ok(_) if self.is_folded => {}
-                    Ok(_) => self.stay("✓", update),
-                    Err(_) => self.stay("✗", update),
+                    Ok(_) => self.lines.extend(self.final_line("✓", update)),
+                    Err(_) => self.lines.extend(self.final_line("✗", update)),
                 }
             }
             _ => {}
@@ -119,8 +126,9 @@ impl Screen {
                 self.told = None;
             }
             let widest = jobs.iter().map(|job| measure_text_width(job.report.id.as_str())).max();
-            let widest = widest.unwrap_or(0).min(usize::from(width) / 2);
-            block.extend(jobs.iter().map(|job| self.row(job, widest)));
+            // Never narrower than before: rows and lines that stay keep their columns as jobs end.
+            self.id_width = self.id_width.max(widest.unwrap_or(0)).min(usize::from(width) / 2);
+            block.extend(jobs.iter().map(|job| self.row(job)));
             if progress.total() != 1 {
                 block.push(self.sum_line(progress, stats, elapsed));
             }
@@ -147,10 +155,15 @@ impl Screen {
         let _ = io::stderr().write_all(format!("\n{}", lines(&mut self.lines)).as_bytes());
     }
 
-    fn stay(&mut self, sign: &str, update: &Update) {
-        let Some((tone, text)) = words::news(update) else { return };
+    fn final_line(&self, sign: &str, update: &Update) -> Option<String> {
+        let (tone, text) = words::news(update)?;
         let sign = self.paint.paint(tone, sign);
-        self.lines.push(format!("{sign} {}  {text}", update.id));
+        Some(format!("{sign} {}  {text}", self.column(update.id.as_str())))
+    }
+
+    /// An id with blanks up to the width of the others.
+    fn column(&self, id: &str) -> String {
+        format!("{id}{}", " ".repeat(self.id_width.saturating_sub(measure_text_width(id))))
     }
 
     /// The only place that draws, and only if there is something new.
@@ -174,10 +187,9 @@ impl Screen {
         let _ = self.bar.suspend(|| io::stderr().write_all(lines.as_bytes()));
     }
 
-    fn row(&self, job: &JobView, widest: usize) -> String {
+    fn row(&self, job: &JobView) -> String {
         let JobView { report, in_flight, next_poll, in_trouble, .. } = job;
-        let id = truncate_str(report.id.as_str(), widest, "…");
-        let gap = " ".repeat(widest.saturating_sub(measure_text_width(&id)));
+        let id = self.column(&truncate_str(report.id.as_str(), self.id_width, "…"));
         let status = report.state.as_ref().map_or("…", |state| &*state.status);
         let spinner = SPINNER.get(self.drawn % SPINNER.len()).unwrap_or(&"");
         let next = match next_poll {
@@ -188,7 +200,7 @@ impl Screen {
         };
         let clock = words::clock(report.elapsed);
         let next = self.paint.paint(Tone::Faint, &next);
-        let mut row = format!("{spinner} {id}{gap}  {status:<10}  {clock:>5}  {next}");
+        let mut row = format!("{spinner} {id}  {status:<10}  {clock:>5}  {next}");
         if *in_trouble {
             let trouble = self.troubles.get(&report.id).map_or("in trouble", String::as_str);
             row = format!("{row}  {}", self.paint.paint(Tone::Warning, trouble));

@@ -8,6 +8,10 @@ use crate::args::SimulateArgs;
 use crate::exit::{Complaint, Exit};
 use crate::output::print_error;
 
+#[expect(
+    clippy::field_reassign_with_default,
+    reason = "the settings are non-exhaustive: a literal of them cannot be written here"
+)]
 pub(crate) async fn simulate(args: &SimulateArgs) -> Result<Exit, Complaint> {
     let mut simulation = Standalone::default();
     simulation.port = args.port;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use cfw_api::{Client, JobId};
 use cfw_waiter::{Outcome, Policy, Schedule, Update, UpdateKind, Waiter, Watch, WatchHandle};
 use tokio::sync::mpsc;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Interval, MissedTickBehavior};
 
 use crate::args::WaitArgs;
 use crate::clock::Stopwatch;
@@ -132,8 +132,8 @@ pub(crate) async fn wait(
     // The watch stays open while there may be more ids.
     let more = jobs.more.map(|lines| (lines, watch.handle()));
     let mut run = Run { watch, more, until, exit: Exit::default(), rejected: 0 };
-    let watch_time = Stopwatch::start();
-    let reason = run.run(waiter, output, &watch_time).await?;
+    let stopwatch = Stopwatch::start();
+    let reason = run.run(waiter, output, &stopwatch).await?;
     let exit = match reason {
         Reason::Interrupted => Exit::Interrupted,
         Reason::FirstSuccess => Exit::Succeeded,
@@ -145,7 +145,7 @@ pub(crate) async fn wait(
         progress: run.watch.progress(),
         unfinished: run.watch.jobs(),
         rejected: run.rejected,
-        elapsed: watch_time.elapsed(),
+        elapsed: stopwatch.elapsed(),
         stats: waiter.stats(),
     })
 }
@@ -158,12 +158,18 @@ struct Run {
     rejected: u64,
 }
 
+enum Event {
+    Line(Option<Line>),
+    Update(Option<Update>),
+    Redraw,
+}
+
 impl Run {
     async fn run(
         &mut self,
         waiter: &Waiter,
         output: &mut Output,
-        watch_time: &Stopwatch,
+        stopwatch: &Stopwatch,
     ) -> io::Result<Reason> {
         let mut interrupted = pin!(tokio::signal::ctrl_c());
         #[expect(
@@ -173,24 +179,35 @@ impl Run {
         let mut redraw = tokio::time::interval(REDRAW);
         redraw.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            tokio::select! {
+            let event = tokio::select! {
+                // Ctrl-C often ends the reader of our output, too, and must be seen before the broken pipe.
+                biased;
                 _ = &mut interrupted => return Ok(Reason::Interrupted),
-                line = next_line(&mut self.more), if self.more.is_some() => {
-                    if let Some(reason) = self.take(line, output)? {
-                        return Ok(reason);
-                    }
-                }
-                update = self.watch.next() => {
-                    let Some(update) = update else { return Ok(self.all_ended(output)) };
+                event = self.next(&mut redraw, output.is_live()) => event,
+            };
+            let reason = match event {
+                Event::Line(line) => self.take(line, output)?,
+                Event::Update(None) => Some(self.all_ended(output)),
+                Event::Update(Some(update)) => {
                     output.update(&update)?;
-                    if let Some(reason) = self.judge(&update) {
-                        return Ok(reason);
-                    }
+                    self.judge(&update)
                 }
-                _ = redraw.tick(), if output.is_live() => {
-                    output.draw(&self.watch, &waiter.stats(), watch_time.elapsed());
+                Event::Redraw => {
+                    output.draw(&self.watch, &waiter.stats(), stopwatch.elapsed());
+                    None
                 }
+            };
+            if let Some(reason) = reason {
+                return Ok(reason);
             }
+        }
+    }
+
+    async fn next(&mut self, redraw: &mut Interval, is_live: bool) -> Event {
+        tokio::select! {
+            line = next_line(&mut self.more), if self.more.is_some() => Event::Line(line),
+            update = self.watch.next() => Event::Update(update),
+            _ = redraw.tick(), if is_live => Event::Redraw,
         }
     }
 

@@ -90,17 +90,22 @@ pub(crate) fn summary(summary: &Summary) -> Vec<String> {
         Reason::AllEnded | Reason::FirstSuccess | Reason::FirstFailure => String::new(),
     };
     text.push_str(&counts(*progress));
-    if *rejected > 0 {
-        // Writing to a string cannot fail, here and below.
-        let _ = write!(text, ", {rejected} no id");
+    // Writing to a string cannot fail, here and below.
+    match rejected {
+        0 => {}
+        1 => text.push_str(", 1 bad line"),
+        _ => {
+            let _ = write!(text, ", {rejected} bad lines");
+        }
     }
-    let _ = write!(text, "; {}, {}", length(*elapsed), polls(stats.polls));
+    let _ = write!(text, " ({}, {}", length(*elapsed), polls(stats.polls));
     if stats.transient > 0 {
-        let _ = write!(text, " ({} failed and were repeated)", stats.transient);
+        let _ = write!(text, ", {} of them failed", stats.transient);
     }
     if !stats.paused.is_zero() {
-        let _ = write!(text, ", paused for {}", length(stats.paused));
+        let _ = write!(text, ", paused {}", length(stats.paused));
     }
+    text.push(')');
     let mut lines = vec![text];
     for view in unfinished.iter().take(NAMED) {
         let status = view.report.state.as_ref().map_or("no status", |state| &*state.status);
@@ -121,7 +126,7 @@ pub(crate) fn counts(progress: Progress) -> String {
     let mut gap = ": ";
     for (count, word) in [
         (progress.succeeded, "succeeded"),
-        (progress.failed, "not succeeded"),
+        (progress.failed, "did not"),
         (progress.running, "running"),
         (progress.waiting, "without a status"),
     ] {

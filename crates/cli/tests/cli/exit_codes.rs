@@ -85,7 +85,7 @@ fn one_hundred_and_thirty_when_interrupted() {
     child.interrupt();
     assert_eq!(child.code(), Some(130));
     let told = lines.rest().join("\n");
-    assert!(told.starts_with("interrupted: 1 job: 1 running; "), "{told}");
+    assert!(told.starts_with("interrupted: 1 job: 1 running ("), "{told}");
     assert!(told.ends_with("\nnot finished: a (Running)"), "{told}");
 }
 
@@ -117,7 +117,7 @@ fn any_is_content_with_one_success_and_stops_there() {
     let lines = Lines::of(child.stderr());
     lines.until("bad  failed");
     sim.finish("good");
-    lines.until("3 jobs: 1 succeeded, 1 not succeeded, 1 running");
+    lines.until("3 jobs: 1 succeeded, 1 did not, 1 ");
     assert_eq!(child.code(), Some(0));
 }
 

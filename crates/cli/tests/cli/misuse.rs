@@ -55,22 +55,37 @@ fn pauses_that_contradict_each_other_are_named() {
 
 #[test]
 fn what_is_not_configured_is_named_with_exit_code_three() {
+    let here = ("CFW_ENDPOINT", "http://127.0.0.1:1");
     for (env, args, told) in [
-        (&[][..], &["a"][..], "cfw-wait: set CFW_ENDPOINT or give --endpoint\n"),
         (
-            &[("CFW_ENDPOINT", "http://127.0.0.1:1")],
-            &["a"],
-            "cfw-wait: set CFW_PROJECT_ID or give --project-id\n",
+            &[][..],
+            &["a"][..],
+            "cfw-wait: no credentials: set CFW_TOKEN or OS_TOKEN, or OS_ACCESS_KEY",
         ),
         (
-            &[("CFW_ENDPOINT", "http://127.0.0.1:1"), ("CFW_TOKEN", "")],
-            &["--project-id=p", "a"],
-            "cfw-wait: set CFW_TOKEN or give --token-file\n",
+            &[("CFW_TOKEN", "t")],
+            &["a"],
+            "cfw-wait: endpoint: is missing, and so is the region: set CFW_ENDPOINT or give --endpoint\n",
+        ),
+        (
+            &[("CFW_TOKEN", "t"), here],
+            &["a"],
+            "cfw-wait: project_id: is missing: set CFW_PROJECT_ID or give --project-id\n",
+        ),
+        (
+            &[("CFW_TOKEN", "t"), here, ("CFW_PROJECT_ID", "p/q")],
+            &["a"],
+            "cfw-wait: project_id \"p/q\": holds a '/'\n",
+        ),
+        (
+            &[("OS_USERNAME", "u"), ("OS_PASSWORD", "SENSITIVE")],
+            &["a"],
+            "cfw-wait: OS_PASSWORD is set, but not what belongs to it: OS_AUTH_URL",
         ),
         (
             &[("CFW_TOKEN", "t")],
             &["--project-id=p", "--endpoint=nowhere", "a"],
-            "cfw-wait: endpoint \"nowhere\": has no scheme: it must start with https:// (or http:// on this machine)\n",
+            "cfw-wait: endpoint \"nowhere\": has no scheme: it must start with https://",
         ),
         (
             &[],
@@ -78,12 +93,71 @@ fn what_is_not_configured_is_named_with_exit_code_three() {
             "cfw-wait: --token-file \"/no/such/file\": cannot be read: No such file or directory (os error 2)\n",
         ),
         (&[], &["--token-file=/dev/null", "a"], "cfw-wait: --token-file \"/dev/null\": is empty\n"),
+        (
+            &[("OS_CLIENT_CONFIG_FILE", "/no/such/clouds.yaml")],
+            &["--os-cloud=mine", "a"],
+            "cfw-wait: cannot read /no/such/clouds.yaml, which OS_CLIENT_CONFIG_FILE names: No such file",
+        ),
     ] {
         let mut command = bare(args);
         command.envs(env.iter().copied());
         let done = done(command);
-        assert_eq!((done.code, &*done.stderr, &*done.stdout), (Some(3), told, ""), "{args:?}");
+        assert_eq!((done.code, &*done.stdout), (Some(3), ""), "{args:?}");
+        assert!(done.stderr.starts_with(told), "{args:?}: {}", done.stderr);
+        assert_eq!(done.stderr.lines().count(), 1, "{args:?}: {}", done.stderr);
+        assert!(!done.stderr.contains("SENSITIVE"));
     }
+}
+
+#[test]
+fn every_way_to_sign_in_works_end_to_end() {
+    let sim = simulator();
+    add(&sim, "a", JobScript::succeeds_after(ms(0)));
+    let (user, key) = (sim.user(), sim.access_key());
+    let (endpoint, auth_url) = (sim.endpoint(), format!("{}/v3", sim.endpoint()));
+    let password = [
+        ("OS_AUTH_URL", &*auth_url),
+        ("OS_USERNAME", user.name()),
+        ("OS_PASSWORD", user.password()),
+        ("OS_USER_DOMAIN_NAME", user.domain()),
+        ("OS_PROJECT_NAME", sim.project_name()),
+        ("CFW_ENDPOINT", &endpoint),
+    ];
+    let access_key = [
+        ("OS_ACCESS_KEY", key.access()),
+        ("OS_SECRET_KEY", key.secret()),
+        ("OS_PROJECT_ID", sim.project_id()),
+        ("CFW_ENDPOINT", &endpoint),
+    ];
+    for variables in [&password[..], &access_key] {
+        let mut command = bare(&["a"]);
+        command.envs(variables.iter().copied());
+        let done = done(command);
+        assert_eq!(done.code, Some(0), "{done:?}");
+    }
+    assert_eq!(sim.counts().polls, 2);
+}
+
+#[test]
+fn a_cloud_named_by_a_flag_goes_before_the_environment() {
+    let sim = simulator();
+    add(&sim, "a", JobScript::succeeds_after(ms(0)));
+    let file = std::env::temp_dir().join(format!("cfw-wait-clouds-{}.yaml", std::process::id()));
+    let clouds = format!(
+        "clouds:\n  mine:\n    cfw_endpoint_override: {}\n    auth:\n      token: {}\n      project_id: {}\n",
+        sim.endpoint(),
+        sim.token(),
+        sim.project_id()
+    );
+    std::fs::write(&file, clouds).unwrap();
+    let mut command = bare(&["--os-cloud=mine", "a"]);
+    command.env("OS_CLIENT_CONFIG_FILE", &file);
+    for name in ["CFW_ENDPOINT", "CFW_PROJECT_ID", "CFW_TOKEN", "OS_CLOUD"] {
+        command.env(name, "another");
+    }
+    let done = done(command);
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(done.code, Some(0), "{done:?}");
 }
 
 #[test]

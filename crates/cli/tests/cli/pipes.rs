@@ -117,6 +117,19 @@ fn a_reader_who_leaves_is_no_error() {
 }
 
 #[test]
+fn an_interrupt_that_ends_the_reader_as_well_is_an_interrupt() {
+    let sim = simulator();
+    add(&sim, "a", JobScript::never());
+    let mut command = waiting(&sim, &["--output=json", "a"]);
+    let mut child = Running::start(command.stdout(Stdio::piped()).stderr(Stdio::piped()));
+    let told = Lines::of(child.stderr());
+    told.until("Running");
+    drop(child.stdout());
+    child.interrupt();
+    assert_eq!(child.code(), Some(130));
+}
+
+#[test]
 fn nobody_at_standard_error_changes_nothing() {
     let sim = simulator();
     add(&sim, "a", JobScript::fails_after(ms(150)));

@@ -151,17 +151,16 @@ pub(crate) fn objects(text: &str) -> Vec<Value> {
 /// Text without what differs from run to run: numbers, request ids, the turn of the spinner.
 pub(crate) fn masked(text: &str) -> String {
     let mut masked = String::new();
-    let mut rest = text;
-    while let Some(char) = rest.chars().next() {
-        if let Some(after) = rest.strip_prefix("(request ") {
-            masked.push_str("(request ID");
-            rest = after.trim_start_matches(|char: char| char.is_ascii_hexdigit());
-        } else if char.is_ascii_digit() {
+    let mut rest = text.chars();
+    while let Some(char) = rest.next() {
+        if char.is_ascii_digit() {
             masked.push('N');
-            rest = rest.trim_start_matches(|char: char| char.is_ascii_digit());
+            rest = rest.as_str().trim_start_matches(|char: char| char.is_ascii_digit()).chars();
+        } else if let Some(id) = rest.as_str().strip_prefix("request ").filter(|_| char == '(') {
+            masked.push_str("(request ID");
+            rest = id.trim_start_matches(|char: char| char.is_ascii_hexdigit()).chars();
         } else {
             masked.push(if "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏".contains(char) { '*' } else { char });
-            rest = &rest[char.len_utf8()..];
         }
     }
     for (text, mask) in
