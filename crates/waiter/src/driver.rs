@@ -63,6 +63,7 @@ pub(crate) fn start<S: JobSource>(
             fetch,
             woken: Vec::new(),
             answers: Vec::new(),
+            has_let_others: false,
         };
         turn.drive().await;
     };
@@ -90,6 +91,8 @@ struct Turn<'a, F, Fut> {
     flights: Flights<Fut>,
     woken: Vec<usize>,
     answers: Vec<(Ticket, Answer)>,
+    /// Whether the last turn ended early, so that other tasks could run.
+    has_let_others: bool,
 }
 
 enum Next {
@@ -149,8 +152,11 @@ where
             self.answers.extend(self.flights.poll(slot));
         }
         // A client takes its connection back in a task of its own, which was woken with the answer: a request
-        // sent before that task has run would open another one.
-        let let_others_first = self.answers.len() > before;
+        // sent before that task has run would open another one. But answers that keep coming must not keep
+        // requests from being sent, so this is done every other time at the most.
+        let has_answers = self.answers.len() > before;
+        let let_others_first = has_answers && !self.has_let_others;
+        self.has_let_others = let_others_first;
         for _ in 0..STEPS_PER_TURN {
             let mut errors = Vec::new();
             // One lock per order, so that little lies between "still wanted" and the request itself (rule 10).

@@ -48,7 +48,7 @@ impl Waiter {
     pub fn builder<S: JobSource>(source: S) -> WaiterBuilder<S> {
         WaiterBuilder {
             quota: source.quota(),
-            source: Arc::new(source),
+            source,
             policy: Policy::new(),
             max_in_flight: 32,
             min_interval: Duration::from_millis(500),
@@ -114,7 +114,7 @@ impl fmt::Debug for Waiter {
 /// ```
 #[must_use]
 pub struct WaiterBuilder<S> {
-    source: Arc<S>,
+    source: S,
     policy: Policy,
     max_in_flight: u32,
     quota: Option<Quota>,
@@ -197,15 +197,16 @@ impl<S: JobSource> WaiterBuilder<S> {
         Ok(self.make())
     }
 
-    fn make(self) -> Waiter {
+    fn make(mut self) -> Waiter {
+        let fetch_timeout = self.source.limit_attempts(self.attempt_timeout);
         let budget = Budget {
             max_in_flight: self.max_in_flight,
             quota: self.quota,
             min_interval: self.min_interval,
-            attempt_timeout: self.attempt_timeout,
+            attempt_timeout: fetch_timeout,
             resolution: RESOLUTION,
         };
-        let source = self.source;
+        let source = Arc::new(self.source);
         let start = Box::new(move |shared: &Arc<Shared>, runtime: &_, new| {
             driver::start(shared, &source, runtime, new);
         });
