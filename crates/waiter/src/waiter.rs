@@ -9,8 +9,10 @@ use crate::board::{Budget, Terms};
 use crate::shared::Shared;
 use crate::{ConfigError, JobId, JobSource, Policy, Quota, Stats, Wait, Watch, driver};
 
-/// The shortest minimum interval: the resolution of the runtime's timer.
-const RESOLUTION: Duration = Duration::from_millis(1);
+/// The shortest minimum interval and attempt timeout.
+const SHORTEST: Duration = Duration::from_millis(1);
+/// How late the driver may be woken: the runtime's timer and the system's each round up to a millisecond.
+const RESOLUTION: Duration = Duration::from_millis(2);
 
 /// Waits for the jobs of one source.
 ///
@@ -180,12 +182,12 @@ impl<S: JobSource> WaiterBuilder<S> {
         if self.max_in_flight == 0 {
             return Err(ConfigError::new("max_in_flight", "0 lets no request through"));
         }
-        if min_interval < RESOLUTION {
-            let problem = format!("{min_interval:?} is shorter than {RESOLUTION:?}");
+        if min_interval < SHORTEST {
+            let problem = format!("{min_interval:?} is shorter than {SHORTEST:?}");
             return Err(ConfigError::new("min_interval", problem));
         }
-        if self.attempt_timeout < RESOLUTION {
-            let problem = format!("{:?} is shorter than {RESOLUTION:?}", self.attempt_timeout);
+        if self.attempt_timeout < SHORTEST {
+            let problem = format!("{:?} is shorter than {SHORTEST:?}", self.attempt_timeout);
             return Err(ConfigError::new("attempt_timeout", problem));
         }
         if shortest < min_interval {
