@@ -1,42 +1,51 @@
 //! What can be said on the command line.
 
 use std::num::NonZeroU16;
-use std::time::Duration;
 
 use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::exit::Complaint;
 use crate::values::{Length, Rate};
 
-const AFTER_HELP: &str = "\
-Exit codes:
-  0    every job succeeded (with --any: one did)
+/// Sections of the long help and of the manual page.
+pub(crate) const SECTIONS: [(&str, &str); 3] = [
+    (
+        "Exit codes",
+        "  0    every job succeeded (with --any: one did)
   1    a job failed, or its wait ended for a reason not listed here
   2    the command was called wrongly, or a line of standard input is no job id
   3    the credentials were refused, no poll can succeed, or something is misconfigured
   4    a job is not found, and has not been for the whole --grace
   124  a job was still running at its deadline
   130  interrupted by Ctrl-C
-Of several, the first in the order 130, 3, 2, 1, 4, 124 counts. With --fail-fast it is the code of
-the first job that did not succeed. A reader of standard output who leaves ends the command with 0.
-
-Environment:
-  CFW_ENDPOINT, CFW_PROJECT_ID, CFW_TOKEN    the service, the project, and a token for it
+Of several, the first in the order 130, 3, 2, 1, 4, 124 counts. With --fail-fast it is the
+code of the first job that did not succeed. A reader of standard output who leaves ends the
+command with 0.",
+    ),
+    (
+        "Environment",
+        "  CFW_ENDPOINT, CFW_PROJECT_ID, CFW_TOKEN    the service, the project, and a token for it
   OS_CLOUD                                   an entry of clouds.yaml
   OS_*, HW_*, HUAWEICLOUD_SDK_*              as other tools read them: user and password,
                                              access key, token, region, project
   NO_COLOR                                   no colours
-
 Secrets are never arguments, which every user of the machine can read: put them into the
-environment or into clouds.yaml, a token also into a file (--token-file FILE) or onto standard
-input (--token-file -).
+environment or into clouds.yaml, a token also into a file (--token-file FILE) or onto
+standard input (--token-file -).",
+    ),
+    (
+        "Examples",
+        "  cfw-wait demo                             see it work, without a cloud
+  cfw-wait --timeout 45m \"$JOB_ID\"          one job, in a pipeline
+  list-my-jobs | cfw-wait --fail-fast -     ids as they come, one a line
+  cfw-wait --output json A B C | jq -c .    for programs; one object a line
+  cfw-wait -- demo                          a job whose id is the name of a subcommand",
+    ),
+];
 
-Examples:
-  cfw-wait demo                                  see it work, without a cloud
-  cfw-wait --timeout 45m \"$JOB_ID\"               one job, in a pipeline
-  list-my-jobs | cfw-wait --fail-fast -          ids as they come, one a line
-  cfw-wait --output json A B C | jq -c .         for programs; one object a line
-  cfw-wait -- demo                               a job whose id is the name of a subcommand";
+fn after_help() -> String {
+    SECTIONS.map(|(title, text)| format!("{title}:\n{text}")).join("\n\n")
+}
 
 /// Waits for Cloud Firewall jobs to end: shows progress to a person, prints lines for a program, and exits
 /// with a meaning
@@ -44,8 +53,10 @@ Examples:
 #[command(
     name = "cfw-wait",
     version,
-    after_long_help = AFTER_HELP,
-    after_help = "Exit codes: 0 all succeeded, 1 a job failed, 2 usage, 3 refused or misconfigured, 4 not found, 124 deadline,\n130 interrupted. See more with --help",
+    after_long_help = after_help(),
+    after_help = "\
+Exit codes: 0 all succeeded, 1 a job failed, 2 usage, 3 refused or misconfigured,
+4 not found, 124 deadline, 130 interrupted. More with --help",
     max_term_width = 110,
     disable_help_subcommand = true
 )]
@@ -285,12 +296,6 @@ fn share(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),
         _ => Err("expected a number from 0 to 1".to_owned()),
-    }
-}
-
-impl SimulateArgs {
-    pub(crate) fn mean(&self) -> Duration {
-        self.duration.duration
     }
 }
 

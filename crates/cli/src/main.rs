@@ -11,6 +11,7 @@ mod exit;
 mod input;
 mod json;
 mod logs;
+mod manual;
 mod output;
 mod screen;
 mod simulate;
@@ -57,12 +58,7 @@ fn run(cli: &Cli) -> Result<Exit, Complaint> {
             clap_complete::generate(*shell, &mut Cli::command(), "cfw-wait", &mut script);
             print(&script)
         }
-        Some(Command::Man) => {
-            let mut page = Vec::new();
-            let rendered = clap_mangen::Man::new(Cli::command()).render(&mut page);
-            rendered.map_err(|error| Complaint::misconfigured(error.to_string()))?;
-            print(&page)
-        }
+        Some(Command::Man) => print(&manual::page()?),
     }
 }
 

@@ -17,7 +17,7 @@ pub(crate) async fn simulate(args: &SimulateArgs) -> Result<Exit, Complaint> {
     simulation.port = args.port;
     simulation.seed = args.seed;
     simulation.jobs = usize::from(args.jobs.get());
-    simulation.mean = args.mean();
+    simulation.mean = args.duration.duration;
     simulation.failure_share = args.failures;
     simulation.fault_share = args.faults;
     print_error(

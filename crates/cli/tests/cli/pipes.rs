@@ -1,6 +1,6 @@
 //! Ids that arrive, readers that leave, and no terminal.
 
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::Stdio;
 
 use cfw_simulator::{Fault, JobScript};
@@ -120,11 +120,11 @@ fn a_reader_who_leaves_is_no_error() {
 fn an_interrupt_that_ends_the_reader_as_well_is_an_interrupt() {
     let sim = simulator();
     add(&sim, "a", JobScript::never());
-    let mut command = waiting(&sim, &["--output=json", "a"]);
-    let mut child = Running::start(command.stdout(Stdio::piped()).stderr(Stdio::piped()));
-    let told = Lines::of(child.stderr());
-    told.until("Running");
-    drop(child.stdout());
+    let mut command = waiting(&sim, &["--output=json", "--quiet", "a"]);
+    let mut child = Running::start(command.stdout(Stdio::piped()));
+    let mut reader = BufReader::new(child.stdout());
+    reader.read_line(&mut String::new()).unwrap();
+    drop(reader);
     child.interrupt();
     assert_eq!(child.code(), Some(130));
 }
