@@ -3,9 +3,7 @@
 use std::io::{self, Write as _};
 use std::time::{Duration, SystemTime};
 
-use cfw_waiter::{
-    ErrorClass, Outcome, Phase, SourceError, Stats, Update, UpdateKind, WaitErrorKind,
-};
+use cfw_waiter::{ErrorClass, Outcome, Phase, SourceError, Stats, Update, UpdateKind};
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
@@ -193,29 +191,13 @@ fn ended<'a>(job_id: &'a str, elapsed_ms: u64, outcome: &'a Outcome) -> Event<'a
     Event::Ended {
         job_id,
         elapsed_ms,
-        outcome: error.map_or("succeeded", |error| kind(error.kind())),
+        outcome: error.map_or("succeeded", |error| error.kind().as_str()),
         exit_code: error.map_or(Exit::Succeeded, |error| Exit::of(error.kind())).code(),
         status: state.map(|state| &*state.status),
         polls: report.polls,
         detail: state.and_then(|state| state.detail.as_deref()),
         message: error.map(|error| words::chain(error)),
         error: error.and_then(|error| error.cause()).map(Cause::of),
-    }
-}
-
-fn kind(kind: WaitErrorKind) -> &'static str {
-    match kind {
-        WaitErrorKind::Failed => "failed",
-        WaitErrorKind::TimedOut => "timed_out",
-        WaitErrorKind::Lost => "lost",
-        WaitErrorKind::Refused => "refused",
-        WaitErrorKind::Fatal => "fatal",
-        WaitErrorKind::TooManyFailures => "too_many_failures",
-        WaitErrorKind::UnknownStatus => "unknown_status",
-        WaitErrorKind::Panicked => "panicked",
-        WaitErrorKind::Stopped => "stopped",
-        WaitErrorKind::Removed => "removed",
-        _ => "other",
     }
 }
 

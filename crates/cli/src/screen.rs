@@ -1,12 +1,11 @@
 //! The live display of a terminal: a block of lines at its end that is drawn anew, and above it the
 //! lines that stay.
 
-use std::collections::HashMap;
 use std::io::{self, Write as _};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use cfw_waiter::{ErrorClass, JobId, JobView, Progress, Stats, Update, UpdateKind, Watch};
+use cfw_waiter::{ErrorClass, JobView, Progress, Stats, Update, UpdateKind, Watch};
 use console::{Term, measure_text_width, truncate_str};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -28,8 +27,6 @@ pub(crate) struct Screen {
     paint: Paint,
     /// Lines that stay, until they are drawn.
     lines: Vec<String>,
-    /// What went wrong with the jobs shown that are in trouble.
-    troubles: HashMap<JobId, String>,
     /// The class of trouble that was told last and has not passed: an outage hits all jobs alike,
     /// and a line for each would say nothing more.
     told: Option<ErrorClass>,
@@ -62,7 +59,6 @@ impl Screen {
             term: Term::stderr(),
             paint,
             lines: Vec::new(),
-            troubles: HashMap::new(),
             told: None,
             is_folded: false,
             id_width: 0,
@@ -73,13 +69,7 @@ impl Screen {
     /// Takes in a piece of news; the next draw shows it.
     pub(crate) fn update(&mut self, update: &Update) {
         match &update.kind {
-            UpdateKind::Changed { .. } => {
-                self.troubles.remove(&update.id);
-            }
             UpdateKind::Trouble(error) => {
-                if !self.is_folded {
-                    self.troubles.insert(update.id.clone(), words::trouble(&update.id, error));
-                }
                 let is_new = self.told.is_none_or(|told| {
                     std::mem::discriminant(&told) != std::mem::discriminant(&error.class())
                 });
@@ -92,15 +82,10 @@ impl Screen {
                         .extend(line.map(|line| truncate_str(&line, width, "…").into_owned()));
                 }
             }
-            UpdateKind::Ended(outcome) => {
-                self.troubles.remove(&update.id);
-                match outcome {
-                    // Of hundreds of jobs only those that need somebody are worth a line.
-                    Ok(_) if self.is_folded => {}
-                    Ok(_) => self.lines.extend(self.final_line("✓", update)),
-                    Err(_) => self.lines.extend(self.final_line("✗", update)),
-                }
-            }
+            // Of hundreds of jobs only those that need somebody are worth a line.
+            UpdateKind::Ended(Ok(_)) if self.is_folded => {}
+            UpdateKind::Ended(Ok(_)) => self.lines.extend(self.final_line("✓", update)),
+            UpdateKind::Ended(Err(_)) => self.lines.extend(self.final_line("✗", update)),
             _ => {}
         }
     }
@@ -122,7 +107,7 @@ impl Screen {
             block.push(self.bar_line(progress, stats, elapsed));
         } else {
             let jobs = watch.jobs();
-            if jobs.iter().all(|job| !job.in_trouble) {
+            if jobs.iter().all(|job| job.trouble.is_none()) {
                 self.told = None;
             }
             let widest = jobs.iter().map(|job| measure_text_width(job.report.id.as_str())).max();
@@ -188,7 +173,7 @@ impl Screen {
     }
 
     fn row(&self, job: &JobView) -> String {
-        let JobView { report, in_flight, next_poll, in_trouble, .. } = job;
+        let JobView { report, in_flight, next_poll, trouble, .. } = job;
         let id = self.column(&truncate_str(report.id.as_str(), self.id_width, "…"));
         let status = report.state.as_ref().map_or("…", |state| &*state.status);
         let spinner = SPINNER.get(self.drawn % SPINNER.len()).unwrap_or(&"");
@@ -201,9 +186,9 @@ impl Screen {
         let clock = words::clock(report.elapsed);
         let next = self.paint.paint(Tone::Faint, &next);
         let mut row = format!("{spinner} {id}  {status:<10}  {clock:>5}  {next}");
-        if *in_trouble {
-            let trouble = self.troubles.get(&report.id).map_or("in trouble", String::as_str);
-            row = format!("{row}  {}", self.paint.paint(Tone::Warning, trouble));
+        if let Some(error) = trouble {
+            let trouble = words::trouble(&report.id, error);
+            row = format!("{row}  {}", self.paint.paint(Tone::Warning, &trouble));
         }
         row
     }
@@ -215,7 +200,12 @@ impl Screen {
             words::clock(elapsed),
             words::polls(stats.polls)
         );
-        self.paint.paint(Tone::Faint, &text)
+        let text = self.paint.paint(Tone::Faint, &text);
+        if stats.pause_left.is_zero() {
+            return text;
+        }
+        let pause = format!("paused, {}s left", stats.pause_left.as_millis().div_ceil(1000));
+        format!("{text}  {}", self.paint.paint(Tone::Warning, &pause))
     }
 
     fn bar_line(&self, progress: Progress, stats: &Stats, elapsed: Duration) -> String {

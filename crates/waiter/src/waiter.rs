@@ -83,7 +83,8 @@ impl Waiter {
 
     /// What this waiter has done so far.
     pub fn stats(&self) -> Stats {
-        self.shared.with(|core| core.board.stats())
+        let now = self.shared.now();
+        self.shared.with(|core| core.board.stats(now))
     }
 
     fn terms(&self) -> Terms {

@@ -346,7 +346,7 @@ impl Board {
     }
 
     /// The failure in which a job is, if it is.
-    fn cause(&self, slot: u32) -> Option<SourceError> {
+    pub(super) fn cause(&self, slot: u32) -> Option<SourceError> {
         self.troubles.get(&slot).map(|trouble| trouble.error.clone())
     }
 

@@ -32,7 +32,7 @@ fn rule_05_an_attempt_that_takes_too_long_is_a_transient_failure() {
         (sent + 10_500..=sent + 11_050).contains(&end),
         "ten seconds, then a short rest: {end}"
     );
-    assert_eq!(world.board.stats().timed_out, 1);
+    assert_eq!(world.stats().timed_out, 1);
 }
 
 #[test]

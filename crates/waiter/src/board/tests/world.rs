@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use crate::board::{Answer, Board, Budget, Terms, Ticket, Time, Want, WatchKey};
 use crate::{
-    ErrorClass, JobId, JobState, Outcome, Phase, Policy, Quota, SourceError, Update, UpdateKind,
-    WaitErrorKind,
+    ErrorClass, JobId, JobState, Outcome, Phase, Policy, Quota, SourceError, Stats, Update,
+    UpdateKind, WaitErrorKind,
 };
 
 pub(super) fn ms(ms: u64) -> Duration {
@@ -382,6 +382,10 @@ impl World {
             self.paused_until =
                 self.paused_until.max(self.now.after(hint.unwrap_or_default().min(secs(300))));
         }
+    }
+
+    pub(super) fn stats(&mut self) -> Stats {
+        self.board.stats(self.now)
     }
 
     pub(super) fn poll_times(&self, id: &str) -> Vec<u64> {
