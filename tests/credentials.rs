@@ -49,6 +49,7 @@ fn waiter_for_gone(client: &Client) -> Waiter {
     builder.min_interval(ms(20)).build().expect("sound settings")
 }
 
+#[expect(clippy::panic, reason = "a helper of tests fails loudly, too")]
 async fn wait_until(met: impl Fn() -> bool) {
     for _ in 0..2_000 {
         if met() {

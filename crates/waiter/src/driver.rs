@@ -1,5 +1,7 @@
 //! The only task: does what the board wants and feeds back the answers. It decides nothing.
 
+use std::error::Error;
+use std::fmt;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
@@ -145,12 +147,12 @@ where
 
     fn step(&mut self) -> Next {
         let logging = tracing::enabled!(Level::WARN);
-        let now = self.shared.now();
         let before = self.answers.len();
         self.bell.take_woken(&mut self.woken);
         for slot in self.woken.drain(..) {
             self.answers.extend(self.flights.poll(slot));
         }
+        let now = self.shared.now();
         // A client takes its connection back in a task of its own, which was woken with the answer: a request
         // sent before that task has run would open another one. But answers that keep coming must not keep
         // requests from being sent, so this is done every other time at the most.
@@ -205,10 +207,25 @@ fn log(note: Note) {
             debug!(job = %id, from = from.as_deref(), to = &*to, "status changed")
         }
         Note::Trouble { id, error, first: true } => {
-            warn!(job = %id, %error, "polling is in trouble")
+            warn!(job = %id, error = %Chain(&error), "polling is in trouble")
         }
         Note::Trouble { id, error, first: false } => {
-            debug!(job = %id, %error, "polling this job is in trouble")
+            debug!(job = %id, error = %Chain(&error), "polling this job is in trouble");
         }
+    }
+}
+
+/// An error and what caused it, in one line: a log has no other place for the causes.
+struct Chain<'a>(&'a SourceError);
+
+impl fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut next = self.0.source();
+        while let Some(cause) = next {
+            write!(f, ": {cause}")?;
+            next = cause.source();
+        }
+        Ok(())
     }
 }

@@ -109,7 +109,8 @@ pub struct Stats {
     pub paused: Duration,
     /// How much longer polling is paused now.
     pub pause_left: Duration,
-    /// Ended jobs whose detection lag is known: the server told when they ended and when it answered.
+    /// Ended jobs whose detection lag is known: the server told when they ended and when it answered, the latter
+    /// mostly in whole seconds.
     pub lags: u64,
     /// The sum of these lags.
     pub lag_total: Duration,
