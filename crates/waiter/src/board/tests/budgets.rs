@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::script::*;
 use super::world::*;
 use crate::board::{Budget, Time};
 use crate::{Policy, Quota, Schedule};

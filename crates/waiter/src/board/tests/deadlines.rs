@@ -1,5 +1,6 @@
 //! Rule 5: a wait ends at or before its deadline, and makes the most of the time before it.
 
+use super::script::*;
 use super::world::*;
 use crate::board::Time;
 use crate::{Policy, Schedule, WaitErrorKind};

@@ -12,6 +12,7 @@ use tokio::runtime::Builder;
 use tokio::time::Instant;
 
 use super::properties::{id, policy, script};
+use super::script::*;
 use super::world::*;
 use crate::board::{Answer, Time};
 use crate::{

@@ -1,5 +1,6 @@
 //! Many jobs, many waits: rules 2, 3, 10, 11 and 14.
 
+use super::script::*;
 use super::world::*;
 use crate::{Policy, Progress, Schedule, WaitErrorKind};
 
