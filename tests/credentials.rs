@@ -49,6 +49,7 @@ fn waiter_for_gone(client: &Client) -> Waiter {
     builder.min_interval(ms(20)).build().expect("sound settings")
 }
 
+#[expect(clippy::panic, reason = "a helper of tests fails loudly, too")]
 async fn wait_until(met: impl Fn() -> bool) {
     for _ in 0..2_000 {
         if met() {
@@ -128,6 +129,37 @@ async fn a_clock_that_is_off_is_corrected_once() {
     let waiter = waiter(client(&sim, key(&sim, sim.access_key().secret())));
     waiter.watch(&ids).all_or_first_failure().await.expect("no wait fails");
     assert_eq!(sim.counts().refused, 1);
+}
+
+#[tokio::test]
+async fn rule_08_renewing_a_token_is_not_counted_as_attempt_time() {
+    let sim = simulator();
+    sim.fail_next_on(Route::Token, 1, Fault::Slow(ms(600)));
+    let id = sim.add_job(JobScript::succeeds_after(ms(0)));
+    let policy = Policy::new()
+        .schedule(Schedule::fixed(ms(50)).expect("a sound schedule"))
+        .failures_in_total(1);
+    let source = client(&sim, password(&sim, sim.user().password()));
+    let builder =
+        Waiter::builder(source).policy(policy).min_interval(ms(20)).attempt_timeout(ms(300));
+    let waiter = builder.build().expect("sound settings");
+    waiter.wait_for_job(&id).await.expect("the attempt itself is quick");
+    assert_eq!((waiter.stats().transient, sim.counts().polls), (0, 1));
+}
+
+#[tokio::test]
+async fn rule_05_an_attempt_is_limited_though_a_fetch_may_renew_credentials() {
+    let sim = simulator();
+    sim.fail_next(1, Fault::Hang);
+    let id = sim.add_job(JobScript::succeeds_after(ms(0)));
+    let policy = Policy::new().schedule(Schedule::fixed(ms(50)).expect("a sound schedule"));
+    let source = client(&sim, Credentials::token(sim.token()));
+    let builder =
+        Waiter::builder(source).policy(policy).min_interval(ms(20)).attempt_timeout(ms(300));
+    let waiter = builder.build().expect("sound settings");
+    let report = waiter.wait_for_job(&id).await.expect("the second attempt is answered");
+    assert!(report.elapsed < Duration::from_secs(5), "{report:?}");
+    assert_eq!((waiter.stats().transient, sim.counts().polls), (1, 2));
 }
 
 #[tokio::test]

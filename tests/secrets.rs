@@ -102,7 +102,7 @@ async fn rule_13_secrets_are_never_shown_not_even_when_the_server_echoes_them() 
         "logs and echoes were caught"
     );
     for secret in all.iter().flat_map(|(_, secrets)| secrets) {
-        let found = shown.find(secret).map(|at| &shown[at.saturating_sub(300)..at + secret.len()]);
+        let found = shown.lines().find(|line| line.contains(secret));
         assert_eq!(found, None, "{secret} is shown");
     }
 }

@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 use cfw_simulator::{Fault, JobScript};
 use cfw_waiter::{Schedule, WaitErrorKind};
 
-use crate::support::{PATIENCE, bad_end, brisk, brisk_policy, eventually, ms, pause, simulator};
+use crate::support::{
+    PATIENCE, bad_end, brisk, brisk_policy, eventually, falls_silent, ms, simulator,
+};
 
 #[expect(clippy::disallowed_methods, reason = "a deadline is a promise about the user's clock")]
 fn clock() -> Instant {
@@ -54,10 +56,7 @@ async fn nothing_is_sent_after_the_deadline() {
     for (_, outcome) in outcomes {
         bad_end(outcome, WaitErrorKind::TimedOut);
     }
-    eventually(|| sim.in_flight() == 0).await;
-    let polls = sim.counts().polls;
-    pause(ms(50)).await;
-    assert_eq!(sim.counts().polls, polls);
+    falls_silent(&sim).await;
 }
 
 #[tokio::test]

@@ -101,6 +101,25 @@ pub(crate) async fn eventually(mut holds: impl FnMut() -> bool) {
     panic!("has not come true within ten seconds");
 }
 
+/// Ends a job once it has been polled so often, however long that takes.
+pub(crate) async fn finish_after(sim: &Simulator, id: &str, polls: usize) {
+    eventually(|| sim.polls_of(id).len() >= polls).await;
+    assert!(sim.finish(id));
+}
+
+/// Waits until the simulator hears no more of us. What was on the wire when its wait ended may still arrive;
+/// polls 10 ms apart would never let it be.
+pub(crate) async fn falls_silent(sim: &Simulator) {
+    let (mut heard, mut silence) = (sim.counts().requests, 0);
+    eventually(|| {
+        let now = sim.counts().requests;
+        silence = if now == heard { silence + 1 } else { 0 };
+        heard = now;
+        silence > 25
+    })
+    .await;
+}
+
 /// A client for waiters whose clock is virtual, so that minutes of patience take no time.
 ///
 /// A paused clock jumps to the next timer whenever its runtime has nothing to do, and waiting for a socket is

@@ -1,6 +1,6 @@
 //! The client and its calls.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use reqwest::{
     Method, Request,
@@ -32,7 +32,11 @@ mod jobs;
 /// Cloning is cheap, and clones share connections and credentials. Each call is one HTTP request: nothing is
 /// retried here but what credentials need, see the [crate documentation](crate).
 #[derive(Clone)]
-pub struct Client(Arc<Inner>);
+pub struct Client {
+    inner: Arc<Inner>,
+    /// A limit of this handle's own on each request.
+    limit: Option<Duration>,
+}
 
 struct Inner {
     endpoint: Known,
@@ -53,17 +57,34 @@ impl Client {
         keeper: Keeper,
         transport: Arc<Transport>,
     ) -> Self {
-        Self(Arc::new(Inner { endpoint, project_id, keeper, transport }))
+        Self { inner: Arc::new(Inner { endpoint, project_id, keeper, transport }), limit: None }
+    }
+
+    /// The same client, connections and credentials, with requests that may take no longer than this, nor
+    /// longer than the [`request_timeout`](ClientBuilder::request_timeout) that was set.
+    #[must_use]
+    pub fn limit_requests(mut self, limit: Duration) -> Self {
+        self.limit = Some(self.limit.map_or(limit, |known| known.min(limit)));
+        self
+    }
+
+    /// The longest time that a call may take: to wait for another one to prove new credentials, or for their
+    /// renewal, and to send a request, once more if it was refused.
+    pub fn longest_call(&self) -> Duration {
+        let proof = self.inner.transport.request_timeout;
+        let request = self.limit.map_or(proof, |limit| limit.min(proof));
+        request.saturating_mul(2).saturating_add(proof).saturating_add(Keeper::LONGEST_RENEWAL)
     }
 
     /// Makes a call: once, and once more if the credentials were refused and could be renewed.
     async fn send<T>(&self, call: Call<'_, T>) -> Result<(T, Reply), Error> {
-        let Inner { keeper, transport, .. } = &*self.0;
+        let Inner { keeper, transport, .. } = &*self.inner;
         let what = call.what;
         let mut sent_before = false;
         loop {
             let pass = keeper.pass(what).await?;
-            let request = self.request(&call, &pass)?;
+            let mut request = self.request(&call, &pass)?;
+            *request.timeout_mut() = self.limit;
             let reply = transport.exchange(what, request, &pass.secrets()).await?;
 
             let fault = if reply.is_success() {
@@ -96,7 +117,9 @@ impl Client {
                     let server_time = server_time(&body.text).or(reply.answered);
                     match pass.refused(refusal, server_time, &error) {
                         None if !sent_before => sent_before = true,
-                        None => return Err(error),
+                        // Refused twice, but what was refused now had been let through for others: the next
+                        // call will have it renewed.
+                        None => return Err(error.of_class(Class::Transient { retry_after: None })),
                         Some(error) => return Err(error),
                     }
                     continue;
@@ -113,14 +136,14 @@ impl Client {
 
     fn request<T>(&self, call: &Call<'_, T>, pass: &Pass<'_>) -> Result<Request, Error> {
         let unfit = || Error::new(call.what, ErrorKind::Request, Class::Fatal);
-        let endpoint = match &self.0.endpoint {
+        let endpoint = match &self.inner.endpoint {
             Known::Surely(endpoint) => endpoint,
             Known::Unless(endpoint) => pass.endpoint().unwrap_or(endpoint),
             Known::FromToken => pass.endpoint().ok_or_else(|| {
                 unfit().because("no endpoint: none is set, the token's catalog has no cfw entry that fits, and there is no region")
             })?,
         };
-        let project_id = self.0.project_id.as_deref().or_else(|| pass.project_id());
+        let project_id = self.inner.project_id.as_deref().or_else(|| pass.project_id());
         let project_id = project_id
             .ok_or_else(|| unfit().because("no project: none is set, and the token has none"))?;
         let path = (call.path)(&segment(project_id).to_string());
@@ -157,7 +180,7 @@ type Show<'a> = dyn Fn(&str) -> String + 'a;
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { endpoint, project_id, transport, .. } = &*self.0;
+        let Inner { endpoint, project_id, transport, .. } = &*self.inner;
         f.debug_struct("Client")
             .field("endpoint", endpoint)
             .field("project_id", project_id)

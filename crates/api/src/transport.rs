@@ -67,7 +67,10 @@ impl Transport {
             return Err(Error::new(what, ErrorKind::Request, Class::Fatal)
                 .because("no tokio runtime is running"));
         }
-        *request.timeout_mut() = Some(self.request_timeout);
+        let limit = request
+            .timeout()
+            .map_or(self.request_timeout, |limit| self.request_timeout.min(*limit));
+        *request.timeout_mut() = Some(limit);
         let headers = request.headers_mut();
         headers.insert(USER_AGENT, self.user_agent.clone());
         // The manual calls it mandatory, even where there is no content.

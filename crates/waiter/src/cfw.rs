@@ -22,6 +22,11 @@ impl JobSource for Client {
     fn quota(&self) -> Option<Quota> {
         quota()
     }
+
+    /// Renewing credentials is not counted as attempt time.
+    fn limit_attempts(&mut self, timeout: Duration) -> Duration {
+        limit(self, timeout)
+    }
 }
 
 /// Tells whether a firewall is gone: a source of firewall ids rather than job ids, for waiting after
@@ -69,6 +74,15 @@ impl JobSource for FirewallGone {
     fn quota(&self) -> Option<Quota> {
         quota()
     }
+
+    fn limit_attempts(&mut self, timeout: Duration) -> Duration {
+        limit(&mut self.0, timeout)
+    }
+}
+
+fn limit(client: &mut Client, timeout: Duration) -> Duration {
+    *client = client.clone().limit_requests(timeout);
+    client.longest_call()
 }
 
 /// 50 polls per second, and as many at once: a quarter of the 200 calls per second that the service's manual
@@ -112,6 +126,12 @@ fn source_error(error: Error) -> SourceError {
         _ => ErrorClass::Fatal,
     };
     let (code, message) = (error.code().map(str::to_owned), error.message().map(str::to_owned));
+    // Where a proxy answered in place of the service, the HTTP status is what tells most.
+    let message = match (&code, error.status(), message) {
+        (None, Some(status), Some(message)) => Some(format!("HTTP {status}: {message}")),
+        (None, Some(status), None) => Some(format!("HTTP {status}")),
+        (_, _, message) => message,
+    };
     let request_id = error.request_id().map(str::to_owned);
     let mut told = SourceError::new(class, error);
     if code.is_some() || message.is_some() {

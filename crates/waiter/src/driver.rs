@@ -1,5 +1,7 @@
 //! The only task: does what the board wants and feeds back the answers. It decides nothing.
 
+use std::error::Error;
+use std::fmt;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
@@ -63,6 +65,7 @@ pub(crate) fn start<S: JobSource>(
             fetch,
             woken: Vec::new(),
             answers: Vec::new(),
+            has_let_others: false,
         };
         turn.drive().await;
     };
@@ -90,6 +93,8 @@ struct Turn<'a, F, Fut> {
     flights: Flights<Fut>,
     woken: Vec<usize>,
     answers: Vec<(Ticket, Answer)>,
+    /// Whether the last turn ended early, so that other tasks could run.
+    has_let_others: bool,
 }
 
 enum Next {
@@ -142,15 +147,18 @@ where
 
     fn step(&mut self) -> Next {
         let logging = tracing::enabled!(Level::WARN);
-        let now = self.shared.now();
         let before = self.answers.len();
         self.bell.take_woken(&mut self.woken);
         for slot in self.woken.drain(..) {
             self.answers.extend(self.flights.poll(slot));
         }
+        let now = self.shared.now();
         // A client takes its connection back in a task of its own, which was woken with the answer: a request
-        // sent before that task has run would open another one.
-        let let_others_first = self.answers.len() > before;
+        // sent before that task has run would open another one. But answers that keep coming must not keep
+        // requests from being sent, so this is done every other time at the most.
+        let has_answers = self.answers.len() > before;
+        let let_others_first = has_answers && !self.has_let_others;
+        self.has_let_others = let_others_first;
         for _ in 0..STEPS_PER_TURN {
             let mut errors = Vec::new();
             // One lock per order, so that little lies between "still wanted" and the request itself (rule 10).
@@ -199,10 +207,25 @@ fn log(note: Note) {
             debug!(job = %id, from = from.as_deref(), to = &*to, "status changed")
         }
         Note::Trouble { id, error, first: true } => {
-            warn!(job = %id, %error, "polling is in trouble")
+            warn!(job = %id, error = %Chain(&error), "polling is in trouble")
         }
         Note::Trouble { id, error, first: false } => {
-            debug!(job = %id, %error, "polling this job is in trouble")
+            debug!(job = %id, error = %Chain(&error), "polling this job is in trouble");
         }
+    }
+}
+
+/// An error and what caused it, in one line: a log has no other place for the causes.
+struct Chain<'a>(&'a SourceError);
+
+impl fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut next = self.0.source();
+        while let Some(cause) = next {
+            write!(f, ": {cause}")?;
+            next = cause.source();
+        }
+        Ok(())
     }
 }

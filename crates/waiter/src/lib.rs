@@ -105,3 +105,9 @@ pub use update::{JobView, Progress, Stats, Update, UpdateKind};
 pub use wait::Wait;
 pub use waiter::{Waiter, WaiterBuilder};
 pub use watch::{Watch, WatchHandle};
+
+/// The examples of the repository's README compile, too.
+#[cfg(all(doctest, feature = "cfw"))]
+#[doc = include_str!("../../../README.md")]
+#[derive(Debug)]
+pub struct ReadmeExamples;

@@ -67,6 +67,24 @@ pub enum WaitErrorKind {
     Removed,
 }
 
+impl WaitErrorKind {
+    /// The kind as a word for logs and metrics, in snake case. It never changes.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Failed => "failed",
+            Self::TimedOut => "timed_out",
+            Self::Lost => "lost",
+            Self::Refused => "refused",
+            Self::Fatal => "fatal",
+            Self::TooManyFailures => "too_many_failures",
+            Self::UnknownStatus => "unknown_status",
+            Self::Panicked => "panicked",
+            Self::Stopped => "stopped",
+            Self::Removed => "removed",
+        }
+    }
+}
+
 /// What the board adds to a report when it ends a wait.
 #[derive(Clone)]
 pub(crate) struct Evidence {

@@ -42,6 +42,15 @@ pub trait JobSource: Send + Sync + 'static {
     fn quota(&self) -> Option<Quota> {
         None
     }
+
+    /// Takes over the attempt timeout of the waiter that is being built; says how long a fetch may then take.
+    ///
+    /// For a source whose fetch is more than one request: it limits each request to `timeout` itself, and
+    /// says how long they and what is between them, such as renewing credentials, may take together. By
+    /// default a fetch is one request, and the waiter limits it.
+    fn limit_attempts(&mut self, timeout: Duration) -> Duration {
+        timeout
+    }
 }
 
 impl<S: JobSource> JobSource for Arc<S> {
@@ -51,6 +60,11 @@ impl<S: JobSource> JobSource for Arc<S> {
 
     fn quota(&self) -> Option<Quota> {
         (**self).quota()
+    }
+
+    /// Of a source that is shared with others only the waiter limits the fetches.
+    fn limit_attempts(&mut self, timeout: Duration) -> Duration {
+        Self::get_mut(self).map_or(timeout, |source| source.limit_attempts(timeout))
     }
 }
 

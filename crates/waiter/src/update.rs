@@ -36,7 +36,7 @@ pub enum UpdateKind {
 }
 
 /// How a watched job stands, for display.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct JobView {
     /// What is known of the job so far.
@@ -47,8 +47,8 @@ pub struct JobView {
     pub next_poll: Option<Duration>,
     /// How long until its deadline.
     pub time_left: Duration,
-    /// Whether its last answers were bad.
-    pub in_trouble: bool,
+    /// What was bad about its last answer, if it was.
+    pub trouble: Option<SourceError>,
 }
 
 /// How many jobs of a watch are where. Cheap to take: the numbers are kept, not counted.
@@ -107,7 +107,10 @@ pub struct Stats {
     pub watched: usize,
     /// How long polling has been paused in all because the service asked for it.
     pub paused: Duration,
-    /// Ended jobs whose detection lag is known: the server told when they ended and when it answered.
+    /// How much longer polling is paused now.
+    pub pause_left: Duration,
+    /// Ended jobs whose detection lag is known: the server told when they ended and when it answered, the latter
+    /// mostly in whole seconds.
     pub lags: u64,
     /// The sum of these lags.
     pub lag_total: Duration,

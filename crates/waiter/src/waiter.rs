@@ -9,8 +9,10 @@ use crate::board::{Budget, Terms};
 use crate::shared::Shared;
 use crate::{ConfigError, JobId, JobSource, Policy, Quota, Stats, Wait, Watch, driver};
 
-/// The shortest minimum interval: the resolution of the runtime's timer.
-const RESOLUTION: Duration = Duration::from_millis(1);
+/// The shortest minimum interval and attempt timeout.
+const SHORTEST: Duration = Duration::from_millis(1);
+/// How late the driver may be woken: the runtime's timer and the system's each round up to a millisecond.
+const RESOLUTION: Duration = Duration::from_millis(2);
 
 /// Waits for the jobs of one source.
 ///
@@ -48,7 +50,7 @@ impl Waiter {
     pub fn builder<S: JobSource>(source: S) -> WaiterBuilder<S> {
         WaiterBuilder {
             quota: source.quota(),
-            source: Arc::new(source),
+            source,
             policy: Policy::new(),
             max_in_flight: 32,
             min_interval: Duration::from_millis(500),
@@ -81,7 +83,8 @@ impl Waiter {
 
     /// What this waiter has done so far.
     pub fn stats(&self) -> Stats {
-        self.shared.with(|core| core.board.stats())
+        let now = self.shared.now();
+        self.shared.with(|core| core.board.stats(now))
     }
 
     fn terms(&self) -> Terms {
@@ -114,7 +117,7 @@ impl fmt::Debug for Waiter {
 /// ```
 #[must_use]
 pub struct WaiterBuilder<S> {
-    source: Arc<S>,
+    source: S,
     policy: Policy,
     max_in_flight: u32,
     quota: Option<Quota>,
@@ -180,12 +183,12 @@ impl<S: JobSource> WaiterBuilder<S> {
         if self.max_in_flight == 0 {
             return Err(ConfigError::new("max_in_flight", "0 lets no request through"));
         }
-        if min_interval < RESOLUTION {
-            let problem = format!("{min_interval:?} is shorter than {RESOLUTION:?}");
+        if min_interval < SHORTEST {
+            let problem = format!("{min_interval:?} is shorter than {SHORTEST:?}");
             return Err(ConfigError::new("min_interval", problem));
         }
-        if self.attempt_timeout < RESOLUTION {
-            let problem = format!("{:?} is shorter than {RESOLUTION:?}", self.attempt_timeout);
+        if self.attempt_timeout < SHORTEST {
+            let problem = format!("{:?} is shorter than {SHORTEST:?}", self.attempt_timeout);
             return Err(ConfigError::new("attempt_timeout", problem));
         }
         if shortest < min_interval {
@@ -197,15 +200,16 @@ impl<S: JobSource> WaiterBuilder<S> {
         Ok(self.make())
     }
 
-    fn make(self) -> Waiter {
+    fn make(mut self) -> Waiter {
+        let fetch_timeout = self.source.limit_attempts(self.attempt_timeout);
         let budget = Budget {
             max_in_flight: self.max_in_flight,
             quota: self.quota,
             min_interval: self.min_interval,
-            attempt_timeout: self.attempt_timeout,
+            attempt_timeout: fetch_timeout,
             resolution: RESOLUTION,
         };
-        let source = self.source;
+        let source = Arc::new(self.source);
         let start = Box::new(move |shared: &Arc<Shared>, runtime: &_, new| {
             driver::start(shared, &source, runtime, new);
         });

@@ -69,6 +69,10 @@ pub(crate) struct Pass<'k> {
 }
 
 impl Keeper {
+    /// How long a call may wait for credentials that are being renewed.
+    pub(crate) const LONGEST_RENEWAL: Duration =
+        Duration::from_secs(RENEWAL_LIMIT.as_secs() + SLACK.as_secs());
+
     pub(crate) fn new(
         credentials: Credentials,
         transport: Arc<Transport>,

@@ -114,21 +114,23 @@ async fn a_provider_that_never_answers_is_given_up_after_ten_seconds() {
     assert_eq!(error.to_string(), format!("list job {}: obtain a token: timed out", id()));
 }
 
+/// Gives a new token each time it is told to, and counts how often it was asked.
+#[derive(Default)]
+struct Gate {
+    asked: AtomicUsize,
+    open: Notify,
+}
+
+impl TokenProvider for Gate {
+    async fn token(&self, _: Provide) -> Result<Token, TokenError> {
+        let number = self.asked.fetch_add(1, SeqCst);
+        self.open.notified().await;
+        Ok(Token::new(format!("token-{number}")))
+    }
+}
+
 #[tokio::test]
 async fn a_renewal_survives_the_call_that_started_it() {
-    /// Answers when told to.
-    #[derive(Default)]
-    struct Gate {
-        asked: AtomicUsize,
-        open: Notify,
-    }
-    impl TokenProvider for Gate {
-        async fn token(&self, _: Provide) -> Result<Token, TokenError> {
-            self.asked.fetch_add(1, SeqCst);
-            self.open.notified().await;
-            Ok(Token::new("t"))
-        }
-    }
     let server = once(running()).await;
     let gate = Arc::new(Gate::default());
     let credentials = Credentials::provider(Arc::clone(&gate));
@@ -146,4 +148,40 @@ async fn a_renewal_survives_the_call_that_started_it() {
     let (job, ()) = tokio::join!(client.list_job(&id), open);
     assert_eq!(job.unwrap().status, JobStatus::Running);
     assert_eq!(gate.asked.load(SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_call_that_meets_two_revocations_may_be_made_again() {
+    let server = MockServer::start().await;
+    let answer = |request: &Request| {
+        let token = request.headers["x-auth-token"].to_str().unwrap();
+        match (token, request.url.path().ends_with("/unlucky")) {
+            ("token-0" | "token-1", true) => refusal(401, "token expires, expires_at: now"),
+            _ => running(),
+        }
+    };
+    Mock::given(any()).respond_with(answer).mount(&server).await;
+    let gate = Arc::new(Gate::default());
+    let credentials = Credentials::provider(Arc::clone(&gate));
+    let client = builder(&server.uri()).credentials(credentials).build().unwrap();
+    let (lucky, unlucky) = ("lucky".parse().unwrap(), "unlucky".parse().unwrap());
+    gate.open.notify_one();
+    client.list_job(&lucky).await.unwrap();
+
+    let mut call = std::pin::pin!(client.list_job(&unlucky));
+    while gate.asked.load(SeqCst) < 2 {
+        tokio::select! {
+            biased;
+            _ = &mut call => panic!("the gate is shut"),
+            () = tokio::task::yield_now() => (),
+        }
+    }
+    // Refused with one token, it sleeps while another call is let through with the next.
+    gate.open.notify_one();
+    client.list_job(&lucky).await.unwrap();
+    let error = call.await.unwrap_err();
+    assert_eq!((error.kind(), error.is_transient()), (ErrorKind::Refused, true));
+    gate.open.notify_one();
+    client.list_job(&unlucky).await.unwrap();
+    assert_eq!(gate.asked.load(SeqCst), 3);
 }

@@ -134,9 +134,9 @@ impl Board {
 
     /// The job has ended: so do all waits on it.
     fn ended(&mut self, slot: u32, state: &JobState) {
-        if let (Some(end), Some(answered)) = (state.end, state.answered)
-            && let Ok(lag) = answered.duration_since(end)
-        {
+        if let (Some(end), Some(answered)) = (state.end, state.answered) {
+            // Servers tell in whole seconds when they answered, so that may seem to be before the end.
+            let lag = answered.duration_since(end).unwrap_or_default();
             self.stats.lags += 1;
             self.stats.lag_total = self.stats.lag_total.saturating_add(lag);
             self.stats.lag_max = self.stats.lag_max.max(lag);
@@ -346,7 +346,7 @@ impl Board {
     }
 
     /// The failure in which a job is, if it is.
-    fn cause(&self, slot: u32) -> Option<SourceError> {
+    pub(super) fn cause(&self, slot: u32) -> Option<SourceError> {
         self.troubles.get(&slot).map(|trouble| trouble.error.clone())
     }
 

@@ -60,6 +60,7 @@ pub(crate) struct Budget {
     pub(crate) quota: Option<Quota>,
     /// Between an answer and the next poll of the same job.
     pub(crate) min_interval: Duration,
+    /// How long a fetch may take. A source that limits its requests itself has more, for what is between them.
     pub(crate) attempt_timeout: Duration,
     /// How late the driver's timer may be. Deadlines are taken as come that much earlier, so that no wait
     /// ends after its own (rule 5).

@@ -102,7 +102,7 @@ impl Board {
                     next_poll: (!in_flight && job.due != Time::NEVER)
                         .then(|| job.due.max(free_at).since(now)),
                     time_left: wait.deadline.since(now),
-                    in_trouble: self.troubles.contains_key(&wait.job),
+                    trouble: self.cause(wait.job),
                 });
             }
             next = wait.next_in_watch;
@@ -117,12 +117,14 @@ impl Board {
         Progress { waiting: watch.progress.waiting + watch.pending.ids.len(), ..watch.progress }
     }
 
-    pub(crate) fn stats(&self) -> Stats {
+    pub(crate) fn stats(&mut self, now: Time) -> Stats {
+        let now = self.tick(now);
         Stats {
             in_flight: self.flights.len(),
             window: self.throttle.window(),
             watched: self.jobs.len(),
             paused: self.throttle.paused(),
+            pause_left: self.throttle.paused_until().since(now),
             ..self.stats
         }
     }

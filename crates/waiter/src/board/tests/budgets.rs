@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::script::*;
 use super::world::*;
 use crate::board::{Budget, Time};
 use crate::{Policy, Quota, Schedule};
@@ -52,7 +53,7 @@ fn rule_08_a_throttled_answer_pauses_the_whole_source_as_long_as_it_says() {
     let began = began.unwrap().as_nanos() / 1_000_000 + 50;
     assert_eq!(in_window(&world, began + 1, began + 12_500), 0);
     assert!(in_window(&world, began + 12_500, began + 13_500) > 0);
-    assert_eq!(world.board.stats().paused, ms(12_500));
+    assert_eq!(world.stats().paused, ms(12_500));
 }
 
 #[test]
@@ -102,8 +103,8 @@ fn rule_08_answers_to_requests_sent_before_the_pause_neither_extend_nor_double_i
     let mut world = crowd(budget(), 10, &script, &every(3).timeout(secs(100)));
     world.outages = vec![(at(11_000), at(14_000), Fault::Throttled(None, None))];
     world.run_until(at(60_000));
-    assert!(world.board.stats().throttled >= 2, "{:?}", world.board.stats());
-    let paused = world.board.stats().paused;
+    assert!(world.stats().throttled >= 2, "{:?}", world.stats());
+    let paused = world.stats().paused;
     assert!((ms(2_500)..=ms(5_000)).contains(&paused), "{paused:?}");
 }
 
@@ -112,7 +113,7 @@ fn rule_08_unavailable_with_retry_after_pauses_alike() {
     let mut world = crowd(budget(), 20, &Script::never(), &every(5).timeout(secs(120)));
     world.outages = vec![(at(20_000), at(20_500), Fault::Unavailable(secs(10)))];
     world.run_until(at(60_000));
-    assert_eq!(world.board.stats().paused, secs(10));
+    assert_eq!(world.stats().paused, secs(10));
 }
 
 #[test]
@@ -136,7 +137,7 @@ fn rule_08_without_a_named_quota_the_rate_halves_and_grows_back_by_a_tenth_per_t
     let before = in_window(&world, 40_000, 100_000);
     world.outages = vec![(at(100_000), at(100_800), Fault::Throttled(Some(secs(1)), None))];
     world.run_until(at(1_000_000));
-    assert!(world.board.stats().throttled >= 1);
+    assert!(world.stats().throttled >= 1);
     let after = in_window(&world, 102_000, 112_000) * 6;
     assert!(
         (before * 4 / 10..=before * 6 / 10).contains(&after),
@@ -167,20 +168,20 @@ fn rule_08_a_set_quota_is_never_passed() {
 #[test]
 fn rule_08_the_window_starts_at_one_doubles_with_good_answers_and_falls_to_one() {
     let mut world = crowd(budget(), 200, &Script::never(), &every(5).timeout(secs(300)));
-    assert_eq!(world.board.stats().window, 1);
+    assert_eq!(world.stats().window, 1);
     world.run_until(at(10_000));
-    assert_eq!(world.board.stats().window, 32);
+    assert_eq!(world.stats().window, 32);
     // Five failures in a row make it probe with one request at a time.
     world.outages = vec![
         (at(20_000), at(40_000), Fault::Transient),
         (at(60_000), at(60_100), Fault::Throttled(Some(secs(1)), None)),
     ];
     world.run_until(at(39_000));
-    assert_eq!(world.board.stats().window, 1);
+    assert_eq!(world.stats().window, 1);
     world.run_until(at(59_999));
-    assert_eq!(world.board.stats().window, 32);
+    assert_eq!(world.stats().window, 32);
     world.run_until(at(60_400));
-    assert_eq!(world.board.stats().window, 1);
+    assert_eq!(world.stats().window, 1);
 }
 
 #[test]
@@ -204,7 +205,7 @@ fn rule_08_a_refusal_ends_every_wait_of_the_source() {
             .values()
             .all(|heard| end_of(heard).unwrap().1 == Some(crate::WaitErrorKind::Refused))
     );
-    assert_eq!(world.board.stats().refused, 1, "one refusal is enough");
+    assert_eq!(world.stats().refused, 1, "one refusal is enough");
 }
 
 #[test]

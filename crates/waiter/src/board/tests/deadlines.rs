@@ -1,5 +1,6 @@
 //! Rule 5: a wait ends at or before its deadline, and makes the most of the time before it.
 
+use super::script::*;
 use super::world::*;
 use crate::board::Time;
 use crate::{Policy, Schedule, WaitErrorKind};
@@ -32,7 +33,7 @@ fn rule_05_an_attempt_that_takes_too_long_is_a_transient_failure() {
         (sent + 10_500..=sent + 11_050).contains(&end),
         "ten seconds, then a short rest: {end}"
     );
-    assert_eq!(world.board.stats().timed_out, 1);
+    assert_eq!(world.stats().timed_out, 1);
 }
 
 #[test]

@@ -12,6 +12,7 @@ use tokio::runtime::Builder;
 use tokio::time::Instant;
 
 use super::properties::{id, policy, script};
+use super::script::*;
 use super::world::*;
 use crate::board::{Answer, Time};
 use crate::{
@@ -75,7 +76,7 @@ async fn through_the_driver(scripts: &[Script], policy: &Policy) -> BTreeMap<Job
 }
 
 fn through_the_world(scripts: &[Script], policy: &Policy) -> BTreeMap<JobId, Story> {
-    let mut world = World::new(crate::board::Budget { resolution: ms(1), ..budget() });
+    let mut world = World::new(crate::board::Budget { resolution: ms(2), ..budget() });
     for (job, script) in scripts.iter().enumerate() {
         world.script(&id(job), script.clone());
     }

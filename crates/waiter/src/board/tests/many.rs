@@ -1,5 +1,6 @@
 //! Many jobs, many waits: rules 2, 3, 10, 11 and 14.
 
+use super::script::*;
 use super::world::*;
 use crate::{Policy, Progress, Schedule, WaitErrorKind};
 
@@ -109,10 +110,10 @@ fn rule_10_a_closed_watch_is_polled_no_more_and_its_request_is_aborted() {
     world.script("other", Script::succeeds(60_000));
     world.watch(["other"], &every(10));
     world.run_until(at(3_000));
-    assert_eq!(world.board.stats().in_flight, 1);
+    assert_eq!(world.stats().in_flight, 1);
     world.close(0);
     world.run_until(at(3_000));
-    assert_eq!(world.board.stats().in_flight, 0);
+    assert_eq!(world.stats().in_flight, 0);
     world.run();
     assert_eq!(world.poll_times("job").len(), 1);
     assert_eq!(end_of(&world.heard[&(1, "other".into())]).unwrap().1, None);
@@ -207,10 +208,10 @@ fn rule_14_the_same_seed_gives_the_same_polls_in_any_order_of_arrival() {
 fn rule_14_a_clock_that_runs_back_reads_as_the_last() {
     let mut world = World::of_one(Script::succeeds(30_000), &every(10));
     world.run_until(at(15_000));
-    let polls = world.board.stats().polls;
+    let polls = world.stats().polls;
     world.board.handle_time(at(1));
     assert!(world.board.next_want(at(2)).is_none());
-    assert_eq!(world.board.stats().polls, polls);
+    assert_eq!(world.stats().polls, polls);
     world.run();
     assert_eq!(world.end().1, None);
 }

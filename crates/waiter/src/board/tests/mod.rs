@@ -5,5 +5,6 @@ mod deadlines;
 mod differential;
 mod many;
 mod properties;
+mod script;
 mod single;
 mod world;

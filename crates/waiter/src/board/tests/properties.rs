@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 
+use super::script::*;
 use super::world::*;
 use crate::board::{Budget, Time};
 use crate::policy::UnknownStatus;

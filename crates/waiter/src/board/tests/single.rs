@@ -1,5 +1,6 @@
 //! One job, one wait: rules 1, 2, 4, 6, 7, 9 and 13 as timelines.
 
+use super::script::*;
 use super::world::*;
 use crate::policy::UnknownStatus;
 use crate::{JobState, Policy, Schedule, WaitErrorKind};

@@ -5,11 +5,9 @@ use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
+use super::script::*;
 use crate::board::{Answer, Board, Budget, Terms, Ticket, Time, Want, WatchKey};
-use crate::{
-    ErrorClass, JobId, JobState, Outcome, Phase, Policy, Quota, SourceError, Update, UpdateKind,
-    WaitErrorKind,
-};
+use crate::{ErrorClass, JobId, Outcome, Policy, Stats, Update, UpdateKind, WaitErrorKind};
 
 pub(super) fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
@@ -30,54 +28,6 @@ pub(super) fn budget() -> Budget {
         min_interval: ms(500),
         attempt_timeout: secs(10),
         resolution: Duration::ZERO,
-    }
-}
-
-/// What may go wrong with one request.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Fault {
-    Transient,
-    Unavailable(Duration),
-    Throttled(Option<Duration>, Option<Quota>),
-    NotFound,
-    Fatal,
-    Refused,
-    Panic,
-    Hang,
-    Unknown,
-}
-
-/// A job's timeline, and what goes wrong on the way.
-#[derive(Clone, Debug)]
-pub(super) struct Script {
-    pub(super) appears: Time,
-    pub(super) ends: Option<(Time, bool)>,
-    /// By the number of the request for this job.
-    pub(super) faults: Vec<Option<Fault>>,
-    pub(super) latency: Duration,
-}
-
-impl Script {
-    pub(super) fn succeeds(at_ms: u64) -> Self {
-        Self {
-            appears: Time::ZERO,
-            ends: Some((at(at_ms), true)),
-            faults: Vec::new(),
-            latency: ms(50),
-        }
-    }
-
-    pub(super) fn fails(at_ms: u64) -> Self {
-        Self { ends: Some((at(at_ms), false)), ..Self::succeeds(0) }
-    }
-
-    pub(super) fn never() -> Self {
-        Self { ends: None, ..Self::succeeds(0) }
-    }
-
-    pub(super) fn faults(mut self, faults: impl IntoIterator<Item = Fault>) -> Self {
-        self.faults = faults.into_iter().map(Some).collect();
-        self
     }
 }
 
@@ -384,6 +334,10 @@ impl World {
         }
     }
 
+    pub(super) fn stats(&mut self) -> Stats {
+        self.board.stats(self.now)
+    }
+
     pub(super) fn poll_times(&self, id: &str) -> Vec<u64> {
         let of_id = self.polls.iter().filter(|(_, polled)| polled.as_str() == id);
         of_id.map(|(at, _)| at.as_nanos() / 1_000_000).collect()
@@ -404,33 +358,4 @@ pub(super) fn end_of(heard: &Heard) -> Option<(u64, Option<WaitErrorKind>)> {
     let (at, outcome) = heard.end.as_ref()?;
     let ms = (at.as_nanos() - heard.started.as_nanos()) / 1_000_000;
     Some((ms, outcome.as_ref().err().map(crate::WaitError::kind)))
-}
-
-pub(super) fn answer(script: &Script, fault: Option<Fault>, now: Time) -> Option<Answer> {
-    let error = |class| Some(Answer::Told(Err(SourceError::new(class, "scripted"))));
-    match fault {
-        Some(Fault::Transient) => error(ErrorClass::TRANSIENT),
-        Some(Fault::Unavailable(after)) => {
-            error(ErrorClass::Transient { retry_after: Some(after) })
-        }
-        Some(Fault::Throttled(retry_after, quota)) => {
-            error(ErrorClass::Throttled { retry_after, quota })
-        }
-        Some(Fault::NotFound) => error(ErrorClass::NotFound),
-        Some(Fault::Fatal) => error(ErrorClass::Fatal),
-        Some(Fault::Refused) => error(ErrorClass::Refused),
-        Some(Fault::Panic) => Some(Answer::Panicked("scripted".into())),
-        Some(Fault::Hang) => None,
-        Some(Fault::Unknown) => Some(Answer::Told(Ok(JobState::unknown("Paused")))),
-        None if now < script.appears => error(ErrorClass::NotFound),
-        None => Some(Answer::Told(Ok(state(script, now)))),
-    }
-}
-
-fn state(script: &Script, now: Time) -> JobState {
-    match script.ends {
-        Some((end, true)) if end <= now => JobState::succeeded(),
-        Some((end, false)) if end <= now => JobState::failed(),
-        Some(_) | None => JobState { phase: Phase::Running, ..JobState::running() },
-    }
 }

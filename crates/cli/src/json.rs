@@ -1,0 +1,245 @@
+//! What a program reads: one JSON object a line. SCHEMA.md tells what they mean.
+
+use std::io::{self, Write as _};
+use std::time::{Duration, SystemTime};
+
+use cfw_waiter::{ErrorClass, Outcome, Phase, SourceError, Stats, Update, UpdateKind};
+use jiff::Timestamp;
+use serde::{Serialize, Serializer};
+
+use crate::exit::Exit;
+use crate::input::BadLine;
+use crate::summary::{Reason, Summary};
+use crate::words;
+
+/// The version of the schema. Fields and kinds may be added under it; none changes its meaning.
+const VERSION: u32 = 1;
+
+/// Writes the line of an update to standard output.
+pub(crate) fn write_update(update: &Update) -> io::Result<()> {
+    let (job_id, elapsed_ms) = (update.id.as_str(), millis(update.elapsed));
+    let event = match &update.kind {
+        UpdateKind::Changed { from, to } => Event::Changed {
+            job_id,
+            elapsed_ms,
+            from: from.as_deref(),
+            status: &to.status,
+            phase: phase(to.phase),
+            begin_time: to.begin.and_then(timestamp),
+            end_time: to.end.and_then(timestamp),
+            detail: to.detail.as_deref(),
+        },
+        UpdateKind::Trouble(error) => {
+            Event::Trouble { job_id, elapsed_ms, error: Cause::of(error) }
+        }
+        UpdateKind::Ended(outcome) => ended(job_id, elapsed_ms, outcome),
+        // A kind of news that this version of the command does not know.
+        _ => return Ok(()),
+    };
+    write(&event)
+}
+
+/// Writes the line of an id that is none.
+pub(crate) fn write_rejected(line: &BadLine) -> io::Result<()> {
+    write(&Event::Rejected { line: line.number, message: &line.problem })
+}
+
+/// Writes the last line.
+pub(crate) fn write_summary(summary: &Summary) -> io::Result<()> {
+    let Summary { exit, reason, progress, rejected, elapsed, stats, .. } = summary;
+    write(&Event::Summary {
+        exit_code: exit.code(),
+        reason: reason_word(*reason),
+        total: progress.total(),
+        succeeded: progress.succeeded,
+        unsuccessful: progress.failed,
+        unfinished: progress.live(),
+        rejected: *rejected,
+        elapsed_ms: millis(*elapsed),
+        polls: Polls::of(stats),
+    })
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    v: u32,
+    time: String,
+    #[serde(flatten)]
+    event: &'a Event<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Event<'a> {
+    Changed {
+        job_id: &'a str,
+        elapsed_ms: u64,
+        from: Option<&'a str>,
+        status: &'a str,
+        phase: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        begin_time: Option<Timestamp3>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        end_time: Option<Timestamp3>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        detail: Option<&'a str>,
+    },
+    Trouble {
+        job_id: &'a str,
+        elapsed_ms: u64,
+        error: Cause<'a>,
+    },
+    Ended {
+        job_id: &'a str,
+        elapsed_ms: u64,
+        outcome: &'static str,
+        exit_code: u8,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        status: Option<&'a str>,
+        polls: u32,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        detail: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        message: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        error: Option<Cause<'a>>,
+    },
+    Rejected {
+        line: u64,
+        message: &'a str,
+    },
+    Summary {
+        exit_code: u8,
+        reason: &'static str,
+        total: usize,
+        succeeded: usize,
+        unsuccessful: usize,
+        unfinished: usize,
+        rejected: u64,
+        elapsed_ms: u64,
+        polls: Polls,
+    },
+}
+
+/// A failed poll.
+#[derive(Serialize)]
+struct Cause<'a> {
+    class: &'static str,
+    message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error_code: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error_msg: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after_ms: Option<u64>,
+}
+
+impl<'a> Cause<'a> {
+    fn of(error: &'a SourceError) -> Self {
+        let (class, retry_after) = match error.class() {
+            ErrorClass::Transient { retry_after } => ("transient", retry_after),
+            ErrorClass::Throttled { retry_after, .. } => ("throttled", retry_after),
+            ErrorClass::NotFound => ("not_found", None),
+            ErrorClass::Refused => ("refused", None),
+            _ => ("fatal", None),
+        };
+        Self {
+            class,
+            message: words::chain(error),
+            error_code: error.code(),
+            error_msg: error.message(),
+            request_id: error.request_id(),
+            retry_after_ms: retry_after.map(millis),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Polls {
+    total: u64,
+    answered: u64,
+    transient: u64,
+    throttled: u64,
+    not_found: u64,
+    paused_ms: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mean_lag_ms: Option<u64>,
+}
+
+impl Polls {
+    fn of(stats: &Stats) -> Self {
+        Self {
+            total: stats.polls,
+            answered: stats.answers,
+            transient: stats.transient,
+            throttled: stats.throttled,
+            not_found: stats.not_found,
+            paused_ms: millis(stats.paused),
+            mean_lag_ms: stats.mean_lag().map(millis),
+        }
+    }
+}
+
+fn ended<'a>(job_id: &'a str, elapsed_ms: u64, outcome: &'a Outcome) -> Event<'a> {
+    let (report, error) = match outcome {
+        Ok(report) => (report, None),
+        Err(error) => (error.report(), Some(error)),
+    };
+    let state = report.state.as_ref();
+    Event::Ended {
+        job_id,
+        elapsed_ms,
+        outcome: error.map_or("succeeded", |error| error.kind().as_str()),
+        exit_code: error.map_or(Exit::Succeeded, |error| Exit::of(error.kind())).code(),
+        status: state.map(|state| &*state.status),
+        polls: report.polls,
+        detail: state.and_then(|state| state.detail.as_deref()),
+        message: error.map(|error| words::chain(error)),
+        error: error.and_then(|error| error.cause()).map(Cause::of),
+    }
+}
+
+fn phase(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Running => "running",
+        Phase::Succeeded => "succeeded",
+        Phase::Failed => "failed",
+        _ => "unknown",
+    }
+}
+
+fn reason_word(reason: Reason) -> &'static str {
+    match reason {
+        Reason::AllEnded => "all_ended",
+        Reason::FirstSuccess => "first_success",
+        Reason::FirstFailure => "first_failure",
+        Reason::Interrupted => "interrupted",
+    }
+}
+
+/// RFC 3339 in UTC, to the millisecond: the service tells no more.
+struct Timestamp3(Timestamp);
+
+impl Serialize for Timestamp3 {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{:.3}", self.0))
+    }
+}
+
+fn timestamp(time: SystemTime) -> Option<Timestamp3> {
+    Timestamp::try_from(time).ok().map(Timestamp3)
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Standard output is buffered by the line, so that a line is one write and is seen at once.
+fn write(event: &Event<'_>) -> io::Result<()> {
+    let line = Line { v: VERSION, time: format!("{:.3}", Timestamp::now()), event };
+    let mut text = serde_json::to_vec(&line)?;
+    text.push(b'\n');
+    io::stdout().lock().write_all(&text)
+}

@@ -1,0 +1,124 @@
+//! `--output json`: every line an object, every update a line, and a summary at the end.
+
+use std::process::Stdio;
+
+use cfw_simulator::{Fault, JobScript};
+use expect_test::expect;
+use serde_json::Value;
+
+use crate::support::{Lines, Running, add, done, masked, ms, objects, simulator, waiting};
+
+/// The objects without what differs from run to run.
+fn told(stdout: &str) -> String {
+    let mut text = String::new();
+    for mut object in objects(stdout) {
+        mask(&mut object);
+        text.push_str(&object.to_string());
+        text.push('\n');
+    }
+    text
+}
+
+fn mask(value: &mut Value) {
+    let Value::Object(fields) = value else { return };
+    // Known only if the server's clock, which counts seconds in its answers, allows it.
+    fields.remove("mean_lag_ms");
+    for (name, value) in fields {
+        match (name.as_str(), &value) {
+            ("time" | "begin_time" | "end_time", Value::String(time)) => {
+                time.parse::<jiff::Timestamp>().unwrap();
+                *value = "TIME".into();
+            }
+            ("request_id", _) => *value = "ID".into(),
+            ("message", Value::String(text)) => *value = masked(text).into(),
+            ("polls", Value::Number(_)) => *value = "N".into(),
+            (_, Value::Number(_)) if name.ends_with("_ms") => {
+                *value = "N".into();
+            }
+            _ => mask(value),
+        }
+    }
+}
+
+#[test]
+fn a_job_that_succeeds() {
+    let sim = simulator();
+    add(&sim, "a", JobScript::never());
+    let mut command = waiting(&sim, &["--output=json", "a"]);
+    let mut child = Running::start(command.stdout(Stdio::piped()).stderr(Stdio::null()));
+    let lines = Lines::of(child.stdout());
+    let first = lines.until("Running");
+    sim.finish("a");
+    let mut told = told(&[vec![first], lines.rest()].concat().join("\n"));
+    assert_eq!(child.code(), Some(0));
+    // How many polls it took is a matter of the machine.
+    let at = told.rfind("\"polls\":{").unwrap();
+    let end = told.rfind("\"reason\"").unwrap();
+    told.replace_range(at..end, "");
+    expect![[r#"
+        {"begin_time":"TIME","elapsed_ms":"N","from":null,"job_id":"a","phase":"running","status":"Running","time":"TIME","type":"changed","v":1}
+        {"begin_time":"TIME","elapsed_ms":"N","end_time":"TIME","from":"Running","job_id":"a","phase":"succeeded","status":"Success","time":"TIME","type":"changed","v":1}
+        {"elapsed_ms":"N","exit_code":0,"job_id":"a","outcome":"succeeded","polls":"N","status":"Success","time":"TIME","type":"ended","v":1}
+        {"elapsed_ms":"N","exit_code":0,"reason":"all_ended","rejected":0,"succeeded":1,"time":"TIME","total":1,"type":"summary","unfinished":0,"unsuccessful":0,"v":1}
+    "#]]
+    .assert_eq(&told);
+}
+
+#[test]
+fn a_job_that_fails_after_trouble() {
+    let sim = simulator();
+    add(&sim, "a", JobScript::fails_after(ms(0)).error("CFW.00600003", "no available flavor"));
+    sim.fail_polls("a", [Fault::unavailable()]);
+    let done = done(waiting(&sim, &["--output=json", "--quiet", "a"]));
+    assert_eq!(done.code, Some(1));
+    expect![[r#"
+        {"elapsed_ms":"N","error":{"class":"transient","error_code":"APIGW.0610","error_msg":"No backend available.","message":"transient failure: APIGW.N: No backend available. (request ID)","request_id":"ID"},"job_id":"a","time":"TIME","type":"trouble","v":1}
+        {"begin_time":"TIME","detail":"CFW.00600003: no available flavor","elapsed_ms":"N","end_time":"TIME","from":null,"job_id":"a","phase":"failed","status":"Failed","time":"TIME","type":"changed","v":1}
+        {"detail":"CFW.00600003: no available flavor","elapsed_ms":"N","exit_code":1,"job_id":"a","message":"job a failed with status Failed after N.Ns (N polls): CFW.N: no available flavor","outcome":"failed","polls":"N","status":"Failed","time":"TIME","type":"ended","v":1}
+        {"elapsed_ms":"N","exit_code":1,"polls":{"answered":1,"not_found":0,"paused_ms":"N","throttled":0,"total":2,"transient":1},"reason":"all_ended","rejected":0,"succeeded":0,"time":"TIME","total":1,"type":"summary","unfinished":0,"unsuccessful":1,"v":1}
+    "#]].assert_eq(&told(&done.stdout));
+}
+
+#[test]
+fn every_update_of_many_jobs_is_a_line_and_the_last_is_the_summary() {
+    let sim = simulator();
+    sim.fail_randomly(0.1, Fault::transient());
+    let ids = sim.add_jobs(40, &JobScript::random(ms(200)).failure_share(0.3));
+    let mut args = vec!["--output=json"];
+    args.extend(ids.iter().map(String::as_str));
+    let done = done(waiting(&sim, &args));
+    let objects = objects(&done.stdout);
+    let (summary, updates) = objects.split_last().unwrap();
+    assert_eq!(summary["type"], "summary");
+    assert_eq!(Some(summary["exit_code"].as_i64().unwrap()), done.code.map(i64::from));
+    for object in &objects {
+        assert_eq!(object["v"], 1);
+        object["time"].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
+    }
+    for id in &ids {
+        let of_job: Vec<_> = updates.iter().filter(|update| update["job_id"] == **id).collect();
+        let kinds: Vec<_> = of_job.iter().map(|update| update["type"].as_str().unwrap()).collect();
+        assert_eq!(kinds.iter().filter(|kind| **kind == "ended").count(), 1, "{id}: {kinds:?}");
+        assert_eq!(kinds.last(), Some(&"ended"), "{id}: {kinds:?}");
+        let changes = of_job.iter().filter(|update| update["type"] == "changed");
+        let mut known = &Value::Null;
+        for change in changes {
+            assert_eq!(&change["from"], known, "{id}");
+            known = &change["status"];
+        }
+        assert_eq!(of_job.last().unwrap()["status"], *known, "{id}");
+    }
+    let ended = |outcome| updates.iter().filter(|update| update["outcome"] == outcome).count();
+    assert_eq!(summary["succeeded"], ended("succeeded"));
+    assert_eq!(summary["unsuccessful"], ended("failed"));
+    assert_eq!(summary["total"], 40);
+    assert!(done.stderr.contains("40 jobs: "), "people hear of it as well");
+}
+
+#[test]
+fn without_it_standard_output_stays_empty() {
+    let sim = simulator();
+    add(&sim, "a", JobScript::succeeds_after(ms(60)));
+    let done = done(waiting(&sim, &["a"]));
+    assert_eq!((done.code, &*done.stdout), (Some(0), ""));
+}

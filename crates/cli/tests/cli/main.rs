@@ -1,0 +1,20 @@
+//! The real command against a simulated service over real HTTP.
+
+#![cfg(unix)]
+
+#[cfg(test)]
+mod exit_codes;
+#[cfg(test)]
+mod json;
+#[cfg(test)]
+mod many;
+#[cfg(test)]
+mod misuse;
+#[cfg(test)]
+mod pipes;
+#[cfg(test)]
+mod support;
+#[cfg(test)]
+mod terminal;
+#[cfg(test)]
+mod tools;

@@ -1,0 +1,192 @@
+//! Bad input: one line that names the flag and the value, and a code of its own.
+
+use std::io::Write as _;
+use std::process::Stdio;
+
+use cfw_simulator::JobScript;
+
+use crate::support::{Running, add, bare, done, ms, simulator, waiting};
+
+#[test]
+fn a_wrong_call_is_one_line_and_exit_code_two() {
+    let sim = simulator();
+    for (args, told) in [
+        (
+            &[][..],
+            "cfw-wait: no JOB_ID: name the jobs to wait for, or - to read their ids from standard input\n",
+        ),
+        (&["a\nb"], "cfw-wait: JOB_ID: invalid job id \"a\\nb\": holds a control character\n"),
+        (&["a/b"], "cfw-wait: JOB_ID: invalid job id \"a/b\": holds a '/'\n"),
+        (&[""], "cfw-wait: JOB_ID: invalid job id \"\": is empty\n"),
+        (
+            &["--timeout", "banana", "a"],
+            "cfw-wait: invalid value 'banana' for '--timeout <TIME>': expected a time with its unit, such as 1.5s, 30m or 1h30m\n",
+        ),
+        (
+            &["--timeout", "1d", "a"],
+            "cfw-wait: invalid value '1d' for '--timeout <TIME>': expected hours or less, such as 24h, without a sign\n",
+        ),
+        (
+            &["--token-file=-", "-"],
+            "cfw-wait: standard input cannot hold both: JOB_ID - and --token-file -\n",
+        ),
+    ] {
+        let done = done(waiting(&sim, args));
+        assert_eq!((done.code, &*done.stderr, &*done.stdout), (Some(2), told, ""), "{args:?}");
+    }
+    assert_eq!(sim.counts().polls, 0, "nothing was asked of the service");
+}
+
+#[test]
+fn pauses_that_contradict_each_other_are_named() {
+    let sim = simulator();
+    let mut command = bare(&["--interval=10s", "--max-interval=5s", "a"]);
+    command.env("CFW_ENDPOINT", sim.endpoint()).env("CFW_PROJECT_ID", "p").env("CFW_TOKEN", "t");
+    let refused = done(command);
+    let told = "cfw-wait: --interval 10s --max-interval 5s --min-interval 500ms: max delay 5s is shorter than first delay 10s\n";
+    assert_eq!((refused.code, &*refused.stderr), (Some(2), told));
+
+    let mut command = bare(&["--interval=100ms", "a"]);
+    command.env("CFW_ENDPOINT", sim.endpoint()).env("CFW_PROJECT_ID", "p").env("CFW_TOKEN", "t");
+    let refused = done(command);
+    let told = "cfw-wait: --interval 100ms --min-interval 500ms: schedule asks for a delay of 100ms, shorter than min_interval 500ms\n";
+    assert_eq!((refused.code, &*refused.stderr), (Some(2), told));
+}
+
+#[test]
+fn what_is_not_configured_is_named_with_exit_code_three() {
+    let here = ("CFW_ENDPOINT", "http://127.0.0.1:1");
+    for (env, args, told) in [
+        (
+            &[][..],
+            &["a"][..],
+            "cfw-wait: no credentials: set CFW_TOKEN or OS_TOKEN, or OS_ACCESS_KEY",
+        ),
+        (
+            &[("CFW_TOKEN", "t")],
+            &["a"],
+            "cfw-wait: endpoint: is missing, and so is the region: set CFW_ENDPOINT or give --endpoint\n",
+        ),
+        (
+            &[("CFW_TOKEN", "t"), here],
+            &["a"],
+            "cfw-wait: project_id: is missing: set CFW_PROJECT_ID or give --project-id\n",
+        ),
+        (
+            &[("CFW_TOKEN", "t"), here, ("CFW_PROJECT_ID", "p/q")],
+            &["a"],
+            "cfw-wait: project_id \"p/q\": holds a '/'\n",
+        ),
+        (
+            &[("OS_USERNAME", "u"), ("OS_PASSWORD", "SENSITIVE")],
+            &["a"],
+            "cfw-wait: OS_PASSWORD is set, but not what belongs to it: OS_AUTH_URL",
+        ),
+        (
+            &[("CFW_TOKEN", "t")],
+            &["--project-id=p", "--endpoint=nowhere", "a"],
+            "cfw-wait: endpoint \"nowhere\": has no scheme: it must start with https://",
+        ),
+        (
+            &[],
+            &["--token-file=/no/such/file", "a"],
+            "cfw-wait: --token-file \"/no/such/file\": cannot be read: No such file or directory (os error 2)\n",
+        ),
+        (&[], &["--token-file=/dev/null", "a"], "cfw-wait: --token-file \"/dev/null\": is empty\n"),
+        (
+            &[("OS_CLIENT_CONFIG_FILE", "/no/such/clouds.yaml")],
+            &["--os-cloud=mine", "a"],
+            "cfw-wait: cannot read /no/such/clouds.yaml, which OS_CLIENT_CONFIG_FILE names: No such file",
+        ),
+    ] {
+        let mut command = bare(args);
+        command.envs(env.iter().copied());
+        let done = done(command);
+        assert_eq!((done.code, &*done.stdout), (Some(3), ""), "{args:?}");
+        assert!(done.stderr.starts_with(told), "{args:?}: {}", done.stderr);
+        assert_eq!(done.stderr.lines().count(), 1, "{args:?}: {}", done.stderr);
+        assert!(!done.stderr.contains("SENSITIVE"));
+    }
+}
+
+#[test]
+fn every_way_to_sign_in_works_end_to_end() {
+    let sim = simulator();
+    add(&sim, "a", JobScript::succeeds_after(ms(0)));
+    let (user, key) = (sim.user(), sim.access_key());
+    let (endpoint, auth_url) = (sim.endpoint(), format!("{}/v3", sim.endpoint()));
+    let password = [
+        ("OS_AUTH_URL", &*auth_url),
+        ("OS_USERNAME", user.name()),
+        ("OS_PASSWORD", user.password()),
+        ("OS_USER_DOMAIN_NAME", user.domain()),
+        ("OS_PROJECT_NAME", sim.project_name()),
+        ("CFW_ENDPOINT", &endpoint),
+    ];
+    let access_key = [
+        ("OS_ACCESS_KEY", key.access()),
+        ("OS_SECRET_KEY", key.secret()),
+        ("OS_PROJECT_ID", sim.project_id()),
+        ("CFW_ENDPOINT", &endpoint),
+    ];
+    for variables in [&password[..], &access_key] {
+        let mut command = bare(&["a"]);
+        command.envs(variables.iter().copied());
+        let done = done(command);
+        assert_eq!(done.code, Some(0), "{done:?}");
+    }
+    assert_eq!(sim.counts().polls, 2);
+}
+
+#[test]
+fn a_cloud_named_by_a_flag_goes_before_the_environment() {
+    let sim = simulator();
+    add(&sim, "a", JobScript::succeeds_after(ms(0)));
+    let file = std::env::temp_dir().join(format!("cfw-wait-clouds-{}.yaml", std::process::id()));
+    let clouds = format!(
+        "clouds:\n  mine:\n    cfw_endpoint_override: {}\n    auth:\n      token: {}\n      project_id: {}\n",
+        sim.endpoint(),
+        sim.token(),
+        sim.project_id()
+    );
+    std::fs::write(&file, clouds).unwrap();
+    let mut command = bare(&["--os-cloud=mine", "a"]);
+    command.env("OS_CLIENT_CONFIG_FILE", &file);
+    for name in ["CFW_ENDPOINT", "CFW_PROJECT_ID", "CFW_TOKEN", "OS_CLOUD"] {
+        command.env(name, "another");
+    }
+    let done = done(command);
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(done.code, Some(0), "{done:?}");
+}
+
+#[test]
+fn a_token_comes_from_a_file_or_from_standard_input_and_goes_before_the_environment() {
+    let sim = simulator();
+    add(&sim, "a", JobScript::succeeds_after(ms(0)));
+    let file = std::env::temp_dir().join(format!("cfw-wait-token-{}", std::process::id()));
+    std::fs::write(&file, format!("{}\n", sim.token())).unwrap();
+    let mut command = waiting(&sim, &["--token-file", file.to_str().unwrap(), "a"]);
+    command.env("CFW_TOKEN", "another");
+    let from_file = done(command);
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(from_file.code, Some(0), "{from_file:?}");
+
+    let mut command = waiting(&sim, &["--token-file=-", "--quiet", "a"]);
+    let mut child = Running::start(command.env_remove("CFW_TOKEN").stdin(Stdio::piped()));
+    child.stdin().write_all(sim.token().as_bytes()).unwrap();
+    assert_eq!(child.code(), Some(0));
+}
+
+#[test]
+fn a_token_is_never_shown() {
+    let sim = simulator();
+    add(&sim, "a", JobScript::never());
+    for args in [&["-vv", "--timeout=300ms", "a"][..], &["-vv", "--project-id=x", "a"]] {
+        let mut command = waiting(&sim, args);
+        command.env("CFW_TOKEN", "SENSITIVE");
+        let done = done(command);
+        assert!(!format!("{done:?}").contains("SENSITIVE"), "{done:?}");
+        assert_eq!(done.code, Some(3));
+    }
+}

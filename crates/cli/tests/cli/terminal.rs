@@ -1,0 +1,198 @@
+//! What a person sees: the command on a pseudo-terminal, its screen as text.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::num::NonZeroU16;
+use std::os::fd::OwnedFd;
+use std::process::{Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+
+use cfw_simulator::{Fault, JobScript};
+use expect_test::expect_file;
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{Winsize, tcgetattr, tcsetwinsize};
+
+use crate::support::{PATIENCE, Running, add, masked, ms, simulator, waiting};
+
+/// A terminal with a command on its standard error.
+pub(crate) struct Terminal {
+    master: OwnedFd,
+    pub(crate) child: Running,
+    screen: vt100::Parser,
+    output: Receiver<Vec<u8>>,
+    written: Vec<u8>,
+}
+
+impl Terminal {
+    pub(crate) fn start(mut command: Command, rows: u16, columns: u16) -> Self {
+        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&master).unwrap();
+        unlockpt(&master).unwrap();
+        let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+        tcsetwinsize(&master, size).unwrap();
+        let name = ptsname(&master, Vec::new()).unwrap();
+        let slave = File::options().read(true).write(true).open(name.to_str().unwrap()).unwrap();
+        command.env("TERM", "xterm-256color").stderr(Stdio::from(slave));
+        let child = Running::start(&mut command);
+        // The command holds the other end of the terminal: when it is gone, reading ends.
+        drop(command);
+        let mut reader = File::from(master.try_clone().unwrap());
+        let (sender, output) = channel();
+        thread::spawn(move || {
+            let mut chunk = [0; 4096];
+            while let Ok(length @ 1..) = reader.read(&mut chunk) {
+                if sender.send(chunk[..length].to_vec()).is_err() {
+                    return;
+                }
+            }
+        });
+        let size = |cells| NonZeroU16::new(cells).unwrap();
+        let screen = vt100::Parser::new(size(rows), size(columns), 0);
+        Self { master, child, screen, output, written: Vec::new() }
+    }
+
+    /// Waits until the screen holds `text`.
+    pub(crate) fn until(&mut self, text: &str) -> String {
+        loop {
+            let shown = self.shown();
+            if shown.contains(text) {
+                return shown;
+            }
+            match self.output.recv_timeout(PATIENCE) {
+                Ok(chunk) => self.take(&chunk),
+                Err(_) => panic!("no {text:?} on the screen:\n{shown}"),
+            }
+        }
+    }
+
+    /// Waits for the end: the last screen, the exit code, and all that was written.
+    pub(crate) fn end(mut self) -> (String, Option<i32>, Vec<u8>) {
+        while let Ok(chunk) = self.output.recv() {
+            self.take(&chunk);
+        }
+        (self.shown(), self.child.code(), self.written)
+    }
+
+    /// The screen, row by row: a row that is filled to the edge goes on in the next for vt100.
+    fn shown(&self) -> String {
+        let screen = self.screen.screen();
+        let rows: Vec<_> = screen.rows(0, screen.size().1.get()).collect();
+        let rows: Vec<_> = rows.iter().map(|row| row.trim_end()).collect();
+        format!("{}\n", rows.join("\n").trim_end())
+    }
+
+    fn take(&mut self, chunk: &[u8]) {
+        self.screen.process(chunk);
+        self.written.extend_from_slice(chunk);
+    }
+}
+
+#[test]
+fn a_line_for_each_job_and_final_lines_that_stay() {
+    let sim = simulator();
+    for id in ["create-firewall", "protect-eip", "create-east-west", "flow-logs"] {
+        add(&sim, id, JobScript::never().error("CFW.00600003", "no available flavor"));
+    }
+    sim.fail_polls("flow-logs", vec![Fault::unavailable(); 1000]);
+    let ids = ["create-firewall", "protect-eip", "create-east-west", "flow-logs"];
+    let mut terminal = Terminal::start(waiting(&sim, &ids), 24, 130);
+    terminal.until("3 running, 1 without a status");
+    sim.fail("create-east-west");
+    terminal.until("✗ create-east-west");
+    sim.finish("protect-eip");
+    terminal.until("✓ protect-eip");
+    let screen = terminal.until("1 did not, 1 running, 1 without a status");
+    expect_file!["../screens/rows.txt"].assert_eq(&masked(&screen));
+
+    sim.finish("create-firewall");
+    sim.heal();
+    terminal.until("✓ create-firewall");
+    sim.finish("flow-logs");
+    let (screen, code, _) = terminal.end();
+    assert_eq!(code, Some(1));
+    expect_file!["../screens/end.txt"].assert_eq(&masked(&screen));
+}
+
+#[test]
+fn more_than_twenty_jobs_fold_into_one_line() {
+    let sim = simulator();
+    let ids: Vec<_> = (0..30).map(|n| format!("job-{n}")).collect();
+    ids.iter().for_each(|id| add(&sim, id, JobScript::never()));
+    let args: Vec<_> = ids.iter().map(String::as_str).collect();
+    let mut terminal = Terminal::start(waiting(&sim, &args), 24, 80);
+    let screen = terminal.until("30 jobs: 30 running");
+    assert_eq!(masked(&screen), "░░░░░░░░░░░░░░░░░░░░  N jobs: N running  N:N  N polls\n");
+    ids[..8].iter().for_each(|id| assert!(sim.finish(id)));
+    assert!(sim.fail("job-8"));
+    terminal.until("✗ job-8  failed with status Failed");
+    let screen = terminal.until("30 jobs: 8 succeeded, 1 did not, 21 running");
+    assert!(screen.contains("██████░░░░░░░░░░░░░░"), "{screen}");
+    assert!(!screen.contains('✓'), "a success is only counted:\n{screen}");
+    assert!(sim.fail("job-9"));
+    let screen = terminal.until("20 running");
+    assert!(screen.contains(" job-29  Running"), "from here on, lines again:\n{screen}");
+    terminal.child.interrupt();
+    assert_eq!(terminal.end().1, Some(130));
+}
+
+#[test]
+fn a_narrow_terminal_cuts_the_lines() {
+    let sim = simulator();
+    let ids = ["6f1d2c1e-0b7a-4a58-9f6e-1d2f3a4b5c6d", "77777777-0b7a-4a58-9f6e-1d2f3a4b5c6d"];
+    ids.iter().for_each(|id| add(&sim, id, JobScript::never()));
+    let mut terminal = Terminal::start(waiting(&sim, &ids), 10, 40);
+    let screen = terminal.until("2 jobs: 2 running");
+    assert_eq!(
+        masked(&screen),
+        "* NfNdNcNe-NbNa-NaN-…  Running      N:…\n\
+         * N-NbNa-NaN-…  Running      N:…\n  N jobs: N running  N:N  N polls\n"
+    );
+    terminal.child.interrupt();
+    assert_eq!(terminal.end().1, Some(130));
+}
+
+#[test]
+fn an_interrupt_leaves_the_terminal_as_it_was() {
+    let sim = simulator();
+    add(&sim, "a", JobScript::never());
+    add(&sim, "b", JobScript::never());
+    let mut terminal = Terminal::start(waiting(&sim, &["a", "b"]), 12, 80);
+    let before = tcgetattr(&terminal.master).unwrap();
+    terminal.until("2 jobs: 2 running");
+    terminal.child.interrupt();
+    terminal.until("not finished: b (Running)");
+    let after = tcgetattr(&terminal.master).unwrap();
+    assert_eq!(format!("{before:?}"), format!("{after:?}"));
+    let shown = terminal.screen.screen();
+    assert!(!shown.hide_cursor() && !shown.alternate_screen());
+    assert_eq!(shown.cursor_position().1, 0, "the prompt comes on a line of its own");
+    let (screen, code, _) = terminal.end();
+    assert_eq!(code, Some(130));
+    expect_file!["../screens/interrupted.txt"].assert_eq(&masked(&screen));
+}
+
+#[test]
+fn colours_are_for_who_wants_them() {
+    let sim = simulator();
+    add(&sim, "a", JobScript::succeeds_after(ms(0)));
+    for (name, value, coloured) in [("TERM_PROGRAM", "x", true), ("NO_COLOR", "1", false)] {
+        let mut command = waiting(&sim, &["a"]);
+        command.env(name, value);
+        let (screen, _, written) = Terminal::start(command, 10, 80).end();
+        assert!(screen.contains("✓ a  Success after"), "{screen}");
+        let is_coloured = written.windows(5).any(|bytes| bytes == b"\x1b[32m");
+        assert_eq!(is_coloured, coloured, "{name}");
+    }
+}
+
+#[test]
+fn plain_lines_on_request_or_where_the_terminal_can_do_no_better() {
+    let sim = simulator();
+    add(&sim, "a", JobScript::succeeds_after(ms(0)));
+    for args in [&["--no-progress", "a"][..], &["-v", "a"]] {
+        let (screen, code, _) = Terminal::start(waiting(&sim, args), 10, 120).end();
+        assert!(screen.contains("[ 0:00] a  Success after"), "{screen}");
+        assert_eq!(code, Some(0));
+    }
+}

@@ -1,0 +1,84 @@
+//! What a scripted service answers.
+
+use std::time::Duration;
+
+use super::world::{at, ms};
+use crate::board::{Answer, Time};
+use crate::{ErrorClass, JobState, Quota, SourceError};
+
+/// What may go wrong with one request.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Fault {
+    Transient,
+    Unavailable(Duration),
+    Throttled(Option<Duration>, Option<Quota>),
+    NotFound,
+    Fatal,
+    Refused,
+    Panic,
+    Hang,
+    Unknown,
+}
+
+/// A job's timeline, and what goes wrong on the way.
+#[derive(Clone, Debug)]
+pub(super) struct Script {
+    pub(super) appears: Time,
+    pub(super) ends: Option<(Time, bool)>,
+    /// By the number of the request for this job.
+    pub(super) faults: Vec<Option<Fault>>,
+    pub(super) latency: Duration,
+}
+
+impl Script {
+    pub(super) fn succeeds(at_ms: u64) -> Self {
+        Self {
+            appears: Time::ZERO,
+            ends: Some((at(at_ms), true)),
+            faults: Vec::new(),
+            latency: ms(50),
+        }
+    }
+
+    pub(super) fn fails(at_ms: u64) -> Self {
+        Self { ends: Some((at(at_ms), false)), ..Self::succeeds(0) }
+    }
+
+    pub(super) fn never() -> Self {
+        Self { ends: None, ..Self::succeeds(0) }
+    }
+
+    pub(super) fn faults(mut self, faults: impl IntoIterator<Item = Fault>) -> Self {
+        self.faults = faults.into_iter().map(Some).collect();
+        self
+    }
+}
+
+pub(super) fn answer(script: &Script, fault: Option<Fault>, now: Time) -> Option<Answer> {
+    let error = |class| Some(Answer::Told(Err(SourceError::new(class, "scripted"))));
+    match fault {
+        Some(Fault::Transient) => error(ErrorClass::TRANSIENT),
+        Some(Fault::Unavailable(after)) => {
+            error(ErrorClass::Transient { retry_after: Some(after) })
+        }
+        Some(Fault::Throttled(retry_after, quota)) => {
+            error(ErrorClass::Throttled { retry_after, quota })
+        }
+        Some(Fault::NotFound) => error(ErrorClass::NotFound),
+        Some(Fault::Fatal) => error(ErrorClass::Fatal),
+        Some(Fault::Refused) => error(ErrorClass::Refused),
+        Some(Fault::Panic) => Some(Answer::Panicked("scripted".into())),
+        Some(Fault::Hang) => None,
+        Some(Fault::Unknown) => Some(Answer::Told(Ok(JobState::unknown("Paused")))),
+        None if now < script.appears => error(ErrorClass::NotFound),
+        None => Some(Answer::Told(Ok(state(script, now)))),
+    }
+}
+
+fn state(script: &Script, now: Time) -> JobState {
+    match script.ends {
+        Some((end, true)) if end <= now => JobState::succeeded(),
+        Some((end, false)) if end <= now => JobState::failed(),
+        Some(_) | None => JobState::running(),
+    }
+}
