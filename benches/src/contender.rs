@@ -193,11 +193,8 @@ struct ByHand<S> {
 
 impl<S: JobSource> ByHand<S> {
     async fn bare(self: Arc<Self>, id: JobId) {
-        let deadline = Instant::now() + DEADLINE;
-        let mut jitter = Jitter::of(&id);
-        let mut delay = self.delays.first;
-        let mut rest = jitter.scale(delay, 0.5);
-        while Instant::now() < deadline {
+        let mut pace = Pace::new(&id, self.delays);
+        while let Some(rest) = pace.next_rest() {
             sleep(rest).await;
             let answer = timeout(ATTEMPT_TIMEOUT, self.source.fetch(&id)).await;
             if let Ok(Ok(state)) = answer
@@ -205,17 +202,12 @@ impl<S: JobSource> ByHand<S> {
             {
                 return self.tally.ended(&state);
             }
-            delay = delay.mul_f64(FACTOR).min(self.delays.max);
-            rest = jitter.scale(delay, 0.2);
         }
     }
 
     async fn bounded(self: Arc<Self>, id: JobId) {
-        let deadline = Instant::now() + DEADLINE;
-        let mut jitter = Jitter::of(&id);
-        let mut delay = self.delays.first;
-        let mut rest = jitter.scale(delay, 0.5);
-        while Instant::now() < deadline {
+        let mut pace = Pace::new(&id, self.delays);
+        while let Some(rest) = pace.next_rest() {
             sleep(rest).await;
             let Ok(permit) = self.window.acquire().await else { return };
             let answer = timeout(ATTEMPT_TIMEOUT, self.source.fetch(&id)).await;
@@ -225,13 +217,12 @@ impl<S: JobSource> ByHand<S> {
             {
                 return self.tally.ended(&state);
             }
-            delay = delay.mul_f64(FACTOR).min(self.delays.max);
-            rest = jitter.scale(delay, 0.2);
         }
     }
 
     async fn backon(self: Arc<Self>, id: JobId) {
-        sleep(Jitter::of(&id).scale(self.delays.first, 0.5)).await;
+        let Some(rest) = Pace::new(&id, self.delays).next_rest() else { return };
+        sleep(rest).await;
         let attempt = || async {
             match timeout(ATTEMPT_TIMEOUT, self.source.fetch(&id)).await {
                 Ok(Ok(state)) if state.phase.is_terminal() => Ok(state),
@@ -273,20 +264,47 @@ impl fmt::Display for NotYet {
     }
 }
 
-/// Steele, Lea and Flood's generator (OOPSLA 2014), as small as a jitter can be.
-struct Jitter(u64);
+/// The waiter's own schedule and jitter, since polls that are spread otherwise share fewer wake-ups or more.
+struct Pace {
+    delays: Delays,
+    started: Instant,
+    own: f64,
+    seed: u64,
+    polls: u32,
+}
 
-impl Jitter {
-    fn of(id: &JobId) -> Self {
-        Self(id.as_str().bytes().fold(0, |hash, byte| hash * 31 % (1 << 50) + u64::from(byte)))
+impl Pace {
+    fn new(id: &JobId, delays: Delays) -> Self {
+        let hash = |hash: u64, &byte: &u8| mix(hash ^ u64::from(byte));
+        let seed = id.as_str().as_bytes().iter().fold(0, hash);
+        Self { delays, started: Instant::now(), own: unit(seed), seed, polls: 0 }
     }
 
-    /// The delay, shortened by up to `most` of it.
-    fn scale(&mut self, delay: Duration, most: f64) -> Duration {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        let unit = ((z ^ (z >> 31)) >> 11) as f64 / (1_u64 << 53) as f64;
-        delay.mul_f64(1.0 - most * unit)
+    /// How long to sleep before the next poll; none after the deadline.
+    fn next_rest(&mut self) -> Option<Duration> {
+        let age = self.started.elapsed();
+        self.seed = mix(self.seed);
+        let jitter = (self.own + 0.25 * unit(self.seed)).fract();
+        let rest = if self.polls == 0 {
+            self.delays.first.mul_f64(1.0 - 0.5 * jitter)
+        } else {
+            let grown = self.delays.first + age.mul_f64(FACTOR - 1.0);
+            grown.min(self.delays.max).mul_f64(1.0 - 0.2 * jitter)
+        };
+        self.polls += 1;
+        (age < DEADLINE).then_some(rest)
     }
+}
+
+/// Steele, Lea and Flood's finaliser (OOPSLA 2014).
+fn mix(z: u64) -> u64 {
+    let z = z.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+/// A number in [0, 1).
+fn unit(bits: u64) -> f64 {
+    (bits >> 11) as f64 / (1_u64 << 53) as f64
 }

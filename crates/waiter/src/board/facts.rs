@@ -97,7 +97,7 @@ impl Board {
         job.answered = Stamp::of(state.answered);
         if state.end.is_some() || state.detail.is_some() {
             self.extras.insert(slot, Extra { end: state.end, detail: state.detail.clone() });
-        } else {
+        } else if !self.extras.is_empty() {
             self.extras.remove(&slot);
         }
         if changed {
@@ -236,8 +236,11 @@ impl Board {
 
     /// Forgets that the answers for a job were bad.
     pub(super) fn end_trouble(&mut self, slot: u32) {
-        self.remains
-            .extend(self.troubles.remove(&slot).map(|trouble| Remains::Error(trouble.error)));
+        // Every good answer comes by here, and a map hashes even to find itself empty.
+        if !self.troubles.is_empty() {
+            self.remains
+                .extend(self.troubles.remove(&slot).map(|trouble| Remains::Error(trouble.error)));
+        }
     }
 
     /// Ends the waits whose policy allows no further failure (rule 6).

@@ -144,15 +144,18 @@ impl Board {
         self.untimed.push(slot);
     }
 
-    /// Gives the due jobs that are held back a timer for their last poll or deadline.
+    /// Gives the due jobs that are held back a timer for their last poll or deadline, and the requests that
+    /// were not answered at once one for their limit.
     fn time_the_untimed(&mut self) {
         while let Some(slot) = self.untimed.pop() {
-            if !self.jobs.get(slot).is_some_and(|job| job.is_ready) {
-                continue;
+            let Some(job) = self.jobs.get(slot) else { continue };
+            if job.flight != NONE {
+                self.time_flight(job.flight);
+            } else if job.is_ready {
+                let Limits { last, first_deadline } = self.limits(slot);
+                let last = Some(last).filter(|&last| last > self.now);
+                self.time_job(slot, first_deadline.min(last.unwrap_or(Time::NEVER)));
             }
-            let Limits { last, first_deadline } = self.limits(slot);
-            let last = Some(last).filter(|&last| last > self.now);
-            self.time_job(slot, first_deadline.min(last.unwrap_or(Time::NEVER)));
         }
     }
 
@@ -199,7 +202,7 @@ impl Board {
         let stamp = self.next_stamp();
         let wake = expires.min(self.limits(slot).first_deadline);
         let flight = self.flights.insert(Flight { job: slot, stamp, sent: now, expires, wake });
-        self.time_flight(flight);
+        self.untimed.push(slot);
         self.throttle.spend(now);
         self.stats.polls += 1;
         let job = &mut self.jobs[slot];
