@@ -58,6 +58,10 @@ impl Board {
                 return Some(Want::Abort(ticket));
             }
         }
+        // A source that answers at once and never lets up would put this off for ever.
+        if self.untimed.len() > 2 * self.jobs.len() + 64 {
+            self.time_the_untimed();
+        }
         if self.may_send() && self.throttle.free_at() <= now {
             while let Some(Reverse((rank, slot))) = self.ready.pop() {
                 if self.jobs.get(slot).is_some_and(|job| job.is_ready && job.rank == rank) {
