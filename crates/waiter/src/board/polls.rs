@@ -17,8 +17,6 @@ const LAST_POLL: Duration = Duration::from_secs(1);
 /// The rest after the first transient failure in a row, and the longest one.
 const FIRST_REST: Duration = Duration::from_secs(1);
 const LONGEST_REST: Duration = Duration::from_secs(15);
-/// Sorts a due job behind those whose last poll it is.
-const BY_SCHEDULE: u64 = 1 << 63;
 
 /// What the deadlines of the waits on a job ask for together.
 struct Limits {
@@ -64,7 +62,7 @@ impl Board {
         }
         if self.may_send() && self.throttle.free_at() <= now {
             while let Some(Reverse((rank, slot))) = self.ready.pop() {
-                if self.jobs.get(slot).is_some_and(|job| job.is_ready && job.rank == rank) {
+                if self.jobs.get(slot).is_some_and(|job| job.is_ready && job.rank() == rank) {
                     return Some(self.send(slot));
                 }
             }
@@ -131,17 +129,16 @@ impl Board {
             self.arm(slot);
             return;
         }
-        let last = self.limits(slot).last;
-        let is_last = last <= self.now;
+        let is_last = self.limits(slot).last <= self.now;
         let job = &mut self.jobs[slot];
-        let rank = if is_last { last.as_nanos() } else { due.as_nanos() | BY_SCHEDULE };
         job.wake = Time::NEVER;
-        job.rank = rank;
         job.is_ready = true;
+        job.is_last = is_last;
+        let rank = job.rank();
         if self.ready.len() > 2 * self.jobs.len() + 64 {
             let jobs = &self.jobs;
             self.ready.retain(|&Reverse((rank, slot))| {
-                jobs.get(slot).is_some_and(|job| job.is_ready && job.rank == rank)
+                jobs.get(slot).is_some_and(|job| job.is_ready && job.rank() == rank)
             });
         }
         self.ready.push(Reverse((rank, slot)));
@@ -268,7 +265,8 @@ impl Board {
         let base = if answers == 0 { wait.started } else { job.ended };
         let age = base.since(wait.started);
         let jitter = mix::phase(hash, job.polls);
-        let due = wait.started.after(wait.policy.schedule.next_age(age, answers, jitter));
+        let due =
+            wait.started.after(self.policies[wait.policy].schedule.next_age(age, answers, jitter));
         let Some(trouble) = self.troubles.get(&slot).filter(|_| answers > 0) else { return due };
         match trouble.error.class() {
             ErrorClass::Transient { .. } => {

@@ -266,7 +266,10 @@ fn status_texts_are_kept_once_and_no_longer_than_needed() {
     world.run_until(at(40_000));
     assert_eq!(world.board.statuses.len(), 1);
     world.run();
-    assert_eq!(world.board.statuses.len(), 0);
+    assert_eq!(
+        (world.board.statuses.len(), world.board.policies.len(), world.board.pasts.len()),
+        (0, 0, 0)
+    );
     assert_eq!(
         (world.board.jobs.len(), world.board.waits.len(), world.board.flights.len()),
         (0, 0, 0)
