@@ -49,7 +49,7 @@ use self::records::{Extra, Flight, Job, Past, Trouble, Wait, Watch, Why};
 use self::slab::{NONE, Slab};
 use self::statuses::Statuses;
 use self::throttle::Throttle;
-use self::timers::Timers;
+use self::timers::{Timer, Timers};
 use crate::{JobId, JobState, Outcome, Policy, Quota, SourceError, Stats};
 
 pub(crate) use self::facts::Note;
@@ -162,6 +162,8 @@ pub(crate) struct Board {
     ready: BinaryHeap<Reverse<(u64, u32)>>,
     /// Due jobs that have no timer yet: most are polled at once and never need one.
     untimed: Vec<u32>,
+    /// Room for the wake-ups that are looked at together.
+    batch: Vec<Timer>,
 
     policies: Policies,
     statuses: Statuses,
@@ -202,6 +204,7 @@ impl Board {
             expiries: Timers::default(),
             ready: BinaryHeap::new(),
             untimed: Vec::new(),
+            batch: Vec::new(),
             policies: Policies::new(),
             statuses: Statuses::new(),
             troubles: HashMap::new(),
