@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use cfw_waiter::{ErrorClass, SourceError, UpdateKind, WaitErrorKind, Waiter};
 use support::{Act, Service, every, ms, secs};
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, Handle, Runtime};
 
 fn paused() -> Runtime {
     Builder::new_current_thread().enable_all().start_paused(true).build().expect("a runtime")
@@ -46,6 +46,21 @@ async fn rule_10_dropping_a_watch_stops_its_polls_at_once() {
     tokio::time::sleep(secs(100)).await;
     assert_eq!(service.polls(), polls);
     assert_eq!((waiter.stats().watched, waiter.stats().in_flight), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn rule_10_with_the_last_wait_gone_the_driver_ends() {
+    let service = Service::new([("job", Act::SucceedAfter(secs(1_000)))]);
+    let tasks = Handle::current().metrics();
+    let mut wait = Box::pin(service.waiter().wait_for_job("job"));
+    assert!(futures_util::poll!(&mut wait).is_pending());
+    while service.polls() == 0 || service.in_flight.load(Ordering::SeqCst) > 0 {
+        tokio::time::sleep(ms(1)).await;
+    }
+    assert_eq!(tasks.num_alive_tasks(), 1);
+    drop(wait);
+    tokio::task::yield_now().await;
+    assert_eq!(tasks.num_alive_tasks(), 0);
 }
 
 #[tokio::test(start_paused = true)]
