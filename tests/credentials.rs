@@ -122,6 +122,23 @@ async fn rule_08_a_wrong_password_is_tried_once() {
 }
 
 #[tokio::test]
+async fn an_expired_static_token_ends_the_wait_and_says_so() {
+    let sim = simulator();
+    let id = sim.add_job(JobScript::succeeds_after(ms(0)));
+    sim.expire_tokens();
+    let waiter = waiter(client(&sim, Credentials::token(sim.token())));
+    let error = waiter.wait_for_job(&id).await.expect_err("the token has expired");
+    assert_eq!(error.kind(), WaitErrorKind::Refused);
+    let text = error.to_string();
+    assert!(
+        text.contains("credentials refused") && text.contains("token expires, expires_at: "),
+        "{text}"
+    );
+    waiter.wait_for_job(&id).await.expect_err("known to be refused");
+    assert_eq!(sim.counts().polls, 1);
+}
+
+#[tokio::test]
 async fn a_clock_that_is_off_is_corrected_once() {
     let sim = simulator();
     sim.set_clock_ahead(Duration::from_secs(3_600));

@@ -133,8 +133,7 @@ impl WaitError {
                 None => f.write_str("without any status"),
             },
             WaitErrorKind::Lost => f.write_str("lost: the service does not know it"),
-            WaitErrorKind::Refused => f.write_str("not watched any more: credentials refused"),
-            WaitErrorKind::Fatal => f.write_str("cannot be polled"),
+            WaitErrorKind::Refused | WaitErrorKind::Fatal => f.write_str("cannot be polled"),
             WaitErrorKind::TooManyFailures => f.write_str("given up after too many failures"),
             WaitErrorKind::UnknownStatus => {
                 write!(f, "has the unknown status {}", status.unwrap_or("(none)"))

@@ -2,7 +2,7 @@
 
 use std::task::Waker;
 
-use super::records::{Job, Pending, Stamp, Wait, Watch, Why};
+use super::records::{Job, Past, Pending, Stamp, Wait, Watch, Why};
 use super::slab::NONE;
 use super::{Board, Terms, Ticket, Time, WatchKey, mix};
 use crate::{JobId, Progress};
@@ -119,18 +119,17 @@ impl Board {
             id,
             due: Time::NEVER,
             wake: Time::NEVER,
-            seen: Time::ZERO,
             ended: Time::ZERO,
-            begin: Stamp::NONE,
-            answered: Stamp::NONE,
-            rank: 0,
             status: NONE,
             polls: 0,
-            failed: 0,
             flight: NONE,
             waits: NONE,
             is_ready: false,
+            is_last: false,
+            has_times: false,
         });
+        // Both come and go together, so they have the same slots.
+        self.pasts.insert(Past { begin: Stamp::NONE, answered: Stamp::NONE, failed: 0 });
         let (jobs, seed) = (&self.jobs, self.seed);
         self.index.insert_unique(hash, slot, |&slot| mix::hash_id(seed, jobs[slot].id.as_str()));
         slot
@@ -139,7 +138,7 @@ impl Board {
     fn insert_wait(&mut self, now: Time, watch: u32, job: u32, terms: Terms) {
         let entry = &self.jobs[job];
         let wait = self.waits.insert(Wait {
-            policy: terms.policy,
+            policy: self.policies.acquire(&terms.policy),
             started: now,
             deadline: now.after(terms.timeout),
             job,
@@ -152,7 +151,7 @@ impl Board {
             told: NONE,
             // The answer of a request in flight counts for whoever comes meanwhile.
             polls_before: entry.polls - u32::from(entry.flight != NONE),
-            failed_before: entry.failed,
+            failed_before: self.pasts[job].failed,
             is_ready: false,
             owes_trouble: self.troubles.contains_key(&job),
         });
@@ -187,6 +186,7 @@ impl Board {
     /// Forgets a job: a new wait on its id starts afresh (rule 3).
     pub(super) fn forget(&mut self, slot: u32) {
         let Some(job) = self.jobs.remove(slot) else { return };
+        self.pasts.remove(slot);
         let hash = mix::hash_id(self.seed, job.id.as_str());
         if let Ok(entry) = self.index.find_entry(hash, |&other| other == slot) {
             entry.remove();

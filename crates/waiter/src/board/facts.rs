@@ -11,7 +11,8 @@ use super::{Answer, Board, Remains, Ticket};
 use crate::policy::UnknownStatus;
 use crate::report::Evidence;
 use crate::{
-    ErrorClass, JobId, JobReport, JobState, Outcome, Phase, SourceError, WaitError, WaitErrorKind,
+    ErrorClass, JobId, JobReport, JobState, Outcome, Phase, Policy, SourceError, WaitError,
+    WaitErrorKind,
 };
 
 /// So many not-found answers in a row, at the least, make a job lost (rule 7).
@@ -43,9 +44,7 @@ impl Board {
         };
         let (slot, sent) = (flight.job, flight.sent);
         self.flights.remove(ticket.slot);
-        let job = &mut self.jobs[slot];
-        job.flight = NONE;
-        job.ended = now;
+        self.jobs[slot].flight = NONE;
         match answer {
             Answer::Told(Ok(state)) => self.told(slot, sent, state),
             Answer::Told(Err(error)) => self.failed(slot, sent, error),
@@ -56,22 +55,24 @@ impl Board {
                 self.end_job(slot, WaitErrorKind::Panicked, &evidence);
             }
         }
-        if self.jobs.get(slot).is_some() {
-            self.leave(slot);
-        }
+        self.landed(slot);
     }
 
     /// The attempt on a job has taken too long: a transient failure.
     pub(super) fn handle_expiry(&mut self, flight: u32) {
         let Some(flight) = self.flights.remove(flight) else { return };
-        let job = &mut self.jobs[flight.job];
-        job.flight = NONE;
-        job.ended = self.now;
+        self.jobs[flight.job].flight = NONE;
         self.stats.timed_out += 1;
         let cause = format!("no answer within {:?}", self.budget.attempt_timeout);
         self.failed(flight.job, flight.sent, SourceError::new(ErrorClass::TRANSIENT, cause));
-        if self.jobs.get(flight.job).is_some() {
-            self.leave(flight.job);
+        self.landed(flight.job);
+    }
+
+    /// After an answer: when it came, and what that means for the next poll.
+    fn landed(&mut self, slot: u32) {
+        if let Some(job) = self.jobs.get_mut(slot) {
+            job.ended = self.now;
+            self.leave(slot);
         }
     }
 
@@ -92,9 +93,12 @@ impl Board {
             return;
         }
         let job = &mut self.jobs[slot];
-        job.seen = self.now;
-        job.begin = Stamp::of(state.begin);
-        job.answered = Stamp::of(state.answered);
+        job.ended = self.now;
+        if job.has_times || state.begin.is_some() || state.answered.is_some() {
+            job.has_times = true;
+            self.pasts[slot].begin = Stamp::of(state.begin);
+            self.pasts[slot].answered = Stamp::of(state.answered);
+        }
         if state.end.is_some() || state.detail.is_some() {
             self.extras.insert(slot, Extra { end: state.end, detail: state.detail.clone() });
         } else if !self.extras.is_empty() {
@@ -106,7 +110,7 @@ impl Board {
         if state.phase == Phase::Unknown {
             let evidence = Evidence { seen: Some(Duration::ZERO), limit: None, cause: None };
             self.end_if(slot, WaitErrorKind::UnknownStatus, |board, wait| {
-                let fails = board.waits[wait].policy.unknown == UnknownStatus::Fail;
+                let fails = board.policy_of(wait).unknown == UnknownStatus::Fail;
                 fails.then(|| evidence.clone())
             });
         }
@@ -161,8 +165,8 @@ impl Board {
             ErrorClass::Transient { retry_after } => {
                 self.stats.transient += 1;
                 self.throttle.failed(now, sent, retry_after);
-                let job = &mut self.jobs[slot];
-                job.failed = job.failed.saturating_add(1);
+                let past = &mut self.pasts[slot];
+                past.failed = past.failed.saturating_add(1);
                 let trouble = self.trouble(slot, error);
                 trouble.failures = trouble.failures.saturating_add(1);
                 self.end_the_failed(slot);
@@ -223,8 +227,10 @@ impl Board {
                 self.has_news(wait);
             }
         }
+        let seen = self.jobs[slot].ended;
         let trouble = self.troubles.entry(slot).or_insert_with(|| Trouble {
             error: error.clone(),
+            seen,
             failures: 0,
             not_found: 0,
             not_found_since: Time::ZERO,
@@ -245,16 +251,17 @@ impl Board {
 
     /// Ends the waits whose policy allows no further failure (rule 6).
     fn end_the_failed(&mut self, slot: u32) {
-        let (total, cause) = (self.jobs[slot].failed, self.cause(slot));
+        let (total, cause) = (self.pasts[slot].failed, self.cause(slot));
         let row = self.troubles.get(&slot).map_or(0, |trouble| trouble.failures);
         self.end_if(slot, WaitErrorKind::TooManyFailures, |board, wait| {
+            let policy = board.policy_of(wait);
             let wait = &board.waits[wait];
             let total = total.saturating_sub(wait.failed_before);
             let row = row.min(total);
-            let limit = if row >= wait.policy.in_a_row {
-                format!("limit {} failures in a row", wait.policy.in_a_row)
-            } else if total >= wait.policy.in_total {
-                format!("limit {} failures in total", wait.policy.in_total)
+            let limit = if row >= policy.in_a_row {
+                format!("limit {} failures in a row", policy.in_a_row)
+            } else if total >= policy.in_total {
+                format!("limit {} failures in total", policy.in_total)
             } else {
                 return None;
             };
@@ -271,7 +278,7 @@ impl Board {
             return;
         }
         self.end_if(slot, WaitErrorKind::Lost, |board, wait| {
-            let grace = board.waits[wait].policy.not_found_grace;
+            let grace = board.policy_of(wait).not_found_grace;
             (span >= grace).then(|| Evidence {
                 seen: None,
                 limit: Some(format!("{row} answers in a row over {span:.1?}, grace {grace:?}")),
@@ -329,9 +336,9 @@ impl Board {
 
     /// Ends a wait without success. The caller looks after the job that it leaves.
     fn end_with(&mut self, wait: u32, kind: WaitErrorKind, mut evidence: Evidence) {
-        let job = &self.jobs[self.waits[wait].job];
-        if job.status != NONE {
-            evidence.seen = Some(self.now.since(job.seen));
+        let slot = self.waits[wait].job;
+        if self.jobs[slot].status != NONE {
+            evidence.seen = Some(self.now.since(self.seen(slot)));
         }
         let error = WaitError::new(kind, self.report(wait), evidence);
         self.end(wait, Err(error));
@@ -353,6 +360,15 @@ impl Board {
         self.troubles.get(&slot).map(|trouble| trouble.error.clone())
     }
 
+    /// When the last good answer for a job came, if one did.
+    pub(super) fn seen(&self, slot: u32) -> Time {
+        self.troubles.get(&slot).map_or(self.jobs[slot].ended, |trouble| trouble.seen)
+    }
+
+    fn policy_of(&self, wait: u32) -> &Policy {
+        &self.policies[self.waits[wait].policy]
+    }
+
     /// What is known for a live wait.
     pub(super) fn report(&self, wait: u32) -> JobReport {
         let wait = &self.waits[wait];
@@ -367,14 +383,14 @@ impl Board {
 
     /// The last known state of a job.
     pub(super) fn state(&self, slot: u32) -> Option<JobState> {
-        let job = &self.jobs[slot];
+        let (job, past) = (&self.jobs[slot], &self.pasts[slot]);
         let extra = self.extras.get(&slot);
         Some(JobState {
             phase: self.statuses.phase(job.status)?,
             status: self.statuses.text(job.status)?,
-            begin: job.begin.time(),
+            begin: past.begin.time(),
             end: extra.and_then(|extra| extra.end),
-            answered: job.answered.time(),
+            answered: past.answered.time(),
             detail: extra.and_then(|extra| extra.detail.clone()),
         })
     }

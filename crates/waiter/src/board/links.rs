@@ -54,6 +54,7 @@ impl Board {
     /// Frees a wait that is in no list any more, or whose watch goes with it.
     pub(super) fn free_wait(&mut self, wait: u32) {
         if let Some(entry) = self.waits.remove(wait) {
+            self.policies.release(entry.policy);
             self.statuses.release(entry.told);
             self.remains.extend(self.ends.remove(&wait).map(Remains::End));
         }

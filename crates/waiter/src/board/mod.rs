@@ -24,6 +24,7 @@ mod entrances;
 mod facts;
 mod links;
 mod mix;
+mod policies;
 mod polls;
 mod records;
 mod slab;
@@ -43,11 +44,12 @@ use std::time::Duration;
 
 use hashbrown::HashTable;
 
-use self::records::{Extra, Flight, Job, Trouble, Wait, Watch, Why};
+use self::policies::Policies;
+use self::records::{Extra, Flight, Job, Past, Trouble, Wait, Watch, Why};
 use self::slab::{NONE, Slab};
 use self::statuses::Statuses;
 use self::throttle::Throttle;
-use self::timers::Timers;
+use self::timers::{Timer, Timers};
 use crate::{JobId, JobState, Outcome, Policy, Quota, SourceError, Stats};
 
 pub(crate) use self::facts::Note;
@@ -145,6 +147,7 @@ pub(crate) struct Board {
     live: usize,
 
     jobs: Slab<Job>,
+    pasts: Slab<Past>,
     /// Jobs by the hash of their id, which is stored in the job alone.
     index: HashTable<u32>,
     waits: Slab<Wait>,
@@ -159,7 +162,10 @@ pub(crate) struct Board {
     ready: BinaryHeap<Reverse<(u64, u32)>>,
     /// Due jobs that have no timer yet: most are polled at once and never need one.
     untimed: Vec<u32>,
+    /// Room for the wake-ups that are looked at together.
+    batch: Vec<Timer>,
 
+    policies: Policies,
     statuses: Statuses,
     /// Job to what is rarely there: trouble, or more than a status and two times.
     troubles: HashMap<u32, Trouble>,
@@ -189,6 +195,7 @@ impl Board {
             stamp: 0,
             live: 0,
             jobs: Slab::new(),
+            pasts: Slab::new(),
             index: HashTable::new(),
             waits: Slab::new(),
             watches: Slab::new(),
@@ -197,6 +204,8 @@ impl Board {
             expiries: Timers::default(),
             ready: BinaryHeap::new(),
             untimed: Vec::new(),
+            batch: Vec::new(),
+            policies: Policies::new(),
             statuses: Statuses::new(),
             troubles: HashMap::new(),
             extras: HashMap::new(),

@@ -2,6 +2,7 @@
 //! else, so that "never later than the deadline" follows from one place.
 
 use std::cmp::Reverse;
+use std::hint::black_box;
 use std::time::Duration;
 
 use super::records::{Flight, Job, Wait, Why};
@@ -16,9 +17,9 @@ use crate::schedule::scaled;
 const LAST_POLL: Duration = Duration::from_secs(1);
 /// The rest after the first transient failure in a row, and the longest one.
 const FIRST_REST: Duration = Duration::from_secs(1);
+/// So many jobs are woken together, at the most.
+const BATCH: usize = 16;
 const LONGEST_REST: Duration = Duration::from_secs(15);
-/// Sorts a due job behind those whose last poll it is.
-const BY_SCHEDULE: u64 = 1 << 63;
 
 /// What the deadlines of the waits on a job ask for together.
 struct Limits {
@@ -31,16 +32,41 @@ impl Board {
     /// Wakes what is to be woken by now: waits whose time is up end, due jobs queue for a poll.
     pub(crate) fn handle_time(&mut self, now: Time) {
         let now = self.tick(now);
-        while let Some(timer) = self.timers.pop_due(now) {
-            if self.jobs.get(timer.slot).is_some_and(|job| job.wake == timer.at) {
-                self.wake_job(timer.slot);
+        let mut batch = std::mem::take(&mut self.batch);
+        loop {
+            batch.extend(std::iter::from_fn(|| self.timers.pop_due(now)).take(BATCH));
+            if batch.is_empty() {
+                break;
+            }
+            self.look_ahead(&batch);
+            for timer in batch.drain(..) {
+                if self.jobs.get(timer.slot).is_some_and(|job| job.wake == timer.at) {
+                    self.wake_job(timer.slot);
+                }
             }
         }
+        self.batch = batch;
         while let Some(timer) = self.expiries.pop_due(now) {
             let flight = self.flights.get(timer.slot);
             if flight.is_some_and(|flight| flight.stamp == timer.stamp && flight.wake == timer.at) {
                 self.wake_flight(timer.slot);
             }
+        }
+    }
+
+    /// Reads a little of all that waking a batch of jobs is going to read. Among a million jobs each first read
+    /// is a cache miss, and the processor can wait for many of them at once, but only if they do not depend on
+    /// each other's work.
+    fn look_ahead(&self, batch: &[Timer]) {
+        let mut waits = [NONE; BATCH];
+        for (wait, timer) in waits.iter_mut().zip(batch) {
+            *wait = self.jobs.get(timer.slot).map_or(NONE, |job| job.waits);
+        }
+        for wait in waits {
+            black_box(self.waits.get(wait).map(|wait| wait.deadline));
+        }
+        for timer in batch {
+            black_box(self.jobs.get(timer.slot).and_then(|job| job.id.as_str().as_bytes().first()));
         }
     }
 
@@ -58,9 +84,13 @@ impl Board {
                 return Some(Want::Abort(ticket));
             }
         }
+        // A source that answers at once and never lets up would put this off for ever.
+        if self.untimed.len() > 2 * self.jobs.len() + 64 {
+            self.time_the_untimed();
+        }
         if self.may_send() && self.throttle.free_at() <= now {
             while let Some(Reverse((rank, slot))) = self.ready.pop() {
-                if self.jobs.get(slot).is_some_and(|job| job.is_ready && job.rank == rank) {
+                if self.jobs.get(slot).is_some_and(|job| job.is_ready && job.rank() == rank) {
                     return Some(self.send(slot));
                 }
             }
@@ -127,17 +157,16 @@ impl Board {
             self.arm(slot);
             return;
         }
-        let last = self.limits(slot).last;
-        let is_last = last <= self.now;
+        let is_last = self.limits(slot).last <= self.now;
         let job = &mut self.jobs[slot];
-        let rank = if is_last { last.as_nanos() } else { due.as_nanos() | BY_SCHEDULE };
         job.wake = Time::NEVER;
-        job.rank = rank;
         job.is_ready = true;
+        job.is_last = is_last;
+        let rank = job.rank();
         if self.ready.len() > 2 * self.jobs.len() + 64 {
             let jobs = &self.jobs;
             self.ready.retain(|&Reverse((rank, slot))| {
-                jobs.get(slot).is_some_and(|job| job.is_ready && job.rank == rank)
+                jobs.get(slot).is_some_and(|job| job.is_ready && job.rank() == rank)
             });
         }
         self.ready.push(Reverse((rank, slot)));
@@ -264,7 +293,8 @@ impl Board {
         let base = if answers == 0 { wait.started } else { job.ended };
         let age = base.since(wait.started);
         let jitter = mix::phase(hash, job.polls);
-        let due = wait.started.after(wait.policy.schedule.next_age(age, answers, jitter));
+        let due =
+            wait.started.after(self.policies[wait.policy].schedule.next_age(age, answers, jitter));
         let Some(trouble) = self.troubles.get(&slot).filter(|_| answers > 0) else { return due };
         match trouble.error.class() {
             ErrorClass::Transient { .. } => {

@@ -7,43 +7,52 @@ use std::task::Waker;
 use std::time::{Duration, SystemTime};
 
 use super::{Terms, Time};
-use crate::{JobId, Policy, Progress, SourceError};
+use crate::{JobId, Progress, SourceError};
 
-/// What is known of an id.
+/// What is known of an id, as far as each poll needs it: one cache line, since among a million jobs each line
+/// that a poll touches costs as much as all that it computes.
 #[derive(Debug)]
+#[repr(align(64))]
 pub(super) struct Job {
     pub(super) id: JobId,
     /// When the next poll is due, if none is in flight.
     pub(super) due: Time,
     /// When the job's timer is set to; an entry for another time is stale.
     pub(super) wake: Time,
-    /// When the last good answer came.
-    pub(super) seen: Time,
     /// When the last answer came, good or bad.
     pub(super) ended: Time,
-    pub(super) begin: Stamp,
-    pub(super) answered: Stamp,
-    /// The order in which the job stands among the due ones.
-    pub(super) rank: u64,
     /// The last status.
     pub(super) status: u32,
     /// Polls sent.
     pub(super) polls: u32,
-    /// Transient failures in total.
-    pub(super) failed: u32,
     /// The request in flight.
     pub(super) flight: u32,
     /// The first wait on it.
     pub(super) waits: u32,
+    /// Whether it is due, and held back by a budget at the most.
     pub(super) is_ready: bool,
+    /// Whether the poll that is due is the last one of a wait.
+    pub(super) is_last: bool,
+    /// Whether the job's `Past` tells of times.
+    pub(super) has_times: bool,
 }
 
-/// One watch's interest in one job.
+/// What few polls need to know of a job; it has the job's slot.
 #[derive(Debug)]
+pub(super) struct Past {
+    pub(super) begin: Stamp,
+    pub(super) answered: Stamp,
+    /// Transient failures in total.
+    pub(super) failed: u32,
+}
+
+/// One watch's interest in one job, in one cache line.
+#[derive(Debug)]
+#[repr(align(64))]
 pub(super) struct Wait {
-    pub(super) policy: Arc<Policy>,
     pub(super) started: Time,
     pub(super) deadline: Time,
+    pub(super) policy: u32,
     /// The job; none once the wait has ended.
     pub(super) job: u32,
     pub(super) watch: u32,
@@ -103,6 +112,8 @@ pub(super) struct Flight {
 #[derive(Debug)]
 pub(super) struct Trouble {
     pub(super) error: SourceError,
+    /// When the last good answer came, if there was one.
+    pub(super) seen: Time,
     /// Transient failures in a row.
     pub(super) failures: u32,
     /// Not-found answers in a row, with others than a status between them, and the first one's time.
@@ -153,3 +164,13 @@ impl Stamp {
         }
     }
 }
+
+impl Job {
+    /// The order in which a due job is polled: those whose last poll it is first, then the longest due.
+    pub(super) fn rank(&self) -> u64 {
+        const BY_SCHEDULE: u64 = 1 << 63;
+        if self.is_last { self.due.as_nanos() } else { self.due.as_nanos() | BY_SCHEDULE }
+    }
+}
+
+const _: () = assert!(size_of::<Job>() == 64 && size_of::<Wait>() == 64, "one cache line each");

@@ -40,8 +40,8 @@ impl Board {
         let entry = &self.waits[wait];
         let job = &self.jobs[entry.job];
         if entry.told != job.status {
-            let (id, elapsed) = (job.id.clone(), job.seen.since(entry.started));
             let (slot, status) = (entry.job, job.status);
+            let (id, elapsed) = (job.id.clone(), self.seen(slot).since(entry.started));
             let from = self.statuses.text(entry.told);
             let to = self.state(slot)?;
             let told = self.statuses.share(status);

@@ -2,7 +2,8 @@
 
 use super::script::*;
 use super::world::*;
-use crate::{Policy, Progress, Schedule, WaitErrorKind};
+use crate::board::{Answer, Want};
+use crate::{JobState, Policy, Progress, Schedule, WaitErrorKind};
 
 fn every(interval: u64) -> Policy {
     Policy::new().schedule(Schedule::fixed(secs(interval)).unwrap())
@@ -265,9 +266,28 @@ fn status_texts_are_kept_once_and_no_longer_than_needed() {
     world.run_until(at(40_000));
     assert_eq!(world.board.statuses.len(), 1);
     world.run();
-    assert_eq!(world.board.statuses.len(), 0);
+    assert_eq!(
+        (world.board.statuses.len(), world.board.policies.len(), world.board.pasts.len()),
+        (0, 0, 0)
+    );
     assert_eq!(
         (world.board.jobs.len(), world.board.waits.len(), world.board.flights.len()),
         (0, 0, 0)
     );
+}
+
+#[test]
+fn a_board_that_never_comes_to_rest_keeps_its_lists_short() {
+    let mut world = World::new(crate::board::Budget { max_in_flight: 1_000, ..budget() });
+    let ids: Vec<String> = (0..20).map(|n| format!("job-{n}")).collect();
+    world.watch(ids.iter().map(String::as_str), &every(1).timeout(secs(100_000)));
+    for step in 1..20_000 {
+        let now = at(step * 100);
+        world.board.handle_time(now);
+        // Twenty polls a second are asked for and ten are made, so there is always a next one.
+        if let Some(Want::Poll { ticket, .. }) = world.board.next_want(now) {
+            world.board.handle_answer(now, ticket, Answer::Told(Ok(JobState::running())));
+        }
+        assert!(world.board.untimed.len() < 110, "{} at step {step}", world.board.untimed.len());
+    }
 }
