@@ -20,7 +20,7 @@ use crate::table::{Table, median, print, thousands};
 const DELAYS: Delays = Delays { first: Duration::from_secs(1), max: Duration::from_secs(15) };
 const MEAN_DELAY: f64 = 13.5;
 /// By then all delays have grown.
-const WARM_UP: Duration = Duration::from_secs(45);
+const WARM_UP: Duration = Duration::from_secs(32);
 /// Enough polls in a round for its CPU time to be well above the meter's grain.
 const POLLS_PER_ROUND: usize = 300_000;
 
