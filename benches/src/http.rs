@@ -221,7 +221,7 @@ fn compare(load: &Load, rounds: usize) -> Result<(), Failure> {
     }
     let Load { first, max, mean, .. } = load;
     table.print(&format!(
-        "{} jobs over HTTP: first delay {first} ms, longest {max} ms, jobs of {mean} ms on average",
+        "Waiting jobs over HTTP: {}; first delay {first} ms, longest {max} ms, jobs of {mean} ms on average",
         thousands(load.jobs)
     ))
 }
