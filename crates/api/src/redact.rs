@@ -24,8 +24,11 @@ pub(crate) fn sanitise(text: &str, secrets: &[&str], cap: usize) -> String {
     for secret in secrets.iter().filter(|secret| secret.len() >= SHORTEST_SECRET) {
         text = without_secret(&text, secret);
     }
-    for marker in MARKERS {
-        text = without_value(&text, marker);
+    // All markers end in one of these. Most texts, such as the request id of each answer, hold neither.
+    if text.contains([':', '=']) {
+        for marker in MARKERS {
+            text = without_value(&text, marker);
+        }
     }
     let mut shown: String =
         text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(cap).collect();
