@@ -97,7 +97,8 @@ pub struct Stats {
     pub refused: u64,
     /// Panics of the source.
     pub panicked: u64,
-    /// Attempts that took longer than the attempt timeout; they count as transient as well.
+    /// Attempts that the waiter cut short because they took too long; they count as transient as well. A source
+    /// that limits its requests itself, as the CFW client does, tells of most such attempts as transient only.
     pub timed_out: u64,
     /// Requests in flight now.
     pub in_flight: usize,

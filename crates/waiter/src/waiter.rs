@@ -158,7 +158,10 @@ impl<S: JobSource> WaiterBuilder<S> {
         self
     }
 
-    /// Sets how long one request may take before it counts as a transient failure. Default: 10 s.
+    /// Sets how long one request may take before it counts as a transient failure. Default: 10 s; at least 1 ms.
+    ///
+    /// The CFW client limits each request by this or by its own request timeout, whichever is shorter; the time
+    /// in which it renews credentials does not count.
     pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
         self.attempt_timeout = timeout;
         self
@@ -176,7 +179,7 @@ impl<S: JobSource> WaiterBuilder<S> {
     ///
     /// # Errors
     ///
-    /// If a setting cannot be: nothing in flight, a minimum interval below 1 ms, an attempt timeout of zero, or
+    /// If a setting cannot be: nothing in flight, a minimum interval below 1 ms, an attempt timeout below 1 ms, or
     /// a schedule that asks for polls more often than the minimum interval allows.
     pub fn build(self) -> Result<Waiter, ConfigError> {
         let (min_interval, shortest) = (self.min_interval, self.policy.schedule.shortest());

@@ -17,9 +17,9 @@ use crate::schedule::scaled;
 const LAST_POLL: Duration = Duration::from_secs(1);
 /// The rest after the first transient failure in a row, and the longest one.
 const FIRST_REST: Duration = Duration::from_secs(1);
+const LONGEST_REST: Duration = Duration::from_secs(15);
 /// So many jobs are woken together, at the most.
 const BATCH: usize = 16;
-const LONGEST_REST: Duration = Duration::from_secs(15);
 
 /// What the deadlines of the waits on a job ask for together.
 struct Limits {
