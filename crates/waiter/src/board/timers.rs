@@ -1,5 +1,5 @@
-//! When to look at what again. An entry is a hint: whoever is woken looks at the facts, so a stale
-//! entry costs a glance and never a wrong decision.
+//! When to look at what again. Entries are not taken out when plans change: the owner knows which time it is to be
+//! woken at, and one for another time is stale. Whoever pops an entry checks that first.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
