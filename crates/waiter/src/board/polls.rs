@@ -66,7 +66,11 @@ impl Board {
             black_box(self.waits.get(wait).map(|wait| wait.deadline));
         }
         for timer in batch {
-            black_box(self.jobs.get(timer.slot).and_then(|job| job.id.as_str().as_bytes().first()));
+            black_box(
+                self.jobs
+                    .get(timer.slot)
+                    .and_then(|job| job.id.as_str().as_bytes().first().copied()),
+            );
         }
     }
 
