@@ -123,7 +123,8 @@ impl ClientBuilder {
     /// Uses this HTTP client, with its own proxies, certificates and connection pool.
     ///
     /// It should follow no redirects (`redirect::Policy::none()`), because a redirected request takes the
-    /// token along, and not repeat requests by itself (`retry::never()`).
+    /// token along, and not repeat requests by itself (`retry::never()`). The clients that are built here open no
+    /// more connections than there are requests at once; hyper's pool alone now and then opens a few more.
     pub fn http_client(mut self, client: reqwest::Client) -> Self {
         self.http_client = Some(client);
         self
@@ -216,7 +217,7 @@ impl ClientBuilder {
             )
         })?;
         let http = match self.http_client {
-            Some(client) => Http::Own(client),
+            Some(client) => Http::own(client),
             None => {
                 let mut known = Vec::new();
                 known.extend(auth_url.as_ref().map(|url| ("auth_url", url)));

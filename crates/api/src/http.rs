@@ -6,6 +6,7 @@ use reqwest::{ClientBuilder, Url, redirect};
 
 use crate::{
     ConfigError,
+    connector::{InRequest, Thrift},
     endpoint::{Endpoint, is_local},
 };
 
@@ -14,7 +15,14 @@ const TLS: bool =
     cfg!(any(feature = "rustls", feature = "rustls-no-provider", feature = "native-tls"));
 
 #[derive(Debug)]
-pub(crate) enum Http {
+pub(crate) struct Http {
+    clients: Clients,
+    /// Of the connections of clients that we build.
+    thrift: Thrift,
+}
+
+#[derive(Debug)]
+enum Clients {
     /// The user's own, for everything.
     Own(reqwest::Client),
     /// One for plain http on this machine, which needs neither proxy nor certificates, and one for all else.
@@ -22,6 +30,10 @@ pub(crate) enum Http {
 }
 
 impl Http {
+    pub(crate) fn own(client: reqwest::Client) -> Self {
+        Self { clients: Clients::Own(client), thrift: Thrift::new(Duration::ZERO) }
+    }
+
     /// Makes the clients for URLs that are known, by the name of their setting, and, if more URLs may
     /// become known, one for those, if that is possible.
     pub(crate) fn for_urls(
@@ -30,9 +42,11 @@ impl Http {
         connect_timeout: Duration,
         trust: &Trust,
     ) -> Result<Self, ConfigError> {
+        let thrift = Thrift::new(connect_timeout);
         let builder = || {
             reqwest::Client::builder()
                 .connect_timeout(connect_timeout)
+                .connector_layer(thrift.clone())
                 // A redirect would take the token to whatever host the answer names.
                 .redirect(redirect::Policy::none())
                 // reqwest resends what HTTP/2 refused, with the same signature and outside all our limits.
@@ -66,14 +80,19 @@ impl Http {
         } else {
             None
         };
-        Ok(Self::Split { local, remote })
+        Ok(Self { clients: Clients::Split { local, remote }, thrift })
+    }
+
+    /// To be called before a request is sent, and held until its answer is there.
+    pub(crate) fn begin(&self) -> InRequest<'_> {
+        self.thrift.begin()
     }
 
     pub(crate) fn for_url(&self, url: &Url) -> Option<&reqwest::Client> {
-        match self {
-            Self::Own(client) => Some(client),
-            Self::Split { local, .. } if is_local(url) => local.as_ref(),
-            Self::Split { remote, .. } => remote.as_ref(),
+        match &self.clients {
+            Clients::Own(client) => Some(client),
+            Clients::Split { local, .. } if is_local(url) => local.as_ref(),
+            Clients::Split { remote, .. } => remote.as_ref(),
         }
     }
 }

@@ -77,6 +77,7 @@ mod classify;
 mod client;
 mod clock;
 mod config;
+mod connector;
 mod credentials;
 mod endpoint;
 mod error;

@@ -84,7 +84,8 @@ impl Transport {
             );
             return Err(Error::new(what, ErrorKind::Request, Class::Fatal).because(problem));
         };
-        let sent = http.execute(request).await;
+        let in_request = self.http.begin();
+        let sent = in_request.send(http.execute(request)).await;
         let mut response = sent.map_err(|error| failure(what, error, ErrorKind::Connect))?;
         let mut reply = self.head(&response, secrets);
         match body(&mut response).await {

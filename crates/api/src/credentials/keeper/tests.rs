@@ -1,13 +1,17 @@
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
 use super::*;
-use crate::{JobId, clock::Clock, http::Http};
+use crate::{
+    JobId,
+    clock::Clock,
+    http::{Http, Trust},
+};
 
 fn keeper(seconds: Arc<AtomicU64>) -> Keeper {
     let clock =
         Clock::new(move || SystemTime::UNIX_EPOCH + Duration::from_secs(seconds.load(SeqCst)));
     let transport = Transport {
-        http: Http::Split { local: None, remote: None },
+        http: Http::for_urls(&[], false, Duration::from_secs(1), &Trust::default()).unwrap(),
         request_timeout: Duration::from_secs(10),
         user_agent: HeaderValue::from_static("test"),
         clock,
