@@ -110,8 +110,27 @@ async fn beyond_that_one_waits_for_a_moment_in_which_nothing_ends() {
     assert_eq!(world.wires.asked(), 0);
     pass(2).await;
     assert_eq!(world.wires.asked(), 1);
+    // Now it is known again how many there are: no more than there are requests.
+    let _third = world.connect();
+    tokio::task::yield_now().await;
+    assert_eq!(world.wires.asked(), 2);
     world.wires.open(0);
     second.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_counts_after_its_request_has_ended() {
+    let mut world = World::new();
+    world.thrift.traffic().connections = 0;
+    let first = world.connect();
+    tokio::task::yield_now().await;
+    world.wires.open(0);
+    first.await.unwrap().unwrap();
+    let _second = world.connect();
+    pass(1).await;
+    assert_eq!(world.wires.asked(), 1);
+    pass(2).await;
+    assert_eq!(world.wires.asked(), 2);
 }
 
 #[tokio::test(start_paused = true)]
@@ -132,11 +151,11 @@ async fn one_left_behind_is_waited_for_until_it_can_be_used() {
     let stray = tokio::spawn(world.leave_behind().await);
     pass(0).await;
     let next = world.connect();
-    pass(100).await;
+    pass(99).await;
     assert_eq!(world.wires.asked(), 1);
     world.wires.open(0);
     stray.await.unwrap().unwrap();
-    pass(1).await;
+    pass(2).await;
     assert_eq!(world.wires.asked(), 1, "it is not in the pool yet");
     pass(4).await;
     assert_eq!(world.wires.asked(), 2);
