@@ -9,11 +9,11 @@ use crate::support::{brisk, brisk_policy, eventually, ms};
 
 const JOBS: usize = 2_000;
 const MAX_IN_FLIGHT: u32 = 32;
-const RETRY_AFTER: u64 = 250;
+const RETRY_AFTER: u64 = 500;
 
 fn throttled() -> Fault {
     Fault::Throttled {
-        retry_after: Some("0.25".to_owned()),
+        retry_after: Some("0.5".to_owned()),
         // Without a quota in its text the lesson would be to go slow, for a minute or more.
         quota: Some("limit:100000,time:1 second".to_owned()),
     }
@@ -26,7 +26,7 @@ fn faults() -> Vec<Fault> {
             [Fault::NotFound, Fault::UnknownStatus, Fault::Status(408), Fault::Status(502)];
         Fault::transient().into_iter().chain(others)
     };
-    let rare = [throttled(), throttled(), Fault::Hang, Fault::Endless, Fault::Slow(ms(60))];
+    let rare = [throttled(), Fault::Hang, Fault::Endless, Fault::Slow(ms(60))];
     (0..5).flat_map(|_| cheap()).chain(rare).collect()
 }
 
