@@ -1,11 +1,17 @@
 //! Two thousand jobs at once, every tenth poll struck by one of all the faults that pass.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
+use cfw_api::Client;
 use cfw_simulator::{Fault, JobScript, Request, Simulator};
-use cfw_waiter::{Outcome, Schedule, Update, UpdateKind, WaitErrorKind, Watch};
+use cfw_waiter::{
+    ErrorClass, JobId, JobSource, JobState, Outcome, Schedule, SourceError, Update, UpdateKind,
+    WaitErrorKind, Watch,
+};
 
-use crate::support::{brisk, brisk_policy, eventually, ms};
+use crate::support::{brisk_policy, brisk_with, client, eventually, ms};
 
 const JOBS: usize = 2_000;
 const MAX_IN_FLIGHT: u32 = 32;
@@ -68,7 +74,8 @@ async fn two_thousand_jobs_with_faults_of_every_kind_end_once_and_correctly() {
     sim.fail_randomly(0.1, faults());
 
     let schedule = Schedule::exponential(ms(100), 1.5, ms(400)).unwrap();
-    let waiter = brisk(&sim)
+    let notes = Arc::<Mutex<Notes>>::default();
+    let waiter = brisk_with(Noting { client: client(&sim), notes: Arc::clone(&notes) })
         .policy(brisk_policy().schedule(schedule))
         .max_in_flight(MAX_IN_FLIGHT)
         .min_interval(ms(50))
@@ -104,21 +111,63 @@ async fn two_thousand_jobs_with_faults_of_every_kind_end_once_and_correctly() {
     // A request can be given up before the server has read it.
     let stats = waiter.stats();
     assert!(stats.polls - counts.polls <= stats.timed_out, "{stats:?}");
-    assert_eq!(during_pauses(&record), [] as [&Request; 0], "polls during a pause");
+    assert_eq!(notes.lock().unwrap().begun_in_pauses(), 0, "polls begun during a pause");
+    assert_eq!(arrived_in_pauses(&record), [] as [&Request; 0], "polls during a pause");
     // None after the end of its job, whatever its answer was worth.
     eventually(|| sim.in_flight() == 0).await;
     assert_eq!(sim.counts().polls, counts.polls);
 }
 
-/// Requests within a pause that a refusal asked for.
-///
-/// What was on its way when the refusal was answered does not count: it arrives within a moment.
-fn during_pauses(record: &[Request]) -> Vec<&Request> {
-    let (moment, end) = (ms(150), ms(RETRY_AFTER - 10));
+/// A client that notes when it was asked, and when it was told to pause.
+struct Noting {
+    client: Client,
+    notes: Arc<Mutex<Notes>>,
+}
+
+#[derive(Default)]
+struct Notes {
+    asked: Vec<Instant>,
+    refused: Vec<Instant>,
+}
+
+impl JobSource for Noting {
+    #[expect(clippy::disallowed_methods, reason = "notes when things happened")]
+    async fn fetch(&self, id: &JobId) -> Result<JobState, SourceError> {
+        let asked = Instant::now();
+        self.notes.lock().unwrap().asked.push(asked);
+        let answer = self.client.fetch(id).await;
+        if answer.as_ref().is_err_and(|e| matches!(e.class(), ErrorClass::Throttled { .. })) {
+            let refused = &mut self.notes.lock().unwrap().refused;
+            // What was asked before a pause began does not extend it.
+            if refused.last().is_none_or(|last| asked > *last) {
+                refused.push(Instant::now());
+            }
+        }
+        answer
+    }
+
+    fn limit_attempts(&mut self, timeout: Duration) -> Duration {
+        self.client.limit_attempts(timeout)
+    }
+}
+
+impl Notes {
+    /// How many requests were begun in the first half of a pause, from the moment when it was asked for.
+    fn begun_in_pauses(&self) -> usize {
+        let half = ms(RETRY_AFTER / 2);
+        let in_pause =
+            |asked: &&Instant| self.refused.iter().any(|at| (*at..*at + half).contains(*asked));
+        self.asked.iter().filter(in_pause).count()
+    }
+}
+
+/// Requests that arrived in the second half of a pause. By then what was on its way has come.
+fn arrived_in_pauses(record: &[Request]) -> Vec<&Request> {
+    let (half, end) = (ms(RETRY_AFTER / 2), ms(RETRY_AFTER - 10));
     let refusals = record.iter().filter(|request| request.status == Some(429));
     let refused: Vec<_> = refusals.filter_map(|request| request.answered).collect();
     let in_pause = |request: &&Request| {
-        refused.iter().any(|at| request.at > *at + moment && request.at < *at + end)
+        refused.iter().any(|at| request.at > *at + half && request.at < *at + end)
     };
     record.iter().filter(in_pause).collect()
 }

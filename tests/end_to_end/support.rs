@@ -47,8 +47,8 @@ pub(crate) fn brisk(sim: &Simulator) -> WaiterBuilder<Client> {
     brisk_with(client(sim))
 }
 
-pub(crate) fn brisk_with(client: Client) -> WaiterBuilder<Client> {
-    Waiter::builder(client).policy(brisk_policy()).min_interval(ms(5)).quota(None::<Quota>)
+pub(crate) fn brisk_with<S: JobSource>(source: S) -> WaiterBuilder<S> {
+    Waiter::builder(source).policy(brisk_policy()).min_interval(ms(5)).quota(None::<Quota>)
 }
 
 pub(crate) fn brisk_policy() -> Policy {
