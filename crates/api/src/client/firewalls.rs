@@ -38,7 +38,7 @@ impl Client {
         let call = Call {
             what: What::CreateFirewall,
             method: Method::POST,
-            path: &|project| format!("/v2/{project}/firewall"),
+            url: &|endpoint, project| endpoint.with_path(&["/v2/", project, "/firewall"].concat()),
             body: request.body(),
             client_token: Some(request.client_token()),
             read: &|body, _| Ok(firewall::created(body)?),
@@ -62,7 +62,9 @@ impl Client {
         let call = Call {
             what: What::DeleteFirewall(id),
             method: Method::DELETE,
-            path: &|project| format!("/v2/{project}/firewall/{}", segment(id.as_str())),
+            url: &|endpoint, project| {
+                endpoint.with_path(&["/v2/", project, "/firewall/", &segment(id.as_str())].concat())
+            },
             body: Vec::new(),
             client_token: None,
             read: &|body, _| Ok(firewall::deleted(body)?),
@@ -83,12 +85,14 @@ impl Client {
         let call = Call {
             what: What::GetFirewall(id),
             method: Method::GET,
-            // Offset, limit and service type (0, the internet border) are mandatory, whatever the id.
-            path: &|project| {
+            url: &|endpoint, project| {
+                let mut url = endpoint.with_path(&["/v1/", project, "/firewall/exist"].concat());
+                // Offset, limit and service type (0, the internet border) are mandatory, whatever the id.
                 let id = segment(id.as_str());
-                format!(
-                    "/v1/{project}/firewall/exist?offset=0&limit=10&service_type=0&fw_instance_id={id}"
-                )
+                url.set_query(Some(&format!(
+                    "offset=0&limit=10&service_type=0&fw_instance_id={id}"
+                )));
+                url
             },
             body: Vec::new(),
             client_token: None,
