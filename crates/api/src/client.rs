@@ -78,14 +78,13 @@ impl Client {
     }
 
     /// Makes a call: once, and once more if the credentials were refused and could be renewed.
-    async fn send<T>(&self, call: Call<'_, T>) -> Result<(T, Reply), Error> {
+    async fn send<T>(&self, call: &Call<'_, T>) -> Result<(T, Reply), Error> {
         let Inner { keeper, transport, .. } = &*self.inner;
         let what = call.what;
         let mut sent_before = false;
         loop {
             let pass = keeper.pass(what).await?;
-            let mut request = self.request(&call, &pass)?;
-            *request.timeout_mut() = self.limit;
+            let request = self.request(call, &pass)?;
             let reply = transport.exchange(what, request, &pass.secrets()).await?;
 
             let fault = if reply.is_success() {
@@ -149,6 +148,7 @@ impl Client {
             .ok_or_else(|| unfit().because("no project: none is set, and the token has none"))?;
         let url = (call.url)(endpoint, &segment(project_id));
         let mut request = Request::new(call.method.clone(), url);
+        *request.timeout_mut() = self.limit;
         if !call.body.is_empty() {
             *request.body_mut() = Some(call.body.clone().into());
         }

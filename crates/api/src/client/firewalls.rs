@@ -43,7 +43,7 @@ impl Client {
             client_token: Some(request.client_token()),
             read: &|body, _| Ok(firewall::created(body)?),
         };
-        let (created, reply) = self.send(call).await?;
+        let (created, reply) = self.send(&call).await?;
         Ok(Created { request_id: reply.request_id, ..created })
     }
 
@@ -69,7 +69,7 @@ impl Client {
             client_token: None,
             read: &|body, _| Ok(firewall::deleted(body)?),
         };
-        Ok(self.send(call).await?.0)
+        Ok(self.send(&call).await?.0)
     }
 
     /// Asks for one firewall: `GET /v1/{project_id}/firewall/exist`. `None` means that it is gone, or was
@@ -101,7 +101,7 @@ impl Client {
                 Ok(found.map(|found| Firewall { name: found.name.as_deref().map(shown), ..found }))
             },
         };
-        match self.send(call).await {
+        match self.send(&call).await {
             Ok((found, _)) => Ok(found),
             Err(error) if error.class() == Class::NotFound && error.status() != Some(404) => {
                 Ok(None)

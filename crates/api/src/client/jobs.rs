@@ -50,7 +50,7 @@ impl Client {
                 })
             },
         };
-        let (job, reply) = self.send(call).await?;
+        let (job, reply) = self.send(&call).await?;
         Ok(Job { answered: reply.answered, request_id: reply.request_id, ..job })
     }
 }
