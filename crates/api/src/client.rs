@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use reqwest::{
-    Method, Request,
+    Method, Request, Url,
     header::{HeaderName, HeaderValue},
 };
 
@@ -13,6 +13,7 @@ use crate::{
     builder::Known,
     classify::{Verdict, server_time, verdict},
     credentials::{Keeper, Pass},
+    endpoint::Endpoint,
     error::{MESSAGE_CHARS, What},
     id::segment,
     redact::sanitise,
@@ -77,14 +78,13 @@ impl Client {
     }
 
     /// Makes a call: once, and once more if the credentials were refused and could be renewed.
-    async fn send<T>(&self, call: Call<'_, T>) -> Result<(T, Reply), Error> {
+    async fn send<T>(&self, call: &Call<'_, T>) -> Result<(T, Reply), Error> {
         let Inner { keeper, transport, .. } = &*self.inner;
         let what = call.what;
         let mut sent_before = false;
         loop {
             let pass = keeper.pass(what).await?;
-            let mut request = self.request(&call, &pass)?;
-            *request.timeout_mut() = self.limit;
+            let request = self.request(call, &pass)?;
             let reply = transport.exchange(what, request, &pass.secrets()).await?;
 
             let fault = if reply.is_success() {
@@ -146,9 +146,9 @@ impl Client {
         let project_id = self.inner.project_id.as_deref().or_else(|| pass.project_id());
         let project_id = project_id
             .ok_or_else(|| unfit().because("no project: none is set, and the token has none"))?;
-        let path = (call.path)(&segment(project_id).to_string());
-        let url = endpoint.join(&path).map_err(|error| unfit().caused_by(error))?;
+        let url = (call.url)(endpoint, &segment(project_id));
         let mut request = Request::new(call.method.clone(), url);
+        *request.timeout_mut() = self.limit;
         if !call.body.is_empty() {
             *request.body_mut() = Some(call.body.clone().into());
         }
@@ -165,8 +165,8 @@ impl Client {
 struct Call<'a, T> {
     what: What<'a>,
     method: Method,
-    /// The path for an encoded project id.
-    path: &'a (dyn Fn(&str) -> String + Sync),
+    /// The URL, for an encoded project id.
+    url: &'a (dyn Fn(&Endpoint, &str) -> Url + Sync),
     body: Vec<u8>,
     /// What makes a repeated request the same request.
     client_token: Option<&'a str>,

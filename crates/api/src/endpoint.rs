@@ -96,6 +96,16 @@ impl Endpoint {
         Url::parse(&format!("{}{path}", self.0.as_str().trim_end_matches('/')))
     }
 
+    /// The URL of `path`, which starts with a slash and is encoded. Only the path is parsed, so nothing can fail.
+    pub(crate) fn with_path(&self, path: &str) -> Url {
+        let mut url = self.0.clone();
+        match self.0.path().trim_end_matches('/') {
+            "" => url.set_path(path),
+            base => url.set_path(&[base, path].concat()),
+        }
+        url
+    }
+
     /// Cuts the path from a version on: URLs in a catalog end in one, and perhaps in the project, which our
     /// paths have themselves.
     pub(crate) fn without_version(mut self) -> Self {
@@ -244,6 +254,18 @@ mod tests {
                 endpoint.join(&"/v3/p/jobs/a%20b%25").unwrap().as_str(),
                 "https://h/gw/v3/p/jobs/a%20b%25"
             );
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_path_that_is_set_reads_like_one_that_is_parsed(
+            base in "https?://(127\\.0\\.0\\.1|\\[::1\\]|localhost)(:[1-9][0-9]{0,3})?(/[a-zA-Z0-9.%_-]{0,5}){0,3}",
+            id: String,
+        ) {
+            let endpoint = Endpoint::parse("endpoint", &base, false).unwrap();
+            let path = format!("/v3/p/jobs/{}", crate::id::segment(&id));
+            proptest::prop_assert_eq!(endpoint.with_path(&path), endpoint.join(&path).unwrap());
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Ids that go into a URL path: checked once, where they enter, and infallible afterwards.
 
-use std::{fmt, str::FromStr, sync::Arc};
+use std::{borrow::Cow, fmt, str::FromStr, sync::Arc};
 
 use percent_encoding::utf8_percent_encode;
 
@@ -9,8 +9,8 @@ use crate::sign::RESERVED;
 const MAX_BYTES: usize = 256;
 
 /// Encodes one path segment.
-pub(crate) fn segment(text: &str) -> impl fmt::Display + '_ {
-    utf8_percent_encode(text, RESERVED)
+pub(crate) fn segment(text: &str) -> Cow<'_, str> {
+    utf8_percent_encode(text, RESERVED).into()
 }
 
 /// Says what makes `text` unfit for a path segment.
@@ -50,11 +50,7 @@ macro_rules! id {
             /// # Errors
             /// If it is empty, longer than 256 bytes, `.` or `..`, or holds a `/` or a control character.
             pub fn new(id: impl Into<String>) -> Result<Self, $error> {
-                let id = id.into();
-                match problem(&id) {
-                    None => Ok(Self(id.into())),
-                    Some(problem) => Err($error { id, problem }),
-                }
+                id.into().parse()
             }
 
             /// The id as text, as it was given.
@@ -84,14 +80,17 @@ macro_rules! id {
         impl FromStr for $name {
             type Err = $error;
             fn from_str(id: &str) -> Result<Self, $error> {
-                Self::new(id)
+                match problem(id) {
+                    None => Ok(Self(id.into())),
+                    Some(problem) => Err($error { id: id.to_owned(), problem }),
+                }
             }
         }
 
         impl TryFrom<&str> for $name {
             type Error = $error;
             fn try_from(id: &str) -> Result<Self, $error> {
-                Self::new(id)
+                id.parse()
             }
         }
 

@@ -3,8 +3,13 @@
 //! The gateway echoes requests: the canonical request with its `Authorization` header, the access key,
 //! and, through proxies and misguided services, whatever else was sent.
 
+use std::borrow::Cow;
+
 /// What replaces a secret.
 const REDACTED: &str = "[redacted]";
+
+/// Where the gateway's echo of a whole request begins, in any case.
+const ECHO: &str = "canonicalrequest";
 
 /// Names after which a gateway's text shows a key, a signature or a token.
 const MARKERS: [&str; 6] =
@@ -18,33 +23,42 @@ const TELLING_PREFIX: usize = 16;
 
 /// Returns `text` on one line, without secrets, cut to `cap` characters.
 pub(crate) fn sanitise(text: &str, secrets: &[&str], cap: usize) -> String {
-    let end = text.to_ascii_lowercase().find("canonicalrequest").unwrap_or(text.len());
-    let mut text =
-        text.get(..end).unwrap_or_default().trim().trim_end_matches([',', ':']).to_owned();
+    let is_echo = |text: &[u8]| text.eq_ignore_ascii_case(ECHO.as_bytes());
+    let end = text.as_bytes().windows(ECHO.len()).position(is_echo).unwrap_or(text.len());
+    let text = text.get(..end).unwrap_or_default().trim().trim_end_matches([',', ':']);
+    // Most texts, such as the request id of each answer, pass all that follows as they are.
+    let mut text = Cow::Borrowed(text);
     for secret in secrets.iter().filter(|secret| secret.len() >= SHORTEST_SECRET) {
-        text = without_secret(&text, secret);
-    }
-    // All markers end in one of these. Most texts, such as the request id of each answer, hold neither.
-    if text.contains([':', '=']) {
-        for marker in MARKERS {
-            text = without_value(&text, marker);
+        if let Some(clean) = without_secret(&text, secret) {
+            text = clean.into();
         }
     }
-    let mut shown: String =
-        text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(cap).collect();
-    if text.chars().nth(cap).is_some() {
-        shown.push('…');
+    // All markers end in one of these.
+    if text.contains([':', '=']) {
+        for marker in MARKERS {
+            text = without_value(&text, marker).into();
+        }
     }
-    shown
+    if text.contains(char::is_control) {
+        text = text.replace(char::is_control, " ").into();
+    }
+    match text.char_indices().nth(cap) {
+        Some((end, _)) => text.get(..end).unwrap_or_default().to_owned() + "…",
+        None => text.into_owned(),
+    }
 }
 
-fn without_secret(text: &str, secret: &str) -> String {
+/// Nothing if there is no trace of the secret.
+fn without_secret(text: &str, secret: &str) -> Option<String> {
     let prefix_end = secret
         .char_indices()
         .map(|(at, _)| at)
         .find(|at| *at >= TELLING_PREFIX)
         .unwrap_or(secret.len());
     let prefix = secret.get(..prefix_end).unwrap_or(secret);
+    if !text.contains(prefix) {
+        return None;
+    }
     let mut clean = String::new();
     let mut rest = text;
     while let Some((before, from)) = rest.find(prefix).and_then(|at| rest.split_at_checked(at)) {
@@ -59,7 +73,7 @@ fn without_secret(text: &str, secret: &str) -> String {
         rest = from.get(same..).unwrap_or_default();
     }
     clean.push_str(rest);
-    clean
+    Some(clean)
 }
 
 fn without_value(text: &str, marker: &str) -> String {

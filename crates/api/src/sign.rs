@@ -124,5 +124,10 @@ fn canonical_query(query: &[(&str, &str)]) -> String {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    let mut text = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        let digits = [byte >> 4, byte & 0xf].map(u32::from);
+        text.extend(digits.into_iter().filter_map(|digit| char::from_digit(digit, 16)));
+    }
+    text
 }

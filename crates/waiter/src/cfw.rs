@@ -11,7 +11,9 @@ use crate::{ErrorClass, JobId, JobSource, JobState, Phase, Quota, SourceError};
 /// and resends once; what it reports as unauthorized is final.
 impl JobSource for Client {
     async fn fetch(&self, id: &JobId) -> Result<JobState, SourceError> {
-        let id = cfw_api::JobId::new(id.as_str())
+        let id = id
+            .as_str()
+            .parse::<cfw_api::JobId>()
             .map_err(|error| SourceError::new(ErrorClass::Fatal, error))?;
         match self.list_job(&id).await {
             Ok(job) => Ok(state(job)),

@@ -38,12 +38,12 @@ impl Client {
         let call = Call {
             what: What::CreateFirewall,
             method: Method::POST,
-            path: &|project| format!("/v2/{project}/firewall"),
+            url: &|endpoint, project| endpoint.with_path(&["/v2/", project, "/firewall"].concat()),
             body: request.body(),
             client_token: Some(request.client_token()),
             read: &|body, _| Ok(firewall::created(body)?),
         };
-        let (created, reply) = self.send(call).await?;
+        let (created, reply) = self.send(&call).await?;
         Ok(Created { request_id: reply.request_id, ..created })
     }
 
@@ -62,12 +62,14 @@ impl Client {
         let call = Call {
             what: What::DeleteFirewall(id),
             method: Method::DELETE,
-            path: &|project| format!("/v2/{project}/firewall/{}", segment(id.as_str())),
+            url: &|endpoint, project| {
+                endpoint.with_path(&["/v2/", project, "/firewall/", &segment(id.as_str())].concat())
+            },
             body: Vec::new(),
             client_token: None,
             read: &|body, _| Ok(firewall::deleted(body)?),
         };
-        Ok(self.send(call).await?.0)
+        Ok(self.send(&call).await?.0)
     }
 
     /// Asks for one firewall: `GET /v1/{project_id}/firewall/exist`. `None` means that it is gone, or was
@@ -83,12 +85,14 @@ impl Client {
         let call = Call {
             what: What::GetFirewall(id),
             method: Method::GET,
-            // Offset, limit and service type (0, the internet border) are mandatory, whatever the id.
-            path: &|project| {
+            url: &|endpoint, project| {
+                let mut url = endpoint.with_path(&["/v1/", project, "/firewall/exist"].concat());
+                // Offset, limit and service type (0, the internet border) are mandatory, whatever the id.
                 let id = segment(id.as_str());
-                format!(
-                    "/v1/{project}/firewall/exist?offset=0&limit=10&service_type=0&fw_instance_id={id}"
-                )
+                url.set_query(Some(&format!(
+                    "offset=0&limit=10&service_type=0&fw_instance_id={id}"
+                )));
+                url
             },
             body: Vec::new(),
             client_token: None,
@@ -97,7 +101,7 @@ impl Client {
                 Ok(found.map(|found| Firewall { name: found.name.as_deref().map(shown), ..found }))
             },
         };
-        match self.send(call).await {
+        match self.send(&call).await {
             Ok((found, _)) => Ok(found),
             Err(error) if error.class() == Class::NotFound && error.status() != Some(404) => {
                 Ok(None)

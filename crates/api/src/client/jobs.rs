@@ -31,7 +31,9 @@ impl Client {
             method: Method::GET,
             body: Vec::new(),
             client_token: None,
-            path: &|project| format!("/v3/{project}/jobs/{}", segment(id.as_str())),
+            url: &|endpoint, project| {
+                endpoint.with_path(&["/v3/", project, "/jobs/", &segment(id.as_str())].concat())
+            },
             read: &|body, shown| {
                 wire::job(id, body).map(|body| Job {
                     id: id.clone(),
@@ -48,7 +50,7 @@ impl Client {
                 })
             },
         };
-        let (job, reply) = self.send(call).await?;
+        let (job, reply) = self.send(&call).await?;
         Ok(Job { answered: reply.answered, request_id: reply.request_id, ..job })
     }
 }
