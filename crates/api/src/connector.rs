@@ -133,20 +133,27 @@ impl<S> Layer<S> for Thrift {
     type Service = Thrifty<S>;
 
     fn layer(&self, connector: S) -> Thrifty<S> {
-        Thrifty { connector, thrift: self.clone() }
+        Thrifty { connector: Arc::new(connector), thrift: self.clone() }
     }
 }
 
 /// A connector that opens no more than is needed.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Thrifty<S> {
-    connector: S,
+    /// Shared, since hyper clones its connector several times for each request, and reqwest's is made of boxes.
+    connector: Arc<S>,
     thrift: Thrift,
+}
+
+impl<S> Clone for Thrifty<S> {
+    fn clone(&self) -> Self {
+        Self { connector: Arc::clone(&self.connector), thrift: self.thrift.clone() }
+    }
 }
 
 impl<S, Target> Service<Target> for Thrifty<S>
 where
-    S: Service<Target, Error = BoxError> + Clone + Send + 'static,
+    S: Service<Target, Error = BoxError> + Clone + Send + Sync + 'static,
     S::Future: Send,
     Target: Send + 'static,
 {
@@ -154,14 +161,13 @@ where
     type Error = BoxError;
     type Future = Pin<Box<dyn Future<Output = Result<S::Response, BoxError>> + Send>>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.connector.poll_ready(cx)
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        // The one that is asked is made ready when it is.
+        Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, target: Target) -> Self::Future {
         let Self { connector, thrift } = self.clone();
-        // What is ready is the one that was asked.
-        let mut connector = std::mem::replace(&mut self.connector, connector);
         Box::pin(async move {
             let mut turn = pin!(thrift.turn());
             let mut opening = poll_fn(|cx| match is_in_request() {
@@ -169,7 +175,11 @@ where
                 false => Poll::Ready(Err(Unneeded)),
             })
             .await?;
-            let mut connecting = pin!(connector.call(target));
+            let mut connecting = pin!(async {
+                let mut connector = S::clone(&connector);
+                poll_fn(|cx| connector.poll_ready(cx)).await?;
+                connector.call(target).await
+            });
             let opened = poll_fn(|cx| {
                 if !is_in_request() {
                     opening.stray();
