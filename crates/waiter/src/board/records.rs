@@ -2,6 +2,7 @@
 //! fields are counted in bytes; what is rarely there is kept in maps of its own.
 
 use std::collections::HashSet;
+use std::num::NonZeroI64;
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, SystemTime};
@@ -137,30 +138,32 @@ pub(super) enum Why {
     Expired,
 }
 
-/// A server's time in eight bytes: nanoseconds from the Unix epoch, or none.
+/// A server's time in eight bytes: nanoseconds from the Unix epoch, inverted, or none. The last one before the epoch
+/// is left out, so that no time is all zeros: a slab then needs no tag of its own for its free entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Stamp(i64);
+pub(super) struct Stamp(NonZeroI64);
 
 impl Stamp {
-    pub(super) const NONE: Self = Self(i64::MIN);
+    pub(super) const NONE: Self = Self(NonZeroI64::MIN);
 
     pub(super) fn of(time: Option<SystemTime>) -> Self {
         let nanos = time.and_then(|time| match time.duration_since(SystemTime::UNIX_EPOCH) {
             Ok(after) => i64::try_from(after.as_nanos()).ok(),
             Err(before) => i64::try_from(before.duration().as_nanos()).ok().map(|nanos| -nanos),
         });
-        nanos.map_or(Self::NONE, Self)
+        nanos.and_then(|nanos| NonZeroI64::new(!nanos)).map_or(Self::NONE, Self)
     }
 
     pub(super) fn time(self) -> Option<SystemTime> {
         if self == Self::NONE {
             return None;
         }
-        let nanos = Duration::from_nanos(self.0.unsigned_abs());
-        if self.0 >= 0 {
-            SystemTime::UNIX_EPOCH.checked_add(nanos)
+        let nanos = !self.0.get();
+        let since = Duration::from_nanos(nanos.unsigned_abs());
+        if nanos >= 0 {
+            SystemTime::UNIX_EPOCH.checked_add(since)
         } else {
-            SystemTime::UNIX_EPOCH.checked_sub(nanos)
+            SystemTime::UNIX_EPOCH.checked_sub(since)
         }
     }
 }
@@ -173,4 +176,30 @@ impl Job {
     }
 }
 
+const _: () = assert!(size_of::<Option<Past>>() == 24, "no tag");
 const _: () = assert!(size_of::<Job>() == 64 && size_of::<Wait>() == 64, "one cache line each");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_stamp_gives_back_its_time(nanos in prop_oneof![any::<i64>(), -3..3_i64]) {
+            prop_assume!(nanos != -1 && nanos != i64::MAX && nanos != i64::MIN);
+            let since = Duration::from_nanos(nanos.unsigned_abs());
+            let epoch = SystemTime::UNIX_EPOCH;
+            let time = if nanos < 0 { epoch - since } else { epoch + since };
+            prop_assert_eq!(Stamp::of(Some(time)).time(), Some(time));
+        }
+    }
+
+    #[test]
+    fn a_time_that_fits_no_stamp_is_none() {
+        let far = SystemTime::UNIX_EPOCH + Duration::from_secs(10_000_000_000);
+        for time in [None, Some(far), Some(SystemTime::UNIX_EPOCH - Duration::from_nanos(1))] {
+            assert_eq!(Stamp::of(time).time(), None, "{time:?}");
+        }
+    }
+}
