@@ -54,23 +54,20 @@ impl Board {
         }
     }
 
-    /// Reads a little of all that waking a batch of jobs is going to read. Among a million jobs each first read
+    /// Reads a little of all that polling a batch of jobs is going to read. Among a million jobs each first read
     /// is a cache miss, and the processor can wait for many of them at once, but only if they do not depend on
     /// each other's work.
     fn look_ahead(&self, batch: &[Timer]) {
+        let jobs = || batch.iter().filter_map(|timer| self.jobs.get(timer.slot));
         let mut waits = [NONE; BATCH];
-        for (wait, timer) in waits.iter_mut().zip(batch) {
-            *wait = self.jobs.get(timer.slot).map_or(NONE, |job| job.waits);
+        for (wait, job) in waits.iter_mut().zip(jobs()) {
+            *wait = job.waits;
         }
-        for wait in waits {
+        for &wait in waits.iter().take(batch.len()) {
             black_box(self.waits.get(wait).map(|wait| wait.deadline));
         }
-        for timer in batch {
-            black_box(
-                self.jobs
-                    .get(timer.slot)
-                    .and_then(|job| job.id.as_str().as_bytes().first().copied()),
-            );
+        for job in jobs() {
+            black_box(job.id.glance());
         }
     }
 
