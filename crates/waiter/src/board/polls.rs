@@ -3,6 +3,7 @@
 
 use std::cmp::Reverse;
 use std::hint::black_box;
+use std::iter::{from_fn, successors};
 use std::time::Duration;
 
 use super::records::{Flight, Job, Wait, Why};
@@ -34,7 +35,7 @@ impl Board {
         let now = self.tick(now);
         let mut batch = std::mem::take(&mut self.batch);
         loop {
-            batch.extend(std::iter::from_fn(|| self.timers.pop_due(now)).take(BATCH));
+            batch.extend(from_fn(|| self.timers.pop_due(now)).take(BATCH));
             if batch.is_empty() {
                 break;
             }
@@ -113,16 +114,14 @@ impl Board {
 
     /// Sets when to look at a job next, after what its waits ask for may have changed.
     pub(super) fn arm(&mut self, slot: u32) {
-        let due = self.due(slot);
-        let first_deadline = self.limits(slot).first_deadline;
+        let (due, first_deadline) = self.plan(slot);
         let job = &mut self.jobs[slot];
         job.due = due;
         let in_flight = job.flight;
         if let Some(flight) = self.flights.get_mut(in_flight) {
             let wake = flight.expires.min(first_deadline);
             if wake < flight.wake {
-                flight.wake = wake;
-                self.time_flight(in_flight);
+                self.time_flight(in_flight, wake);
             }
         } else {
             job.is_ready = false;
@@ -137,8 +136,10 @@ impl Board {
         self.timers.push(Timer { at, slot, stamp: 0 }, jobs.len(), valid);
     }
 
-    fn time_flight(&mut self, slot: u32) {
-        let Flight { wake: at, stamp, .. } = self.flights[slot];
+    fn time_flight(&mut self, slot: u32, at: Time) {
+        let flight = &mut self.flights[slot];
+        flight.wake = at;
+        let stamp = flight.stamp;
         let flights = &self.flights;
         let valid = |timer: &Timer| {
             flights.get(timer.slot).is_some_and(|f| f.stamp == timer.stamp && f.wake == timer.at)
@@ -148,21 +149,23 @@ impl Board {
 
     /// A job's timer rang: perhaps a deadline, perhaps a poll that is due.
     fn wake_job(&mut self, slot: u32) {
-        self.end_overdue(slot);
-        if self.jobs.get(slot).is_none() {
-            return;
+        let mut limits = self.limits(slot);
+        if limits.first_deadline <= self.now {
+            self.end_overdue(slot);
+            if self.jobs.get(slot).is_none() {
+                return;
+            }
+            limits = self.limits(slot);
         }
         // Since the job was armed nothing has changed but the time: its plan holds.
-        let due = self.jobs[slot].due;
-        if due > self.now {
+        if self.jobs[slot].due > self.now {
             self.arm(slot);
             return;
         }
-        let is_last = self.limits(slot).last <= self.now;
         let job = &mut self.jobs[slot];
         job.wake = Time::NEVER;
         job.is_ready = true;
-        job.is_last = is_last;
+        job.is_last = limits.last <= self.now;
         let rank = job.rank();
         if self.ready.len() > 2 * self.jobs.len() + 64 {
             let jobs = &self.jobs;
@@ -179,8 +182,12 @@ impl Board {
     fn time_the_untimed(&mut self) {
         while let Some(slot) = self.untimed.pop() {
             let Some(job) = self.jobs.get(slot) else { continue };
-            if job.flight != NONE {
-                self.time_flight(job.flight);
+            if let Some(flight) = self.flights.get(job.flight) {
+                // It has a timer already if someone has joined meanwhile.
+                if flight.wake == Time::NEVER {
+                    let wake = flight.expires.min(self.limits(slot).first_deadline);
+                    self.time_flight(job.flight, wake);
+                }
             } else if job.is_ready {
                 let Limits { last, first_deadline } = self.limits(slot);
                 let last = Some(last).filter(|&last| last > self.now);
@@ -202,8 +209,7 @@ impl Board {
             self.handle_expiry(slot);
         } else {
             let wake = self.limits(job).first_deadline.min(expires);
-            self.flights[slot].wake = wake;
-            self.time_flight(slot);
+            self.time_flight(slot, wake);
         }
     }
 
@@ -214,7 +220,7 @@ impl Board {
         while next != NONE {
             let wait = next;
             next = self.waits[wait].next_in_job;
-            if self.waits[wait].deadline.before(self.budget.resolution) <= self.now {
+            if self.deadline_of(&self.waits[wait]) <= self.now {
                 self.end_timed_out(wait);
                 ended = true;
             }
@@ -230,8 +236,8 @@ impl Board {
         // With the deadline of its last wait the request becomes nobody's, so this is its only own limit.
         let expires = now.after(self.budget.attempt_timeout);
         let stamp = self.next_stamp();
-        let wake = expires.min(self.limits(slot).first_deadline);
-        let flight = self.flights.insert(Flight { job: slot, stamp, sent: now, expires, wake });
+        let flight = Flight { job: slot, stamp, sent: now, expires, wake: Time::NEVER };
+        let flight = self.flights.insert(flight);
         self.untimed.push(slot);
         self.throttle.spend(now);
         self.stats.polls += 1;
@@ -257,39 +263,44 @@ impl Board {
         true
     }
 
+    fn waits_on(&self, job: &Job) -> impl Iterator<Item = &Wait> {
+        successors(self.waits.get(job.waits), |wait| self.waits.get(wait.next_in_job))
+    }
+
+    /// When a wait is told to be over, if nothing else ends it.
+    fn deadline_of(&self, wait: &Wait) -> Time {
+        wait.deadline.before(self.budget.resolution)
+    }
+
     fn limits(&self, slot: u32) -> Limits {
         let job = &self.jobs[slot];
         let mut limits = Limits { last: Time::NEVER, first_deadline: Time::NEVER };
-        let mut next = job.waits;
-        while next != NONE {
-            let wait = &self.waits[next];
-            next = wait.next_in_job;
-            let deadline = wait.deadline.before(self.budget.resolution);
-            limits.first_deadline = limits.first_deadline.min(deadline);
+        for wait in self.waits_on(job) {
+            limits.first_deadline = limits.first_deadline.min(self.deadline_of(wait));
             limits.last = limits.last.min(wait.last_poll_owed(job).unwrap_or(Time::NEVER));
         }
         limits
     }
 
-    /// When the waits on a job ask for its next poll.
-    fn due(&self, slot: u32) -> Time {
+    /// When the waits on a job ask for its next poll, and the first of their deadlines.
+    fn plan(&self, slot: u32) -> (Time, Time) {
         let job = &self.jobs[slot];
         let hash = mix::hash_id(self.seed, job.id.as_str());
-        let mut due = Time::NEVER;
-        let mut next = job.waits;
-        while next != NONE {
-            let wait = &self.waits[next];
-            next = wait.next_in_job;
+        let (mut due, mut first_deadline) = (Time::NEVER, Time::NEVER);
+        for wait in self.waits_on(job) {
+            first_deadline = first_deadline.min(self.deadline_of(wait));
             if let Some(last) = wait.last_poll_owed(job) {
-                due = due.min(self.scheduled(slot, wait, hash)).min(last);
+                due = due.min(self.scheduled(slot, job, wait, hash)).min(last);
             }
         }
-        if job.polls > 0 { due.max(job.ended.after(self.budget.min_interval)) } else { due }
+        if job.polls > 0 {
+            due = due.max(job.ended.after(self.budget.min_interval));
+        }
+        (due, first_deadline)
     }
 
     /// When a wait's schedule asks for the next poll, at the wait's own age.
-    fn scheduled(&self, slot: u32, wait: &Wait, hash: u64) -> Time {
-        let job = &self.jobs[slot];
+    fn scheduled(&self, slot: u32, job: &Job, wait: &Wait, hash: u64) -> Time {
         let answers = wait.answers(job);
         let base = if answers == 0 { wait.started } else { job.ended };
         let age = base.since(wait.started);
