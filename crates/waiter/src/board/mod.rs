@@ -26,6 +26,7 @@ mod links;
 mod mix;
 mod policies;
 mod polls;
+mod queue;
 mod records;
 mod slab;
 mod statuses;
@@ -36,8 +37,7 @@ mod throttle;
 mod time;
 mod timers;
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
@@ -45,6 +45,7 @@ use std::time::Duration;
 use hashbrown::HashTable;
 
 use self::policies::Policies;
+use self::queue::Queue;
 use self::records::{Extra, Flight, Job, Past, Trouble, Wait, Watch, Why};
 use self::slab::{NONE, Slab};
 use self::statuses::Statuses;
@@ -159,7 +160,7 @@ pub(crate) struct Board {
     /// When to look at a flight. Apart from `timers`, since flights are few and short.
     expiries: Timers,
     /// Jobs that are due: those whose last poll it is first, then the longest due.
-    ready: BinaryHeap<Reverse<(u64, u32)>>,
+    ready: Queue<(u64, u32)>,
     /// Due jobs that have no timer yet: most are polled at once and never need one.
     untimed: Vec<u32>,
     /// Room for the wake-ups that are looked at together.
@@ -200,9 +201,9 @@ impl Board {
             waits: Slab::new(),
             watches: Slab::new(),
             flights: Slab::new(),
-            timers: Timers::default(),
-            expiries: Timers::default(),
-            ready: BinaryHeap::new(),
+            timers: Timers::new(),
+            expiries: Timers::new(),
+            ready: Queue::new(),
             untimed: Vec::new(),
             batch: Vec::new(),
             policies: Policies::new(),

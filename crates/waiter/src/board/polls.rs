@@ -1,7 +1,6 @@
 //! When a job is polled, and when a wait's time is up. The arithmetic of deadlines is here and nowhere
 //! else, so that "never later than the deadline" follows from one place.
 
-use std::cmp::Reverse;
 use std::hint::black_box;
 use std::iter::{from_fn, successors};
 use std::time::Duration;
@@ -91,7 +90,7 @@ impl Board {
             self.time_the_untimed();
         }
         if self.may_send() && self.throttle.free_at() <= now {
-            while let Some(Reverse((rank, slot))) = self.ready.pop() {
+            while let Some((rank, slot)) = self.ready.pop() {
                 if self.jobs.get(slot).is_some_and(|job| job.is_ready && job.rank() == rank) {
                     return Some(self.send(slot));
                 }
@@ -169,11 +168,11 @@ impl Board {
         let rank = job.rank();
         if self.ready.len() > 2 * self.jobs.len() + 64 {
             let jobs = &self.jobs;
-            self.ready.retain(|&Reverse((rank, slot))| {
+            self.ready.retain(|&(rank, slot)| {
                 jobs.get(slot).is_some_and(|job| job.is_ready && job.rank() == rank)
             });
         }
-        self.ready.push(Reverse((rank, slot)));
+        self.ready.push((rank, slot));
         self.untimed.push(slot);
     }
 

@@ -1,20 +1,20 @@
 //! When to look at what again. Entries are not taken out when plans change: the owner knows which time it is to be
 //! woken at, and one for another time is stale. Whoever pops an entry checks that first.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::BTreeMap;
 
+use super::queue::Queue;
 use super::time::Time;
 
 /// The length of a page, as a power of two of nanoseconds: about a quarter of a second.
 const PAGE_BITS: u32 = 28;
 
-/// A calendar of wake-ups: those of the page that time has reached are in a heap, those of later pages
+/// A calendar of wake-ups: those of the page that time has reached are in order, those of later pages
 /// wait unsorted. In one heap of a million, each wake-up would touch twenty cache lines.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Timers {
     /// The wake-ups of `page`, and of earlier ones that were asked for late.
-    heap: BinaryHeap<Reverse<Timer>>,
+    open: Queue<Timer>,
     page: u64,
     later: BTreeMap<u64, Page>,
     len: usize,
@@ -23,7 +23,7 @@ pub(super) struct Timers {
 #[derive(Debug)]
 struct Page {
     first: Time,
-    timers: Vec<Reverse<Timer>>,
+    timers: Vec<Timer>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,6 +35,10 @@ pub(super) struct Timer {
 }
 
 impl Timers {
+    pub(super) const fn new() -> Self {
+        Self { open: Queue::new(), page: 0, later: BTreeMap::new(), len: 0 }
+    }
+
     /// Adds a wake-up. When two thirds of the entries are stale, given that each of `live` owners
     /// needs one, those that are not `valid` go.
     pub(super) fn push(&mut self, timer: Timer, live: usize, valid: impl Fn(&Timer) -> bool) {
@@ -47,7 +51,7 @@ impl Timers {
         self.len += 1;
         let page = page_of(timer.at);
         if page <= self.page {
-            self.heap.push(Reverse(timer));
+            self.open.push(timer);
             return;
         }
         let page =
@@ -57,39 +61,38 @@ impl Timers {
             // Doubling would hold up to twice the memory that a million jobs need.
             page.timers.reserve_exact(page.timers.len() / 4 + 4);
         }
-        page.timers.push(Reverse(timer));
+        page.timers.push(timer);
     }
 
     pub(super) fn pop_due(&mut self, now: Time) -> Option<Timer> {
-        if self.heap.is_empty()
+        if self.open.is_empty()
             && let Some(next) = self.later.first_entry()
             && next.get().first <= now
         {
             self.page = *next.key();
-            self.heap = next.remove().timers.into();
+            self.open = next.remove().timers.into();
         }
-        self.heap.peek().filter(|Reverse(timer)| timer.at <= now)?;
+        let timer = self.open.pop_if(|timer| timer.at <= now)?;
         self.len -= 1;
-        self.heap.pop().map(|Reverse(timer)| timer)
+        Some(timer)
     }
 
     pub(super) fn next(&self) -> Option<Time> {
-        let first = self.heap.peek().map(|Reverse(timer)| timer.at);
+        let first = self.open.first().map(|timer| timer.at);
         first.or_else(|| self.later.first_key_value().map(|(_, page)| page.first))
     }
 
     fn retain(&mut self, valid: impl Fn(&Timer) -> bool) {
-        self.heap.retain(|Reverse(timer)| valid(timer));
-        self.heap.shrink_to_fit();
+        self.open.retain(&valid);
         self.later.retain(|_, page| {
-            page.timers.retain(|Reverse(timer)| valid(timer));
+            page.timers.retain(&valid);
             page.timers.shrink_to_fit();
-            let first = page.timers.iter().map(|Reverse(timer)| timer.at).min();
+            let first = page.timers.iter().map(|timer| timer.at).min();
             page.first = first.unwrap_or(Time::NEVER);
             first.is_some()
         });
         self.len =
-            self.heap.len() + self.later.values().map(|page| page.timers.len()).sum::<usize>();
+            self.open.len() + self.later.values().map(|page| page.timers.len()).sum::<usize>();
     }
 }
 
@@ -126,7 +129,7 @@ mod tests {
         fn wake_ups_come_in_order_and_none_is_lost(
             steps in prop::collection::vec(step(), 30..300),
         ) {
-            let (mut timers, mut model, mut now) = (Timers::default(), BTreeSet::new(), Time::ZERO);
+            let (mut timers, mut model, mut now) = (Timers::new(), BTreeSet::new(), Time::ZERO);
             for (step, slot) in steps.into_iter().zip(0_u32..) {
                 match step {
                     Step::Push(delay) => {
@@ -155,7 +158,7 @@ mod tests {
 
     #[test]
     fn stale_entries_are_bounded() {
-        let mut timers = Timers::default();
+        let mut timers = Timers::new();
         for n in 0..10_000 {
             let at = Time::ZERO.after(Duration::from_millis(n * 7 % 5_000));
             timers.push(Timer { at, slot: 0, stamp: 0 }, 1, |_| false);
