@@ -50,7 +50,7 @@ use self::records::{Extra, Flight, Job, Past, Trouble, Wait, Watch, Why};
 use self::slab::{NONE, Slab};
 use self::statuses::Statuses;
 use self::throttle::Throttle;
-use self::timers::{Timer, Timers};
+use self::timers::Timers;
 use crate::{JobId, JobState, Outcome, Policy, Quota, SourceError, Stats};
 
 pub(crate) use self::facts::Note;
@@ -163,8 +163,8 @@ pub(crate) struct Board {
     ready: Queue<(u64, u32)>,
     /// Due jobs that have no timer yet: most are polled at once and never need one.
     untimed: Vec<u32>,
-    /// Room for the wake-ups that are looked at together.
-    batch: Vec<Timer>,
+    /// So many of the next wake-ups were looked at ahead.
+    foreseen: u32,
 
     policies: Policies,
     statuses: Statuses,
@@ -205,7 +205,7 @@ impl Board {
             expiries: Timers::new(),
             ready: Queue::new(),
             untimed: Vec::new(),
-            batch: Vec::new(),
+            foreseen: 0,
             policies: Policies::new(),
             statuses: Statuses::new(),
             troubles: HashMap::new(),

@@ -2,7 +2,7 @@
 //! else, so that "never later than the deadline" follows from one place.
 
 use std::hint::black_box;
-use std::iter::{from_fn, successors};
+use std::iter::{once, successors};
 use std::time::Duration;
 
 use super::records::{Flight, Job, Wait, Why};
@@ -18,8 +18,8 @@ const LAST_POLL: Duration = Duration::from_secs(1);
 /// The rest after the first transient failure in a row, and the longest one.
 const FIRST_REST: Duration = Duration::from_secs(1);
 const LONGEST_REST: Duration = Duration::from_secs(15);
-/// So many jobs are woken together, at the most.
-const BATCH: usize = 16;
+/// So many jobs are looked at together before they are woken, at the most.
+const FORESIGHT: usize = 16;
 
 /// What the deadlines of the waits on a job ask for together.
 struct Limits {
@@ -32,20 +32,15 @@ impl Board {
     /// Wakes what is to be woken by now: waits whose time is up end, due jobs queue for a poll.
     pub(crate) fn handle_time(&mut self, now: Time) {
         let now = self.tick(now);
-        let mut batch = std::mem::take(&mut self.batch);
-        loop {
-            batch.extend(from_fn(|| self.timers.pop_due(now)).take(BATCH));
-            if batch.is_empty() {
-                break;
+        while let Some(timer) = self.timers.pop_due(now) {
+            if self.foreseen == 0 {
+                self.look_ahead(timer);
             }
-            self.look_ahead(&batch);
-            for timer in batch.drain(..) {
-                if self.jobs.get(timer.slot).is_some_and(|job| job.wake == timer.at) {
-                    self.wake_job(timer.slot);
-                }
+            self.foreseen -= 1;
+            if self.jobs.get(timer.slot).is_some_and(|job| job.wake == timer.at) {
+                self.wake_job(timer.slot);
             }
         }
-        self.batch = batch;
         while let Some(timer) = self.expiries.pop_due(now) {
             let flight = self.flights.get(timer.slot);
             if flight.is_some_and(|flight| flight.stamp == timer.stamp && flight.wake == timer.at) {
@@ -54,16 +49,21 @@ impl Board {
         }
     }
 
-    /// Reads a little of all that polling a batch of jobs is going to read. Among a million jobs each first read
-    /// is a cache miss, and the processor can wait for many of them at once, but only if they do not depend on
+    /// Reads a little of all that polling the next jobs is going to read. Among a million jobs each first read is a
+    /// cache miss, and the processor can wait for many of them at once, but only if they do not depend on
     /// each other's work.
-    fn look_ahead(&self, batch: &[Timer]) {
-        let jobs = || batch.iter().filter_map(|timer| self.jobs.get(timer.slot));
-        let mut waits = [NONE; BATCH];
+    fn look_ahead(&mut self, timer: Timer) {
+        let mut slots = [NONE; FORESIGHT];
+        for (slot, next) in slots.iter_mut().zip(once(&timer).chain(self.timers.upcoming())) {
+            *slot = next.slot;
+            self.foreseen += 1;
+        }
+        let jobs = || slots.iter().filter_map(|&slot| self.jobs.get(slot));
+        let mut waits = [NONE; FORESIGHT];
         for (wait, job) in waits.iter_mut().zip(jobs()) {
             *wait = job.waits;
         }
-        for &wait in waits.iter().take(batch.len()) {
+        for wait in waits {
             black_box(self.waits.get(wait).map(|wait| wait.deadline));
         }
         for job in jobs() {

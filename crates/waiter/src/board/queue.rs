@@ -53,6 +53,11 @@ impl<T: Copy + Ord> Queue<T> {
         }
     }
 
+    /// What came in order, in order.
+    pub(super) fn sorted(&self) -> impl Iterator<Item = &T> {
+        self.sorted.iter()
+    }
+
     pub(super) fn retain(&mut self, wanted: impl Fn(&T) -> bool) {
         self.sorted.retain(&wanted);
         self.sorted.shrink_to_fit();

@@ -77,6 +77,11 @@ impl Timers {
         Some(timer)
     }
 
+    /// The next wake-ups after the one popped last, as far as they are in order already.
+    pub(super) fn upcoming(&self) -> impl Iterator<Item = &Timer> {
+        self.open.sorted()
+    }
+
     pub(super) fn next(&self) -> Option<Time> {
         let first = self.open.first().map(|timer| timer.at);
         first.or_else(|| self.later.first_key_value().map(|(_, page)| page.first))
