@@ -50,13 +50,11 @@ pub(crate) fn start<S: JobSource>(
     driver: Driver,
 ) {
     let source = Arc::clone(source);
-    let fetch = move |id: JobId| {
-        let source = Arc::clone(&source);
-        async move { source.fetch(&id).await }
-    };
     // Made before the task is spawned: a runtime that shuts down drops the task without polling it.
     let guard = StopGuard { shared: Arc::clone(shared), number: driver.number };
     let drive = async move {
+        let source = &*source;
+        let fetch = |id: JobId| async move { source.fetch(&id).await };
         let turn = Turn {
             shared: &guard.shared,
             number: driver.number,

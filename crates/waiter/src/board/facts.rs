@@ -46,7 +46,7 @@ impl Board {
         self.flights.remove(ticket.slot);
         self.jobs[slot].flight = NONE;
         match answer {
-            Answer::Told(Ok(state)) => self.told(slot, sent, state),
+            Answer::Told(Ok(state)) => self.told(slot, sent, &state),
             Answer::Told(Err(error)) => self.failed(slot, sent, error),
             Answer::Panicked(text) => {
                 self.stats.panicked += 1;
@@ -76,12 +76,12 @@ impl Board {
         }
     }
 
-    fn told(&mut self, slot: u32, sent: Time, state: JobState) {
+    fn told(&mut self, slot: u32, sent: Time, state: &JobState) {
         self.stats.answers += 1;
         self.throttle.good(self.now, sent);
         self.in_trouble = false;
         self.end_trouble(slot);
-        let changed = !self.statuses.is(self.jobs[slot].status, &state);
+        let changed = !self.statuses.is(self.jobs[slot].status, state);
         if changed && self.notes.is_some() {
             let job = &self.jobs[slot];
             let (id, from) = (job.id.clone(), self.statuses.text(job.status));
@@ -89,7 +89,7 @@ impl Board {
             self.notes.get_or_insert_default().push(note);
         }
         if state.phase.is_terminal() {
-            self.ended(slot, &state);
+            self.ended(slot, state);
             return;
         }
         let job = &mut self.jobs[slot];
@@ -105,7 +105,7 @@ impl Board {
             self.extras.remove(&slot);
         }
         if changed {
-            self.changed(slot, &state);
+            self.changed(slot, state);
         }
         if state.phase == Phase::Unknown {
             let evidence = Evidence { seen: Some(Duration::ZERO), limit: None, cause: None };

@@ -117,8 +117,8 @@ pub(crate) enum Want {
 pub(crate) enum Remains {
     /// An error that a good answer, or another error, has made old.
     Error(SourceError),
-    /// An end that nobody will hear of.
-    End(Outcome),
+    /// An end that nobody will hear of; boxed because it is rare, and large among the things wanted.
+    End(Box<Outcome>),
 }
 
 /// What came of a fetch.
