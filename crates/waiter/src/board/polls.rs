@@ -13,8 +13,8 @@ use super::{Board, Ticket, Want, mix};
 use crate::ErrorClass;
 use crate::schedule::scaled;
 
-/// How long before its deadline a wait polls for the last time, unless a quarter of its time is shorter.
-const LAST_POLL: Duration = Duration::from_secs(1);
+/// How many nanoseconds before its deadline a wait polls for the last time, unless a quarter of its time is shorter.
+const LAST_POLL: u64 = 1_000_000_000;
 /// The rest after the first transient failure in a row, and the longest one.
 const FIRST_REST: Duration = Duration::from_secs(1);
 const LONGEST_REST: Duration = Duration::from_secs(15);
@@ -323,8 +323,8 @@ impl Board {
 impl Wait {
     /// When the wait polls for the last time; none if it has.
     fn last_poll_owed(&self, job: &Job) -> Option<Time> {
-        let timeout = self.deadline.since(self.started);
-        let last = self.deadline.before(LAST_POLL.min(timeout / 4));
+        let timeout = self.deadline.nanos_since(self.started);
+        let last = self.deadline.before_nanos(LAST_POLL.min(timeout / 4));
         // An answer at or after this moment was the last poll, or came of one in flight then (rule 5).
         (self.answers(job) == 0 || job.ended < last).then_some(last)
     }

@@ -40,17 +40,11 @@ impl<T: Copy + Ord> Queue<T> {
     }
 
     pub(super) fn pop(&mut self) -> Option<T> {
-        self.pop_if(|_| true)
-    }
-
-    /// Takes out the first item if it is as wanted.
-    pub(super) fn pop_if(&mut self, wanted: impl FnOnce(&T) -> bool) -> Option<T> {
-        let first = *self.first().filter(|first| wanted(first))?;
-        if self.sorted.front() == Some(&first) {
-            self.sorted.pop_front()
-        } else {
-            self.strays.pop().map(|Reverse(stray)| stray)
+        let stray = self.strays.peek().map(|Reverse(stray)| stray);
+        if stray.is_some_and(|stray| self.sorted.front().is_none_or(|sorted| stray < sorted)) {
+            return self.strays.pop().map(|Reverse(stray)| stray);
         }
+        self.sorted.pop_front()
     }
 
     /// What came in order, in order.
@@ -77,7 +71,6 @@ impl<T: Copy + Ord> From<Vec<T>> for Queue<T> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use std::collections::BTreeSet;
 
     proptest! {
         #[test]
@@ -94,10 +87,7 @@ mod tests {
                             queue.push(item);
                         }
                     }
-                    None => {
-                        prop_assert_eq!(queue.pop_if(|&first| first < 50), model.first().copied().filter(|&first| first < 50));
-                        model = model.split_off(&queue.first().copied().unwrap_or(100));
-                    }
+                    None => prop_assert_eq!(queue.pop(), model.pop_first()),
                 }
                 prop_assert_eq!(queue.first(), model.first());
                 prop_assert_eq!(queue.len(), model.len());

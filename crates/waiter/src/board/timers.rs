@@ -18,6 +18,8 @@ pub(super) struct Timers {
     page: u64,
     later: BTreeMap<u64, Page>,
     len: usize,
+    /// The first wake-up of all, or never.
+    first: Time,
 }
 
 #[derive(Debug)]
@@ -36,7 +38,7 @@ pub(super) struct Timer {
 
 impl Timers {
     pub(super) const fn new() -> Self {
-        Self { open: Queue::new(), page: 0, later: BTreeMap::new(), len: 0 }
+        Self { open: Queue::new(), page: 0, later: BTreeMap::new(), len: 0, first: Time::NEVER }
     }
 
     /// Adds a wake-up. When two thirds of the entries are stale, given that each of `live` owners
@@ -49,6 +51,7 @@ impl Timers {
             self.retain(valid);
         }
         self.len += 1;
+        self.first = self.first.min(timer.at);
         let page = page_of(timer.at);
         if page <= self.page {
             self.open.push(timer);
@@ -65,15 +68,18 @@ impl Timers {
     }
 
     pub(super) fn pop_due(&mut self, now: Time) -> Option<Timer> {
-        if self.open.is_empty()
-            && let Some(next) = self.later.first_entry()
-            && next.get().first <= now
-        {
-            self.page = *next.key();
-            self.open = next.remove().timers.into();
+        if self.first > now {
+            return None;
         }
-        let timer = self.open.pop_if(|timer| timer.at <= now)?;
+        if self.open.is_empty()
+            && let Some((page, next)) = self.later.pop_first()
+        {
+            self.page = page;
+            self.open = next.timers.into();
+        }
+        let timer = self.open.pop()?;
         self.len -= 1;
+        self.first = self.find_first();
         Some(timer)
     }
 
@@ -83,8 +89,14 @@ impl Timers {
     }
 
     pub(super) fn next(&self) -> Option<Time> {
+        Some(self.first).filter(|&first| first != Time::NEVER)
+    }
+
+    fn find_first(&self) -> Time {
         let first = self.open.first().map(|timer| timer.at);
-        first.or_else(|| self.later.first_key_value().map(|(_, page)| page.first))
+        first
+            .or_else(|| self.later.first_key_value().map(|(_, page)| page.first))
+            .unwrap_or(Time::NEVER)
     }
 
     fn retain(&mut self, valid: impl Fn(&Timer) -> bool) {
@@ -98,6 +110,7 @@ impl Timers {
         });
         self.len =
             self.open.len() + self.later.values().map(|page| page.timers.len()).sum::<usize>();
+        self.first = self.find_first();
     }
 }
 
