@@ -11,8 +11,8 @@ use tokio::runtime::Handle;
 use tokio::time::{Instant, Sleep};
 use tracing::{Level, debug, trace, warn};
 
-use crate::board::{Answer, Note, Ticket, Time, Want};
-use crate::flights::Flights;
+use crate::board::{Note, Time, Want};
+use crate::flights::{Answers, Flights};
 use crate::shared::{Driver, Shared};
 use crate::{JobId, JobSource, JobState, SourceError};
 
@@ -90,7 +90,8 @@ struct Turn<'a, F, Fut> {
     fetch: F,
     flights: Flights<Fut>,
     woken: Vec<usize>,
-    answers: Vec<(Ticket, Answer)>,
+    /// What has come, and the board does not know yet.
+    answers: Answers,
     /// Whether the last turn ended early, so that other tasks could run.
     has_let_others: bool,
 }
@@ -148,7 +149,7 @@ where
         let before = self.answers.len();
         self.bell.take_woken(&mut self.woken);
         for slot in self.woken.drain(..) {
-            self.answers.extend(self.flights.poll(slot));
+            self.flights.poll(slot, &mut self.answers);
         }
         let now = self.shared.now();
         // A client takes its connection back in a task of its own, which was woken with the answer: a request
@@ -186,8 +187,7 @@ where
             match next {
                 Ok(Want::Poll { ticket, id }) => {
                     trace!(job = %id, "polling");
-                    let answer = self.flights.start(ticket, (self.fetch)(id));
-                    self.answers.extend(answer);
+                    self.flights.start(ticket, (self.fetch)(id), &mut self.answers);
                 }
                 Ok(Want::Abort(ticket)) => self.flights.abort(ticket),
                 Ok(Want::Wake(waker)) => waker.wake(),
