@@ -37,9 +37,7 @@ impl Board {
                 self.look_ahead(timer);
             }
             self.foreseen -= 1;
-            if self.jobs.get(timer.slot).is_some_and(|job| job.wake == timer.at) {
-                self.wake_job(timer.slot);
-            }
+            self.wake_job(timer);
         }
         while let Some(timer) = self.expiries.pop_due(now) {
             let flight = self.flights.get(timer.slot);
@@ -146,22 +144,21 @@ impl Board {
         self.expiries.push(Timer { at, slot, stamp }, flights.len(), valid);
     }
 
-    /// A job's timer rang: perhaps a deadline, perhaps a poll that is due.
-    fn wake_job(&mut self, slot: u32) {
-        let mut limits = self.limits(slot);
+    /// A job's timer rang, unless it is stale: perhaps a deadline, perhaps a poll that is due.
+    fn wake_job(&mut self, Timer { at, slot, .. }: Timer) {
+        let Some(job) = self.jobs.get(slot).filter(|job| job.wake == at) else { return };
+        let mut limits = self.limits(job);
         if limits.first_deadline <= self.now {
             self.end_overdue(slot);
-            if self.jobs.get(slot).is_none() {
-                return;
-            }
-            limits = self.limits(slot);
+            let Some(job) = self.jobs.get(slot) else { return };
+            limits = self.limits(job);
         }
+        let job = &mut self.jobs[slot];
         // Since the job was armed nothing has changed but the time: its plan holds.
-        if self.jobs[slot].due > self.now {
+        if job.due > self.now {
             self.arm(slot);
             return;
         }
-        let job = &mut self.jobs[slot];
         job.wake = Time::NEVER;
         job.is_ready = true;
         job.is_last = limits.last <= self.now;
@@ -184,11 +181,11 @@ impl Board {
             if let Some(flight) = self.flights.get(job.flight) {
                 // It has a timer already if someone has joined meanwhile.
                 if flight.wake == Time::NEVER {
-                    let wake = flight.expires.min(self.limits(slot).first_deadline);
+                    let wake = flight.expires.min(self.limits(job).first_deadline);
                     self.time_flight(job.flight, wake);
                 }
             } else if job.is_ready {
-                let Limits { last, first_deadline } = self.limits(slot);
+                let Limits { last, first_deadline } = self.limits(job);
                 let last = Some(last).filter(|&last| last > self.now);
                 self.time_job(slot, first_deadline.min(last.unwrap_or(Time::NEVER)));
             }
@@ -207,7 +204,7 @@ impl Board {
             self.aborts.push((Ticket { slot, stamp }, Why::Expired));
             self.handle_expiry(slot);
         } else {
-            let wake = self.limits(job).first_deadline.min(expires);
+            let wake = self.limits(&self.jobs[job]).first_deadline.min(expires);
             self.time_flight(slot, wake);
         }
     }
@@ -271,8 +268,7 @@ impl Board {
         wait.deadline.before(self.budget.resolution)
     }
 
-    fn limits(&self, slot: u32) -> Limits {
-        let job = &self.jobs[slot];
+    fn limits(&self, job: &Job) -> Limits {
         let mut limits = Limits { last: Time::NEVER, first_deadline: Time::NEVER };
         for wait in self.waits_on(job) {
             limits.first_deadline = limits.first_deadline.min(self.deadline_of(wait));
