@@ -159,16 +159,13 @@ where
         let let_others_first = has_answers && !self.has_let_others;
         self.has_let_others = let_others_first;
         for _ in 0..STEPS_PER_TURN {
-            let mut errors = Vec::new();
             // One lock per order, so that little lies between "still wanted" and the request itself (rule 10).
             let (next, notes) = self.shared.with(|core| {
                 if !core.is_driven_by(self.number) {
                     return (Err(Next::End), Vec::new());
                 }
-                for (ticket, answer) in self.answers.drain(..) {
-                    // Kept until the lock is released, whatever the board makes of it: see `Want::Drop`.
-                    errors.extend(answer.error().cloned());
-                    core.board.handle_answer(now, ticket, answer);
+                for (ticket, answer) in &self.answers {
+                    core.board.handle_answer(now, *ticket, answer);
                 }
                 core.board.handle_time(now);
                 if let_others_first {
@@ -183,6 +180,8 @@ where
                 });
                 (next, core.board.take_notes(logging))
             });
+            // Only now, outside the lock, whatever the board made of them: see `Want::Drop`.
+            self.answers.clear();
             notes.into_iter().for_each(log);
             match next {
                 Ok(Want::Poll { ticket, id }) => {

@@ -128,15 +128,6 @@ pub(crate) enum Answer {
     Panicked(String),
 }
 
-impl Answer {
-    pub(crate) fn error(&self) -> Option<&SourceError> {
-        match self {
-            Self::Told(told) => told.as_ref().err(),
-            Self::Panicked(_) => None,
-        }
-    }
-}
-
 /// See the module's documentation.
 #[derive(Debug)]
 pub(crate) struct Board {
