@@ -11,8 +11,8 @@ use tokio::runtime::Handle;
 use tokio::time::{Instant, Sleep};
 use tracing::{Level, debug, trace, warn};
 
-use crate::board::{Answer, Note, Ticket, Time, Want};
-use crate::flights::Flights;
+use crate::board::{Note, Time, Want};
+use crate::flights::{Answers, Flights};
 use crate::shared::{Driver, Shared};
 use crate::{JobId, JobSource, JobState, SourceError};
 
@@ -50,13 +50,11 @@ pub(crate) fn start<S: JobSource>(
     driver: Driver,
 ) {
     let source = Arc::clone(source);
-    let fetch = move |id: JobId| {
-        let source = Arc::clone(&source);
-        async move { source.fetch(&id).await }
-    };
     // Made before the task is spawned: a runtime that shuts down drops the task without polling it.
     let guard = StopGuard { shared: Arc::clone(shared), number: driver.number };
     let drive = async move {
+        let source = &*source;
+        let fetch = |id: JobId| async move { source.fetch(&id).await };
         let turn = Turn {
             shared: &guard.shared,
             number: driver.number,
@@ -92,7 +90,8 @@ struct Turn<'a, F, Fut> {
     fetch: F,
     flights: Flights<Fut>,
     woken: Vec<usize>,
-    answers: Vec<(Ticket, Answer)>,
+    /// What has come, and the board does not know yet.
+    answers: Answers,
     /// Whether the last turn ended early, so that other tasks could run.
     has_let_others: bool,
 }
@@ -150,7 +149,7 @@ where
         let before = self.answers.len();
         self.bell.take_woken(&mut self.woken);
         for slot in self.woken.drain(..) {
-            self.answers.extend(self.flights.poll(slot));
+            self.flights.poll(slot, &mut self.answers);
         }
         let now = self.shared.now();
         // A client takes its connection back in a task of its own, which was woken with the answer: a request
@@ -160,16 +159,13 @@ where
         let let_others_first = has_answers && !self.has_let_others;
         self.has_let_others = let_others_first;
         for _ in 0..STEPS_PER_TURN {
-            let mut errors = Vec::new();
             // One lock per order, so that little lies between "still wanted" and the request itself (rule 10).
             let (next, notes) = self.shared.with(|core| {
                 if !core.is_driven_by(self.number) {
                     return (Err(Next::End), Vec::new());
                 }
-                for (ticket, answer) in self.answers.drain(..) {
-                    // Kept until the lock is released, whatever the board makes of it: see `Want::Drop`.
-                    errors.extend(answer.error().cloned());
-                    core.board.handle_answer(now, ticket, answer);
+                for (ticket, answer) in &self.answers {
+                    core.board.handle_answer(now, *ticket, answer);
                 }
                 core.board.handle_time(now);
                 if let_others_first {
@@ -184,12 +180,13 @@ where
                 });
                 (next, core.board.take_notes(logging))
             });
+            // Only now, outside the lock, whatever the board made of them: see `Want::Drop`.
+            self.answers.clear();
             notes.into_iter().for_each(log);
             match next {
                 Ok(Want::Poll { ticket, id }) => {
                     trace!(job = %id, "polling");
-                    let answer = self.flights.start(ticket, (self.fetch)(id));
-                    self.answers.extend(answer);
+                    self.flights.start(ticket, (self.fetch)(id), &mut self.answers);
                 }
                 Ok(Want::Abort(ticket)) => self.flights.abort(ticket),
                 Ok(Want::Wake(waker)) => waker.wake(),

@@ -11,6 +11,9 @@ use crate::board::{Answer, Ticket};
 use crate::driver::Bell;
 use crate::{JobState, SourceError};
 
+/// What came of requests. An answer is put there as soon as it is made, since it is large to hand on.
+pub(crate) type Answers = Vec<(Ticket, Answer)>;
+
 /// Futures of one type, by the slot of their ticket.
 pub(crate) struct Flights<F> {
     slots: Vec<Slot<F>>,
@@ -48,7 +51,7 @@ where
     }
 
     /// Starts a future and polls it for the first time.
-    pub(crate) fn start(&mut self, ticket: Ticket, future: F) -> Option<(Ticket, Answer)> {
+    pub(crate) fn start(&mut self, ticket: Ticket, future: F, answers: &mut Answers) {
         let at = ticket.slot();
         while self.slots.len() <= at {
             let waker = SlotWaker { slot: self.slots.len(), bell: Arc::clone(&self.bell) };
@@ -58,10 +61,11 @@ where
                 waker: Arc::new(waker).into(),
             });
         }
-        let slot = self.slots.get_mut(at)?;
-        slot.ticket = Some(ticket);
-        slot.future.set(Some(future));
-        self.poll(at)
+        if let Some(slot) = self.slots.get_mut(at) {
+            slot.ticket = Some(ticket);
+            slot.future.set(Some(future));
+            slot.poll(answers);
+        }
     }
 
     /// Drops a future, if it has not ended.
@@ -73,20 +77,30 @@ where
         }
     }
 
-    /// Polls the future in a slot; its answer, if it has one now.
-    pub(crate) fn poll(&mut self, slot: usize) -> Option<(Ticket, Answer)> {
-        let slot = self.slots.get_mut(slot)?;
-        let ticket = slot.ticket?;
-        let future = slot.future.as_mut().as_pin_mut()?;
-        let mut context = Context::from_waker(&slot.waker);
-        // A source that panics has broken its own state only: the future is dropped and never polled again.
-        let answer = match catch_unwind(AssertUnwindSafe(|| future.poll(&mut context))) {
-            Ok(Poll::Pending) => return None,
-            Ok(Poll::Ready(told)) => Answer::Told(told),
-            Err(panic) => Answer::Panicked(text(&*panic)),
+    /// Polls the future in a slot, if it holds one.
+    pub(crate) fn poll(&mut self, slot: usize, answers: &mut Answers) {
+        if let Some(slot) = self.slots.get_mut(slot) {
+            slot.poll(answers);
+        }
+    }
+}
+
+impl<F> Slot<F>
+where
+    F: Future<Output = Result<JobState, SourceError>>,
+{
+    fn poll(&mut self, answers: &mut Answers) {
+        let (Some(ticket), Some(future)) = (self.ticket, self.future.as_mut().as_pin_mut()) else {
+            return;
         };
-        slot.clear();
-        Some((ticket, answer))
+        let mut context = Context::from_waker(&self.waker);
+        // A source that panics has broken its own state only: the future is dropped and never polled again.
+        match catch_unwind(AssertUnwindSafe(|| future.poll(&mut context))) {
+            Ok(Poll::Pending) => return,
+            Ok(Poll::Ready(told)) => answers.push((ticket, Answer::Told(told))),
+            Err(panic) => answers.push((ticket, Answer::Panicked(text(&*panic)))),
+        }
+        self.clear();
     }
 }
 

@@ -110,6 +110,10 @@ impl Schedule {
             Kind::Exponential { first, .. } if n == 0 => *first,
             Kind::Exponential { first, factor, max } => {
                 let grown = first.as_secs_f64() + (factor - 1.0) * age.as_secs_f64();
+                // Most polls of a long wait are this far, and a conversion is dear.
+                if grown >= max.as_secs_f64() {
+                    return *max;
+                }
                 Duration::try_from_secs_f64(grown).map_or(*max, |grown| grown.min(*max))
             }
             Kind::Delays(delays) => {

@@ -1,6 +1,6 @@
 //! What an answer means: the one `match` on it, and the verdicts that follow for each wait.
 
-use std::borrow::Cow;
+use std::borrow::{Borrow, Cow};
 
 use std::time::Duration;
 
@@ -36,8 +36,8 @@ impl Board {
     }
 
     /// What came of a request. One that is not in flight any more is no news: its time was up, or nobody
-    /// waited for it.
-    pub(crate) fn handle_answer(&mut self, now: Time, ticket: Ticket, answer: Answer) {
+    /// waited for it. The driver lends the answer, and drops it outside the lock.
+    pub(crate) fn handle_answer(&mut self, now: Time, ticket: Ticket, answer: impl Borrow<Answer>) {
         let now = self.tick(now);
         let Some(flight) = self.flights.get(ticket.slot).filter(|f| f.stamp == ticket.stamp) else {
             return;
@@ -45,13 +45,13 @@ impl Board {
         let (slot, sent) = (flight.job, flight.sent);
         self.flights.remove(ticket.slot);
         self.jobs[slot].flight = NONE;
-        match answer {
+        match answer.borrow() {
             Answer::Told(Ok(state)) => self.told(slot, sent, state),
-            Answer::Told(Err(error)) => self.failed(slot, sent, error),
+            Answer::Told(Err(error)) => self.failed(slot, sent, error.clone()),
             Answer::Panicked(text) => {
                 self.stats.panicked += 1;
                 self.throttle.failed(now, sent, None);
-                let evidence = Evidence { seen: None, limit: Some(text), cause: None };
+                let evidence = Evidence { seen: None, limit: Some(text.clone()), cause: None };
                 self.end_job(slot, WaitErrorKind::Panicked, &evidence);
             }
         }
@@ -76,12 +76,12 @@ impl Board {
         }
     }
 
-    fn told(&mut self, slot: u32, sent: Time, state: JobState) {
+    fn told(&mut self, slot: u32, sent: Time, state: &JobState) {
         self.stats.answers += 1;
         self.throttle.good(self.now, sent);
         self.in_trouble = false;
         self.end_trouble(slot);
-        let changed = !self.statuses.is(self.jobs[slot].status, &state);
+        let changed = !self.statuses.is(self.jobs[slot].status, state);
         if changed && self.notes.is_some() {
             let job = &self.jobs[slot];
             let (id, from) = (job.id.clone(), self.statuses.text(job.status));
@@ -89,7 +89,7 @@ impl Board {
             self.notes.get_or_insert_default().push(note);
         }
         if state.phase.is_terminal() {
-            self.ended(slot, &state);
+            self.ended(slot, state);
             return;
         }
         let job = &mut self.jobs[slot];
@@ -105,7 +105,7 @@ impl Board {
             self.extras.remove(&slot);
         }
         if changed {
-            self.changed(slot, &state);
+            self.changed(slot, state);
         }
         if state.phase == Phase::Unknown {
             let evidence = Evidence { seen: Some(Duration::ZERO), limit: None, cause: None };

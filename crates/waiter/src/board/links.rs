@@ -56,7 +56,7 @@ impl Board {
         if let Some(entry) = self.waits.remove(wait) {
             self.policies.release(entry.policy);
             self.statuses.release(entry.told);
-            self.remains.extend(self.ends.remove(&wait).map(Remains::End));
+            self.remains.extend(self.ends.remove(&wait).map(|end| Remains::End(Box::new(end))));
         }
     }
 

@@ -26,6 +26,7 @@ mod links;
 mod mix;
 mod policies;
 mod polls;
+mod queue;
 mod records;
 mod slab;
 mod statuses;
@@ -36,8 +37,7 @@ mod throttle;
 mod time;
 mod timers;
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
@@ -45,11 +45,12 @@ use std::time::Duration;
 use hashbrown::HashTable;
 
 use self::policies::Policies;
+use self::queue::Queue;
 use self::records::{Extra, Flight, Job, Past, Trouble, Wait, Watch, Why};
 use self::slab::{NONE, Slab};
 use self::statuses::Statuses;
 use self::throttle::Throttle;
-use self::timers::{Timer, Timers};
+use self::timers::Timers;
 use crate::{JobId, JobState, Outcome, Policy, Quota, SourceError, Stats};
 
 pub(crate) use self::facts::Note;
@@ -116,8 +117,8 @@ pub(crate) enum Want {
 pub(crate) enum Remains {
     /// An error that a good answer, or another error, has made old.
     Error(SourceError),
-    /// An end that nobody will hear of.
-    End(Outcome),
+    /// An end that nobody will hear of; boxed because it is rare, and large among the things wanted.
+    End(Box<Outcome>),
 }
 
 /// What came of a fetch.
@@ -125,15 +126,6 @@ pub(crate) enum Remains {
 pub(crate) enum Answer {
     Told(Result<JobState, SourceError>),
     Panicked(String),
-}
-
-impl Answer {
-    pub(crate) fn error(&self) -> Option<&SourceError> {
-        match self {
-            Self::Told(told) => told.as_ref().err(),
-            Self::Panicked(_) => None,
-        }
-    }
 }
 
 /// See the module's documentation.
@@ -159,11 +151,11 @@ pub(crate) struct Board {
     /// When to look at a flight. Apart from `timers`, since flights are few and short.
     expiries: Timers,
     /// Jobs that are due: those whose last poll it is first, then the longest due.
-    ready: BinaryHeap<Reverse<(u64, u32)>>,
+    ready: Queue<(u64, u32)>,
     /// Due jobs that have no timer yet: most are polled at once and never need one.
     untimed: Vec<u32>,
-    /// Room for the wake-ups that are looked at together.
-    batch: Vec<Timer>,
+    /// So many of the next wake-ups were looked at ahead.
+    foreseen: u32,
 
     policies: Policies,
     statuses: Statuses,
@@ -200,11 +192,11 @@ impl Board {
             waits: Slab::new(),
             watches: Slab::new(),
             flights: Slab::new(),
-            timers: Timers::default(),
-            expiries: Timers::default(),
-            ready: BinaryHeap::new(),
+            timers: Timers::new(),
+            expiries: Timers::new(),
+            ready: Queue::new(),
             untimed: Vec::new(),
-            batch: Vec::new(),
+            foreseen: 0,
             policies: Policies::new(),
             statuses: Statuses::new(),
             troubles: HashMap::new(),

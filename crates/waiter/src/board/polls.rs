@@ -1,8 +1,8 @@
 //! When a job is polled, and when a wait's time is up. The arithmetic of deadlines is here and nowhere
 //! else, so that "never later than the deadline" follows from one place.
 
-use std::cmp::Reverse;
 use std::hint::black_box;
+use std::iter::{once, successors};
 use std::time::Duration;
 
 use super::records::{Flight, Job, Wait, Why};
@@ -13,13 +13,13 @@ use super::{Board, Ticket, Want, mix};
 use crate::ErrorClass;
 use crate::schedule::scaled;
 
-/// How long before its deadline a wait polls for the last time, unless a quarter of its time is shorter.
-const LAST_POLL: Duration = Duration::from_secs(1);
+/// How many nanoseconds before its deadline a wait polls for the last time, unless a quarter of its time is shorter.
+const LAST_POLL: u64 = 1_000_000_000;
 /// The rest after the first transient failure in a row, and the longest one.
 const FIRST_REST: Duration = Duration::from_secs(1);
 const LONGEST_REST: Duration = Duration::from_secs(15);
-/// So many jobs are woken together, at the most.
-const BATCH: usize = 16;
+/// So many jobs are looked at together before they are woken, at the most.
+const FORESIGHT: usize = 16;
 
 /// What the deadlines of the waits on a job ask for together.
 struct Limits {
@@ -32,20 +32,13 @@ impl Board {
     /// Wakes what is to be woken by now: waits whose time is up end, due jobs queue for a poll.
     pub(crate) fn handle_time(&mut self, now: Time) {
         let now = self.tick(now);
-        let mut batch = std::mem::take(&mut self.batch);
-        loop {
-            batch.extend(std::iter::from_fn(|| self.timers.pop_due(now)).take(BATCH));
-            if batch.is_empty() {
-                break;
+        while let Some(timer) = self.timers.pop_due(now) {
+            if self.foreseen == 0 {
+                self.look_ahead(timer);
             }
-            self.look_ahead(&batch);
-            for timer in batch.drain(..) {
-                if self.jobs.get(timer.slot).is_some_and(|job| job.wake == timer.at) {
-                    self.wake_job(timer.slot);
-                }
-            }
+            self.foreseen -= 1;
+            self.wake_job(timer);
         }
-        self.batch = batch;
         while let Some(timer) = self.expiries.pop_due(now) {
             let flight = self.flights.get(timer.slot);
             if flight.is_some_and(|flight| flight.stamp == timer.stamp && flight.wake == timer.at) {
@@ -54,23 +47,25 @@ impl Board {
         }
     }
 
-    /// Reads a little of all that waking a batch of jobs is going to read. Among a million jobs each first read
-    /// is a cache miss, and the processor can wait for many of them at once, but only if they do not depend on
+    /// Reads a little of all that polling the next jobs is going to read. Among a million jobs each first read is a
+    /// cache miss, and the processor can wait for many of them at once, but only if they do not depend on
     /// each other's work.
-    fn look_ahead(&self, batch: &[Timer]) {
-        let mut waits = [NONE; BATCH];
-        for (wait, timer) in waits.iter_mut().zip(batch) {
-            *wait = self.jobs.get(timer.slot).map_or(NONE, |job| job.waits);
+    fn look_ahead(&mut self, timer: Timer) {
+        let mut slots = [NONE; FORESIGHT];
+        for (slot, next) in slots.iter_mut().zip(once(&timer).chain(self.timers.upcoming())) {
+            *slot = next.slot;
+            self.foreseen += 1;
+        }
+        let jobs = || slots.iter().filter_map(|&slot| self.jobs.get(slot));
+        let mut waits = [NONE; FORESIGHT];
+        for (wait, job) in waits.iter_mut().zip(jobs()) {
+            *wait = job.waits;
         }
         for wait in waits {
             black_box(self.waits.get(wait).map(|wait| wait.deadline));
         }
-        for timer in batch {
-            black_box(
-                self.jobs
-                    .get(timer.slot)
-                    .and_then(|job| job.id.as_str().as_bytes().first().copied()),
-            );
+        for job in jobs() {
+            black_box(job.id.glance());
         }
     }
 
@@ -93,7 +88,7 @@ impl Board {
             self.time_the_untimed();
         }
         if self.may_send() && self.throttle.free_at() <= now {
-            while let Some(Reverse((rank, slot))) = self.ready.pop() {
+            while let Some((rank, slot)) = self.ready.pop() {
                 if self.jobs.get(slot).is_some_and(|job| job.is_ready && job.rank() == rank) {
                     return Some(self.send(slot));
                 }
@@ -116,16 +111,14 @@ impl Board {
 
     /// Sets when to look at a job next, after what its waits ask for may have changed.
     pub(super) fn arm(&mut self, slot: u32) {
-        let due = self.due(slot);
-        let first_deadline = self.limits(slot).first_deadline;
+        let (due, first_deadline) = self.plan(slot);
         let job = &mut self.jobs[slot];
         job.due = due;
         let in_flight = job.flight;
         if let Some(flight) = self.flights.get_mut(in_flight) {
             let wake = flight.expires.min(first_deadline);
             if wake < flight.wake {
-                flight.wake = wake;
-                self.time_flight(in_flight);
+                self.time_flight(in_flight, wake);
             }
         } else {
             job.is_ready = false;
@@ -140,8 +133,10 @@ impl Board {
         self.timers.push(Timer { at, slot, stamp: 0 }, jobs.len(), valid);
     }
 
-    fn time_flight(&mut self, slot: u32) {
-        let Flight { wake: at, stamp, .. } = self.flights[slot];
+    fn time_flight(&mut self, slot: u32, at: Time) {
+        let flight = &mut self.flights[slot];
+        flight.wake = at;
+        let stamp = flight.stamp;
         let flights = &self.flights;
         let valid = |timer: &Timer| {
             flights.get(timer.slot).is_some_and(|f| f.stamp == timer.stamp && f.wake == timer.at)
@@ -149,31 +144,32 @@ impl Board {
         self.expiries.push(Timer { at, slot, stamp }, flights.len(), valid);
     }
 
-    /// A job's timer rang: perhaps a deadline, perhaps a poll that is due.
-    fn wake_job(&mut self, slot: u32) {
-        self.end_overdue(slot);
-        if self.jobs.get(slot).is_none() {
-            return;
+    /// A job's timer rang, unless it is stale: perhaps a deadline, perhaps a poll that is due.
+    fn wake_job(&mut self, Timer { at, slot, .. }: Timer) {
+        let Some(job) = self.jobs.get(slot).filter(|job| job.wake == at) else { return };
+        let mut limits = self.limits(job);
+        if limits.first_deadline <= self.now {
+            self.end_overdue(slot);
+            let Some(job) = self.jobs.get(slot) else { return };
+            limits = self.limits(job);
         }
+        let job = &mut self.jobs[slot];
         // Since the job was armed nothing has changed but the time: its plan holds.
-        let due = self.jobs[slot].due;
-        if due > self.now {
+        if job.due > self.now {
             self.arm(slot);
             return;
         }
-        let is_last = self.limits(slot).last <= self.now;
-        let job = &mut self.jobs[slot];
         job.wake = Time::NEVER;
         job.is_ready = true;
-        job.is_last = is_last;
+        job.is_last = limits.last <= self.now;
         let rank = job.rank();
         if self.ready.len() > 2 * self.jobs.len() + 64 {
             let jobs = &self.jobs;
-            self.ready.retain(|&Reverse((rank, slot))| {
+            self.ready.retain(|&(rank, slot)| {
                 jobs.get(slot).is_some_and(|job| job.is_ready && job.rank() == rank)
             });
         }
-        self.ready.push(Reverse((rank, slot)));
+        self.ready.push((rank, slot));
         self.untimed.push(slot);
     }
 
@@ -182,10 +178,14 @@ impl Board {
     fn time_the_untimed(&mut self) {
         while let Some(slot) = self.untimed.pop() {
             let Some(job) = self.jobs.get(slot) else { continue };
-            if job.flight != NONE {
-                self.time_flight(job.flight);
+            if let Some(flight) = self.flights.get(job.flight) {
+                // It has a timer already if someone has joined meanwhile.
+                if flight.wake == Time::NEVER {
+                    let wake = flight.expires.min(self.limits(job).first_deadline);
+                    self.time_flight(job.flight, wake);
+                }
             } else if job.is_ready {
-                let Limits { last, first_deadline } = self.limits(slot);
+                let Limits { last, first_deadline } = self.limits(job);
                 let last = Some(last).filter(|&last| last > self.now);
                 self.time_job(slot, first_deadline.min(last.unwrap_or(Time::NEVER)));
             }
@@ -204,9 +204,8 @@ impl Board {
             self.aborts.push((Ticket { slot, stamp }, Why::Expired));
             self.handle_expiry(slot);
         } else {
-            let wake = self.limits(job).first_deadline.min(expires);
-            self.flights[slot].wake = wake;
-            self.time_flight(slot);
+            let wake = self.limits(&self.jobs[job]).first_deadline.min(expires);
+            self.time_flight(slot, wake);
         }
     }
 
@@ -217,7 +216,7 @@ impl Board {
         while next != NONE {
             let wait = next;
             next = self.waits[wait].next_in_job;
-            if self.waits[wait].deadline.before(self.budget.resolution) <= self.now {
+            if self.deadline_of(&self.waits[wait]) <= self.now {
                 self.end_timed_out(wait);
                 ended = true;
             }
@@ -233,8 +232,8 @@ impl Board {
         // With the deadline of its last wait the request becomes nobody's, so this is its only own limit.
         let expires = now.after(self.budget.attempt_timeout);
         let stamp = self.next_stamp();
-        let wake = expires.min(self.limits(slot).first_deadline);
-        let flight = self.flights.insert(Flight { job: slot, stamp, sent: now, expires, wake });
+        let flight = Flight { job: slot, stamp, sent: now, expires, wake: Time::NEVER };
+        let flight = self.flights.insert(flight);
         self.untimed.push(slot);
         self.throttle.spend(now);
         self.stats.polls += 1;
@@ -260,39 +259,43 @@ impl Board {
         true
     }
 
-    fn limits(&self, slot: u32) -> Limits {
-        let job = &self.jobs[slot];
+    fn waits_on(&self, job: &Job) -> impl Iterator<Item = &Wait> {
+        successors(self.waits.get(job.waits), |wait| self.waits.get(wait.next_in_job))
+    }
+
+    /// When a wait is told to be over, if nothing else ends it.
+    fn deadline_of(&self, wait: &Wait) -> Time {
+        wait.deadline.before(self.budget.resolution)
+    }
+
+    fn limits(&self, job: &Job) -> Limits {
         let mut limits = Limits { last: Time::NEVER, first_deadline: Time::NEVER };
-        let mut next = job.waits;
-        while next != NONE {
-            let wait = &self.waits[next];
-            next = wait.next_in_job;
-            let deadline = wait.deadline.before(self.budget.resolution);
-            limits.first_deadline = limits.first_deadline.min(deadline);
+        for wait in self.waits_on(job) {
+            limits.first_deadline = limits.first_deadline.min(self.deadline_of(wait));
             limits.last = limits.last.min(wait.last_poll_owed(job).unwrap_or(Time::NEVER));
         }
         limits
     }
 
-    /// When the waits on a job ask for its next poll.
-    fn due(&self, slot: u32) -> Time {
+    /// When the waits on a job ask for its next poll, and the first of their deadlines.
+    fn plan(&self, slot: u32) -> (Time, Time) {
         let job = &self.jobs[slot];
         let hash = mix::hash_id(self.seed, job.id.as_str());
-        let mut due = Time::NEVER;
-        let mut next = job.waits;
-        while next != NONE {
-            let wait = &self.waits[next];
-            next = wait.next_in_job;
+        let (mut due, mut first_deadline) = (Time::NEVER, Time::NEVER);
+        for wait in self.waits_on(job) {
+            first_deadline = first_deadline.min(self.deadline_of(wait));
             if let Some(last) = wait.last_poll_owed(job) {
-                due = due.min(self.scheduled(slot, wait, hash)).min(last);
+                due = due.min(self.scheduled(slot, job, wait, hash)).min(last);
             }
         }
-        if job.polls > 0 { due.max(job.ended.after(self.budget.min_interval)) } else { due }
+        if job.polls > 0 {
+            due = due.max(job.ended.after(self.budget.min_interval));
+        }
+        (due, first_deadline)
     }
 
     /// When a wait's schedule asks for the next poll, at the wait's own age.
-    fn scheduled(&self, slot: u32, wait: &Wait, hash: u64) -> Time {
-        let job = &self.jobs[slot];
+    fn scheduled(&self, slot: u32, job: &Job, wait: &Wait, hash: u64) -> Time {
         let answers = wait.answers(job);
         let base = if answers == 0 { wait.started } else { job.ended };
         let age = base.since(wait.started);
@@ -316,8 +319,8 @@ impl Board {
 impl Wait {
     /// When the wait polls for the last time; none if it has.
     fn last_poll_owed(&self, job: &Job) -> Option<Time> {
-        let timeout = self.deadline.since(self.started);
-        let last = self.deadline.before(LAST_POLL.min(timeout / 4));
+        let timeout = self.deadline.nanos_since(self.started);
+        let last = self.deadline.before_nanos(LAST_POLL.min(timeout / 4));
         // An answer at or after this moment was the last poll, or came of one in flight then (rule 5).
         (self.answers(job) == 0 || job.ended < last).then_some(last)
     }

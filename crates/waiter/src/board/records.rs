@@ -105,7 +105,7 @@ pub(super) struct Flight {
     pub(super) stamp: u32,
     pub(super) sent: Time,
     pub(super) expires: Time,
-    /// When the flight's timer is set to; an entry for another time is stale.
+    /// When the flight's timer is set to, never if it has none yet; an entry for another time is stale.
     pub(super) wake: Time,
 }
 

@@ -24,12 +24,22 @@ impl Time {
 
     /// Never stays never: what has no deadline has no last poll either.
     pub(crate) fn before(self, delay: Duration) -> Self {
-        if self == Self::NEVER { self } else { Self(self.0.saturating_sub(nanos(delay))) }
+        self.before_nanos(nanos(delay))
     }
 
     /// Zero if `earlier` is not earlier.
     pub(crate) fn since(self, earlier: Self) -> Duration {
-        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+        Duration::from_nanos(self.nanos_since(earlier))
+    }
+
+    /// The same in nanoseconds.
+    pub(crate) fn nanos_since(self, earlier: Self) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+
+    /// The same for so many nanoseconds: what is computed for each poll needs no detour by seconds.
+    pub(crate) fn before_nanos(self, delay: u64) -> Self {
+        if self == Self::NEVER { self } else { Self(self.0.saturating_sub(delay)) }
     }
 
     pub(crate) fn as_nanos(self) -> u64 {
