@@ -1,6 +1,6 @@
 //! What an answer means: the one `match` on it, and the verdicts that follow for each wait.
 
-use std::borrow::{Borrow, Cow};
+use std::borrow::Cow;
 
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ impl Board {
 
     /// What came of a request. One that is not in flight any more is no news: its time was up, or nobody
     /// waited for it. The driver lends the answer, and drops it outside the lock.
-    pub(crate) fn handle_answer(&mut self, now: Time, ticket: Ticket, answer: impl Borrow<Answer>) {
+    pub(crate) fn handle_answer(&mut self, now: Time, ticket: Ticket, answer: &Answer) {
         let now = self.tick(now);
         let Some(flight) = self.flights.get(ticket.slot).filter(|f| f.stamp == ticket.stamp) else {
             return;
@@ -45,7 +45,7 @@ impl Board {
         let (slot, sent) = (flight.job, flight.sent);
         self.flights.remove(ticket.slot);
         self.jobs[slot].flight = NONE;
-        match answer.borrow() {
+        match answer {
             Answer::Told(Ok(state)) => self.told(slot, sent, state),
             Answer::Told(Err(error)) => self.failed(slot, sent, error.clone()),
             Answer::Panicked(text) => {

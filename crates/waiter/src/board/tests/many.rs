@@ -212,7 +212,7 @@ fn rule_14_a_clock_that_runs_back_reads_as_the_last() {
     let sent = at(10_000);
     world.board.handle_time(sent);
     let Some(Want::Poll { ticket, .. }) = world.board.next_want(sent) else { panic!("it is due") };
-    world.board.handle_answer(at(1), ticket, Answer::Told(Ok(JobState::running())));
+    world.board.handle_answer(at(1), ticket, &Answer::Told(Ok(JobState::running())));
     world.board.handle_time(at(2));
     assert!(world.board.next_want(at(3)).is_none());
     let next = world.board.next_wake().expect("a poll is planned");
@@ -288,7 +288,7 @@ fn a_board_that_never_comes_to_rest_keeps_its_lists_short() {
         world.board.handle_time(now);
         // Twenty polls a second are asked for and ten are made, so there is always a next one.
         if let Some(Want::Poll { ticket, .. }) = world.board.next_want(now) {
-            world.board.handle_answer(now, ticket, Answer::Told(Ok(JobState::running())));
+            world.board.handle_answer(now, ticket, &Answer::Told(Ok(JobState::running())));
         }
         assert!(world.board.untimed.len() < 110, "{} at step {step}", world.board.untimed.len());
     }

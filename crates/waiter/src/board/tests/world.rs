@@ -220,7 +220,7 @@ impl World {
             self.last_answer.insert(id, now);
             let (_, answer) = answered.expect("only answered flights were taken");
             self.model_pause(sent, &answer);
-            self.board.handle_answer(now, ticket, answer);
+            self.board.handle_answer(now, ticket, &answer);
         }
         self.board.handle_time(now);
         while let Some(want) = self.board.next_want(now) {
