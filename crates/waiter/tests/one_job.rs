@@ -5,6 +5,7 @@
 mod support;
 
 use std::error::Error as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use cfw_waiter::{
@@ -60,6 +61,22 @@ async fn rule_06_an_outage_of_two_minutes_is_survived() {
     tokio::time::sleep(secs(120)).await;
     service.set("job", Act::SucceedAfter(Duration::ZERO));
     assert!(wait.await.unwrap().unwrap().elapsed < secs(136));
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_many_answers_only_the_last_is_kept() {
+    let detail: Arc<str> = "half done".into();
+    let told = Arc::clone(&detail);
+    let running = move |_| {
+        let state = JobState::running().with_detail(Arc::clone(&told));
+        async { Ok(state) }
+    };
+    let waiter = Waiter::new(source_fn(running));
+    let _wait = tokio::spawn(waiter.wait_for_job("job"));
+    tokio::time::sleep(secs(300)).await;
+    assert!(waiter.stats().answers > 20);
+    // This one, the source's, and what is known of the job.
+    assert_eq!(Arc::strong_count(&detail), 3);
 }
 
 #[tokio::test(start_paused = true)]

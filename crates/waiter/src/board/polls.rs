@@ -179,11 +179,8 @@ impl Board {
         while let Some(slot) = self.untimed.pop() {
             let Some(job) = self.jobs.get(slot) else { continue };
             if let Some(flight) = self.flights.get(job.flight) {
-                // It has a timer already if someone has joined meanwhile.
-                if flight.wake == Time::NEVER {
-                    let wake = flight.expires.min(self.limits(job).first_deadline);
-                    self.time_flight(job.flight, wake);
-                }
+                let wake = flight.expires.min(self.limits(job).first_deadline);
+                self.time_flight(job.flight, wake);
             } else if job.is_ready {
                 let Limits { last, first_deadline } = self.limits(job);
                 let last = Some(last).filter(|&last| last > self.now);
