@@ -28,7 +28,7 @@ Measures what waiting costs, and prints tables in Markdown.
 
 Usage: cargo run --release -p benches [-- [quick] [cpu] [bytes] [http]]
 
-  quick   fewer jobs and rounds: half a minute in place of five
+  quick   fewer jobs and rounds: less than a minute in place of ten
   cpu     only CPU time per poll, in-memory source
   bytes   only memory per waiting job, in-memory source
   memory  both of these
