@@ -26,7 +26,8 @@ use tower_service::Service;
 /// How long a connection takes to join the pool, opened or come back: some tasks run once, and none waits for
 /// the network. Tokio's timer is no finer.
 const MOMENT: Duration = Duration::from_millis(2);
-/// How long to wait, at the most. Connections on the way may hang.
+/// How long to wait, at the most. Connections on the way may hang, and the traffic may all be with another host: the
+/// one that gives tokens, say, which is asked a few times a day.
 const PATIENCE: Duration = Duration::from_millis(250);
 
 tokio::task_local! {
