@@ -38,7 +38,7 @@ impl Client {
         let call = Call {
             what: What::CreateFirewall,
             method: Method::POST,
-            url: &|endpoint, project| endpoint.with_path(&["/v2/", project, "/firewall"].concat()),
+            url: &|endpoint, project| endpoint.join(&["/v2/", project, "/firewall"].concat()),
             body: request.body(),
             client_token: Some(request.client_token()),
             read: &|body, _| Ok(firewall::created(body)?),
@@ -63,7 +63,7 @@ impl Client {
             what: What::DeleteFirewall(id),
             method: Method::DELETE,
             url: &|endpoint, project| {
-                endpoint.with_path(&["/v2/", project, "/firewall/", &segment(id.as_str())].concat())
+                endpoint.join(&["/v2/", project, "/firewall/", &segment(id.as_str())].concat())
             },
             body: Vec::new(),
             client_token: None,
@@ -86,7 +86,7 @@ impl Client {
             what: What::GetFirewall(id),
             method: Method::GET,
             url: &|endpoint, project| {
-                let mut url = endpoint.with_path(&["/v1/", project, "/firewall/exist"].concat());
+                let mut url = endpoint.join(&["/v1/", project, "/firewall/exist"].concat());
                 // Offset, limit and service type (0, the internet border) are mandatory, whatever the id.
                 let id = segment(id.as_str());
                 url.set_query(Some(&format!(

@@ -32,7 +32,7 @@ impl Client {
             body: Vec::new(),
             client_token: None,
             url: &|endpoint, project| {
-                endpoint.with_path(&["/v3/", project, "/jobs/", &segment(id.as_str())].concat())
+                endpoint.join(&["/v3/", project, "/jobs/", &segment(id.as_str())].concat())
             },
             read: &|body, shown| {
                 wire::job(id, body).map(|body| Job {

@@ -130,11 +130,10 @@ impl Iam {
         let endpoint = Endpoint::parse("auth_url", &auth_url, search.allow_plain_http)?;
         let version =
             if endpoint.path().trim_end_matches('/').ends_with("/v3") { "" } else { "/v3" };
-        let query = if search.wanted { "" } else { "?nocatalog=1" };
-        let url =
-            endpoint.join(&format_args!("{version}/auth/tokens{query}")).map_err(|error| {
-                ConfigError::new("auth_url", auth_url, format!("is not a base URL: {error}"))
-            })?;
+        let mut url = endpoint.join(&format!("{version}/auth/tokens"));
+        if !search.wanted {
+            url.set_query(Some("nocatalog=1"));
+        }
         let named = |field, value: &str| match value {
             "" => Err(ConfigError::hidden(field, "is empty")),
             _ => Ok(()),
