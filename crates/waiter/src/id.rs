@@ -28,7 +28,7 @@ impl JobId {
 
     /// Reads a little of both ends of where the id is stored, so that all of it is in the cache: an id of the
     /// usual length lies across two cache lines, and the count of its users, at the head, is as cold as the text.
-    pub(crate) fn glance(&self) -> (usize, Option<u8>) {
+    pub(crate) fn touch(&self) -> (usize, Option<u8>) {
         (Arc::strong_count(&self.0), self.0.as_bytes().last().copied())
     }
 }

@@ -23,7 +23,7 @@ pub struct JobReport {
 /// How a wait ended: the job succeeded, or not.
 pub type Outcome = Result<JobReport, WaitError>;
 
-/// Why a wait ended without success.
+/// AbortReason a wait ended without success.
 ///
 /// After a mutation, `wait.await?` goes on only if the job succeeded. Where it did not, [`kind`] says
 /// whether the job failed or nobody knows, and the message tells the rest: the job, its last status and
@@ -87,7 +87,7 @@ impl WaitErrorKind {
 
 /// What the board adds to a report when it ends a wait.
 #[derive(Clone)]
-pub(crate) struct Evidence {
+pub(crate) struct ErrorContext {
     /// How long before the end the last status was told.
     pub(crate) seen: Option<Duration>,
     /// The limit that was reached, in words.
@@ -97,12 +97,12 @@ pub(crate) struct Evidence {
 }
 
 impl WaitError {
-    pub(crate) fn new(kind: WaitErrorKind, report: JobReport, evidence: Evidence) -> Self {
-        let Evidence { seen, limit, cause } = evidence;
+    pub(crate) fn new(kind: WaitErrorKind, report: JobReport, context: ErrorContext) -> Self {
+        let ErrorContext { seen, limit, cause } = context;
         Self(Arc::new(Inner { kind, report, seen, limit, cause }))
     }
 
-    /// Why the wait ended.
+    /// AbortReason the wait ended.
     pub fn kind(&self) -> WaitErrorKind {
         self.0.kind
     }

@@ -101,7 +101,7 @@ impl Schedule {
     /// `u` in [0, 1) is the jitter.
     pub(crate) fn next_age(&self, age: Duration, n: u32, u: f64) -> Duration {
         let jitter = if n == 0 { 1.0 - 0.5 * u } else { 1.0 - 0.2 * u };
-        age.saturating_add(scaled(self.delay(age, n), jitter))
+        age.saturating_add(mul_f64_saturating(self.delay(age, n), jitter))
     }
 
     /// The delay before jitter.
@@ -144,7 +144,7 @@ impl Default for Schedule {
 }
 
 /// `delay` times a factor in [0, 1]; beyond what a float can hold it stays whole.
-pub(crate) fn scaled(delay: Duration, factor: f64) -> Duration {
+pub(crate) fn mul_f64_saturating(delay: Duration, factor: f64) -> Duration {
     Duration::try_from_secs_f64(delay.as_secs_f64() * factor).map_or(delay, |d| d.min(delay))
 }
 
@@ -237,7 +237,7 @@ mod tests {
             let grown = schedule.delay(age, n);
             let rest = schedule.next_age(age, n, u) - age;
             prop_assert!(grown <= max && rest <= grown);
-            let least = scaled(grown, if n == 0 { 0.499_999 } else { 0.799_999 });
+            let least = mul_f64_saturating(grown, if n == 0 { 0.499_999 } else { 0.799_999 });
             prop_assert!(rest >= least);
         }
     }

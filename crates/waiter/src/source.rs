@@ -150,7 +150,7 @@ impl ErrorClass {
     }
 
     /// The same class, whatever the hints in it say.
-    pub(crate) fn is_alike(self, other: Self) -> bool {
+    pub(crate) fn same_class(self, other: Self) -> bool {
         std::mem::discriminant(&self) == std::mem::discriminant(&other)
     }
 }
@@ -206,7 +206,7 @@ impl Quota {
     }
 }
 
-/// Why a fetch failed, with what the service said.
+/// AbortReason a fetch failed, with what the service said.
 ///
 /// `Display` gives the class and the service's words. Like `std::io::Error` it speaks for the error
 /// it wraps where the service's words are known, and [`source`](std::error::Error::source) then goes

@@ -11,7 +11,7 @@ use crate::{JobId, JobReport, JobState, Outcome, SourceError};
 pub struct Update {
     /// The job.
     pub id: JobId,
-    /// How long this job had been waited for when this was learnt.
+    /// How long this job had been waited for when this was adaptive.
     pub elapsed: Duration,
     /// The news.
     pub kind: UpdateKind,

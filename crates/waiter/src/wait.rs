@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use tracing::{Span, debug, debug_span};
 
-use crate::board::{Terms, WatchKey};
-use crate::shared::Shared;
+use crate::board::{WaitOptions, WatchKey};
+use crate::driver::shared::Shared;
 use crate::{JobId, Outcome, Policy, UpdateKind};
 
 /// Waits for one job: see [`Waiter::wait_for_job`](crate::Waiter::wait_for_job).
@@ -31,22 +31,22 @@ pub struct Wait {
 }
 
 enum State {
-    New(Terms),
+    New(WaitOptions),
     Waiting(WatchKey),
     Done,
 }
 
 impl Wait {
-    pub(crate) fn new(shared: Arc<Shared>, id: JobId, terms: Terms) -> Self {
-        Self { shared, id, state: State::New(terms), span: Span::none() }
+    pub(crate) fn new(shared: Arc<Shared>, id: JobId, options: WaitOptions) -> Self {
+        Self { shared, id, state: State::New(options), span: Span::none() }
     }
 
     /// Sets how long this wait may take, from its first poll on.
     ///
     /// Zero ends it at once without a request. After the first poll this changes nothing.
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        if let State::New(terms) = &mut self.state {
-            terms.timeout = timeout;
+        if let State::New(options) = &mut self.state {
+            options.timeout = timeout;
         }
         self
     }
@@ -55,9 +55,9 @@ impl Wait {
     ///
     /// The minimum interval of the waiter holds all the same. After the first poll this changes nothing.
     pub fn policy(mut self, policy: impl Into<Arc<Policy>>) -> Self {
-        if let State::New(terms) = &mut self.state {
-            terms.policy = policy.into();
-            terms.timeout = terms.policy.timeout;
+        if let State::New(options) = &mut self.state {
+            options.policy = policy.into();
+            options.timeout = options.policy.timeout;
         }
         self
     }
@@ -67,10 +67,10 @@ impl Wait {
         &self.id
     }
 
-    fn begin(&mut self, terms: Terms) -> WatchKey {
+    fn begin(&mut self, options: WaitOptions) -> WatchKey {
         self.span = debug_span!("wait_for_job", job = %self.id);
         let id = self.id.clone();
-        self.shared.wait(id, terms)
+        self.shared.wait(id, options)
     }
 }
 
@@ -80,7 +80,7 @@ impl Future for Wait {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
         let this = &mut *self;
         let key = match std::mem::replace(&mut this.state, State::Done) {
-            State::New(terms) => this.begin(terms),
+            State::New(options) => this.begin(options),
             State::Waiting(key) => key,
             State::Done => return Poll::Pending,
         };

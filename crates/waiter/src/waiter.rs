@@ -5,8 +5,8 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::board::{Budget, Terms};
-use crate::shared::Shared;
+use crate::board::{Budget, WaitOptions};
+use crate::driver::shared::Shared;
 use crate::{ConfigError, JobId, JobSource, Policy, Quota, Stats, Wait, Watch, driver};
 
 /// The shortest minimum interval and attempt timeout.
@@ -65,7 +65,7 @@ impl Waiter {
     /// The future resolves to a report if the job succeeded, else to a [`WaitError`](crate::WaitError). It is
     /// lazy: its clock starts when it is first polled.
     pub fn wait_for_job(&self, id: impl Into<JobId>) -> Wait {
-        Wait::new(Arc::clone(&self.shared), id.into(), self.terms())
+        Wait::new(Arc::clone(&self.shared), id.into(), self.options())
     }
 
     /// Watches many jobs: one stream of what changes, with one end for each.
@@ -78,7 +78,7 @@ impl Waiter {
         I: IntoIterator,
         I::Item: Into<JobId>,
     {
-        Watch::new(Arc::clone(&self.shared), ids.into_iter().map(Into::into), self.terms())
+        Watch::new(Arc::clone(&self.shared), ids.into_iter().map(Into::into), self.options())
     }
 
     /// What this waiter has done so far.
@@ -87,8 +87,8 @@ impl Waiter {
         self.shared.with(|core| core.board.stats(now))
     }
 
-    fn terms(&self) -> Terms {
-        Terms { timeout: self.policy.timeout, policy: Arc::clone(&self.policy) }
+    fn options(&self) -> WaitOptions {
+        WaitOptions { timeout: self.policy.timeout, policy: Arc::clone(&self.policy) }
     }
 }
 

@@ -9,8 +9,8 @@ use std::time::Duration;
 use futures_core::Stream;
 use tracing::{Span, debug, debug_span};
 
-use crate::board::{Terms, WatchKey};
-use crate::shared::Shared;
+use crate::board::{WaitOptions, WatchKey};
+use crate::driver::shared::Shared;
 use crate::{JobId, JobReport, JobView, Outcome, Policy, Progress, Update, UpdateKind, WaitError};
 
 /// Watches many jobs: see [`Waiter::watch`](crate::Waiter::watch).
@@ -51,31 +51,35 @@ pub struct Watch {
     shared: Arc<Shared>,
     key: WatchKey,
     /// What the watch starts with, at its first poll.
-    terms: Option<Terms>,
+    options: Option<WaitOptions>,
     span: Span,
 }
 
 impl Watch {
-    pub(crate) fn new(shared: Arc<Shared>, ids: impl Iterator<Item = JobId>, terms: Terms) -> Self {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        ids: impl Iterator<Item = JobId>,
+        options: WaitOptions,
+    ) -> Self {
         let ids: Vec<JobId> = ids.collect();
         let key = shared.open(ids);
-        Self { shared, key, terms: Some(terms), span: Span::none() }
+        Self { shared, key, options: Some(options), span: Span::none() }
     }
 
     /// Sets how long each job may be waited for, from the first poll of the watch on, or from when it is added
     /// later. After the first poll this changes nothing.
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        if let Some(terms) = &mut self.terms {
-            terms.timeout = timeout;
+        if let Some(options) = &mut self.options {
+            options.timeout = timeout;
         }
         self
     }
 
     /// Sets how the jobs are judged, their timeout included. After the first poll this changes nothing.
     pub fn policy(mut self, policy: impl Into<Arc<Policy>>) -> Self {
-        if let Some(terms) = &mut self.terms {
-            terms.policy = policy.into();
-            terms.timeout = terms.policy.timeout;
+        if let Some(options) = &mut self.options {
+            options.policy = policy.into();
+            options.timeout = options.policy.timeout;
         }
         self
     }
@@ -169,9 +173,9 @@ impl Watch {
     }
 
     fn poll_update(&mut self, cx: &mut Context<'_>) -> Poll<Option<Update>> {
-        if let Some(terms) = self.terms.take() {
+        if let Some(options) = self.options.take() {
             self.span = debug_span!("watch", jobs = self.progress().live());
-            self.shared.start(self.key, terms);
+            self.shared.start(self.key, options);
         }
         let update = self.shared.next_update(self.key, cx.waker());
         if let Poll::Ready(Some(Update { id, kind: UpdateKind::Ended(outcome), .. })) = &update {
@@ -213,7 +217,7 @@ pub struct WatchHandle {
 
 impl WatchHandle {
     fn new(shared: Arc<Shared>, key: WatchKey) -> Self {
-        shared.with(|core| core.board.hold(key));
+        shared.with(|core| core.board.acquire_handle(key));
         Self { shared, key }
     }
 
@@ -241,7 +245,7 @@ impl Clone for WatchHandle {
 
 impl Drop for WatchHandle {
     fn drop(&mut self) {
-        self.shared.change(|board, _| board.let_go(self.key));
+        self.shared.change(|board, _| board.release_handle(self.key));
     }
 }
 

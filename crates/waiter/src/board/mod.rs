@@ -1,4 +1,4 @@
-//! The sans-I/O core: every job's state machine, the timers, the in-flight window, the budgets.
+//! The sans-I/O core: every job's state machine, the timers, the in-request window, the budgets.
 //!
 //! Nothing here reads a clock, does I/O, draws from global randomness, runs user code or calls a waker.
 //! Time comes in as an argument and never runs back. Methods come in four kinds:
@@ -8,7 +8,7 @@
 //! - facts, fed by the driver: [`handle_time`](Board::handle_time), [`handle_answer`](Board::handle_answer),
 //!   [`stop`](Board::stop);
 //! - orders, which the driver fetches after any of the above until there is none:
-//!   [`next_want`](Board::next_want), then [`next_wake`](Board::next_wake) for when to come back;
+//!   [`poll_action`](Board::poll_action), then [`next_wake`](Board::next_wake) for when to come back;
 //! - news, made when a consumer asks: [`next_update`](Board::next_update), [`jobs`](Board::jobs),
 //!   [`progress`](Board::progress), [`stats`](Board::stats).
 //!
@@ -20,22 +20,19 @@
     reason = "what is indexed are slabs, by slots from links that lead to occupied slots only"
 )]
 
-mod entrances;
-mod facts;
-mod links;
-mod mix;
+mod answers;
+mod commands;
+mod entities;
+mod jitter;
+mod lists;
 mod policies;
-mod polls;
-mod queue;
-mod records;
-mod slab;
+mod polling;
 mod statuses;
-mod tell;
 #[cfg(test)]
 mod tests;
 mod throttle;
 mod time;
-mod timers;
+mod updates;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -44,16 +41,16 @@ use std::time::Duration;
 
 use hashbrown::HashTable;
 
+use self::entities::{AbortReason, Job, JobCold, JobDetails, Request, Trouble, Wait, Watch};
 use self::policies::Policies;
-use self::queue::Queue;
-use self::records::{Extra, Flight, Job, Past, Trouble, Wait, Watch, Why};
-use self::slab::{NONE, Slab};
 use self::statuses::Statuses;
 use self::throttle::Throttle;
-use self::timers::Timers;
+use crate::util::ordered_queue::OrderedQueue;
+use crate::util::slab::{NONE, Slab};
+use crate::util::timer_queue::TimerQueue;
 use crate::{JobId, JobState, Outcome, Policy, Quota, SourceError, Stats};
 
-pub(crate) use self::facts::Note;
+pub(crate) use self::answers::LogEvent;
 pub(crate) use self::time::Time;
 
 /// What one source may be asked, and how long an attempt may take.
@@ -72,7 +69,7 @@ pub(crate) struct Budget {
 
 /// How the waits of a watch are to be judged.
 #[derive(Clone, Debug)]
-pub(crate) struct Terms {
+pub(crate) struct WaitOptions {
     pub(crate) policy: Arc<Policy>,
     pub(crate) timeout: Duration,
 }
@@ -81,18 +78,18 @@ pub(crate) struct Terms {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct WatchKey {
     slot: u32,
-    stamp: u32,
+    generation: u32,
 }
 
-/// Names a request in flight, also after it is gone.
+/// Names a request in request, also after it is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Ticket {
+pub(crate) struct RequestId {
     slot: u32,
-    stamp: u32,
+    generation: u32,
 }
 
-impl Ticket {
-    /// A small number, unique among the requests in flight.
+impl RequestId {
+    /// A small number, unique among the requests in request.
     pub(crate) fn slot(self) -> usize {
         self.slot as usize
     }
@@ -100,21 +97,21 @@ impl Ticket {
 
 /// What the driver is to do, outside the lock.
 #[derive(Debug)]
-pub(crate) enum Want {
+pub(crate) enum Action {
     /// Fetch this job.
-    Poll { ticket: Ticket, id: JobId },
+    Poll { request: RequestId, id: JobId },
     /// Drop the request; its answer would be ignored.
-    Abort(Ticket),
+    Abort(RequestId),
     /// A consumer has news.
     Wake(Waker),
     /// This is done with. It may hold an error of the source's, whose destructor is user code.
-    Drop(Remains),
+    Drop(Deferred),
 }
 
 /// What the board has no more use for.
 #[derive(Debug)]
 #[expect(dead_code, reason = "nobody reads it: it is carried out of the lock to be dropped")]
-pub(crate) enum Remains {
+pub(crate) enum Deferred {
     /// An error that a good answer, or another error, has made old.
     Error(SourceError),
     /// An end that nobody will hear of; boxed because it is rare, and large among the things wanted.
@@ -134,48 +131,48 @@ pub(crate) struct Board {
     seed: u64,
     budget: Budget,
     now: Time,
-    stamp: u32,
+    generation: u32,
     /// Live waits.
     live: usize,
 
     jobs: Slab<Job>,
-    pasts: Slab<Past>,
+    cold: Slab<JobCold>,
     /// Jobs by the hash of their id, which is stored in the job alone.
     index: HashTable<u32>,
     waits: Slab<Wait>,
     watches: Slab<Watch>,
-    flights: Slab<Flight>,
+    requests: Slab<Request>,
 
     /// When to look at a job that rests, or at one that is due and held back, for its deadline.
-    timers: Timers,
-    /// When to look at a flight. Apart from `timers`, since flights are few and short.
-    expiries: Timers,
+    timers: TimerQueue,
+    /// When to look at a request. Apart from `timers`, since requests are few and short.
+    expiries: TimerQueue,
     /// Jobs that are due: those whose last poll it is first, then the longest due.
-    ready: Queue<(u64, u32)>,
+    ready: OrderedQueue<(u64, u32)>,
     /// Due jobs that have no timer yet: most are polled at once and never need one.
-    untimed: Vec<u32>,
+    pending_timers: Vec<u32>,
     /// So many of the next wake-ups were looked at ahead.
-    foreseen: u32,
+    prefetched: u32,
 
     policies: Policies,
     statuses: Statuses,
     /// Job to what is rarely there: trouble, or more than a status and two times.
     troubles: HashMap<u32, Trouble>,
-    extras: HashMap<u32, Extra>,
+    details: HashMap<u32, JobDetails>,
     /// Wait to how it ended, until that is told.
     ends: HashMap<u32, Outcome>,
 
     throttle: Throttle,
     wakes: Vec<Waker>,
-    remains: Vec<Remains>,
-    aborts: Vec<(Ticket, Why)>,
+    deferred: Vec<Deferred>,
+    aborts: Vec<(RequestId, AbortReason)>,
     stats: Stats,
     /// Whether waits were added since the driver last looked.
-    is_stirred: bool,
+    needs_wake: bool,
     /// Whether the last answers of the source were bad.
     in_trouble: bool,
     /// What the driver may log, if it asked for it.
-    notes: Option<Vec<Note>>,
+    log_events: Option<Vec<LogEvent>>,
 }
 
 impl Board {
@@ -184,32 +181,32 @@ impl Board {
             seed,
             budget,
             now: Time::ZERO,
-            stamp: 0,
+            generation: 0,
             live: 0,
             jobs: Slab::new(),
-            pasts: Slab::new(),
+            cold: Slab::new(),
             index: HashTable::new(),
             waits: Slab::new(),
             watches: Slab::new(),
-            flights: Slab::new(),
-            timers: Timers::new(),
-            expiries: Timers::new(),
-            ready: Queue::new(),
-            untimed: Vec::new(),
-            foreseen: 0,
+            requests: Slab::new(),
+            timers: TimerQueue::new(),
+            expiries: TimerQueue::new(),
+            ready: OrderedQueue::new(),
+            pending_timers: Vec::new(),
+            prefetched: 0,
             policies: Policies::new(),
             statuses: Statuses::new(),
             troubles: HashMap::new(),
-            extras: HashMap::new(),
+            details: HashMap::new(),
             ends: HashMap::new(),
             throttle: Throttle::new(seed, budget.max_in_flight, budget.quota),
             wakes: Vec::new(),
-            remains: Vec::new(),
+            deferred: Vec::new(),
             aborts: Vec::new(),
             stats: Stats::default(),
-            is_stirred: false,
+            needs_wake: false,
             in_trouble: false,
-            notes: None,
+            log_events: None,
         }
     }
 
@@ -220,32 +217,32 @@ impl Board {
 
     /// Whether a handle has left something for the driver to do.
     pub(crate) fn needs_driver(&self) -> bool {
-        self.is_stirred || !self.aborts.is_empty()
+        self.needs_wake || !self.aborts.is_empty()
     }
 
-    /// Whom to wake and what to drop, for a handle; the driver is told by `next_want`.
-    pub(crate) fn take_leftovers(&mut self) -> (Vec<Waker>, Vec<Remains>) {
-        (std::mem::take(&mut self.wakes), std::mem::take(&mut self.remains))
+    /// Whom to wake and what to drop, for a handle; the driver is told by `poll_action`.
+    pub(crate) fn take_deferred(&mut self) -> (Vec<Waker>, Vec<Deferred>) {
+        (std::mem::take(&mut self.wakes), std::mem::take(&mut self.deferred))
     }
 
-    /// Whether a request is in flight, be it for nobody.
-    pub(crate) fn is_flying(&self) -> bool {
-        self.flights.len() > 0
+    /// Whether a request is in request, be it for nobody.
+    pub(crate) fn has_requests(&self) -> bool {
+        self.requests.len() > 0
     }
 
-    /// The driver is gone, and with it the requests in flight; all waits end.
+    /// The driver is gone, and with it the requests in request; all waits end.
     pub(crate) fn stop(&mut self, why: &str) {
         self.end_all_stopped(why);
-        self.forget_flights();
+        self.forget_requests();
     }
 
-    /// The requests in flight are gone without an answer.
-    pub(crate) fn forget_flights(&mut self) {
-        for slot in self.flights.slots() {
-            let Some(flight) = self.flights.remove(slot) else { continue };
-            if let Some(job) = self.jobs.get_mut(flight.job) {
-                job.flight = NONE;
-                self.leave(flight.job);
+    /// The requests in request are gone without an answer.
+    pub(crate) fn forget_requests(&mut self) {
+        for slot in self.requests.slots() {
+            let Some(request) = self.requests.remove(slot) else { continue };
+            if let Some(job) = self.jobs.get_mut(request.job) {
+                job.request = NONE;
+                self.after_wait_removed(request.job);
             }
         }
         self.aborts.clear();
@@ -257,17 +254,20 @@ impl Board {
         self.now
     }
 
-    fn next_stamp(&mut self) -> u32 {
-        self.stamp = self.stamp.wrapping_add(1);
-        self.stamp
+    fn next_generation(&mut self) -> u32 {
+        self.generation = self.generation.wrapping_add(1);
+        self.generation
     }
 
     fn watch(&self, key: WatchKey) -> Option<u32> {
-        self.watches.get(key.slot).filter(|watch| watch.stamp == key.stamp).map(|_| key.slot)
+        self.watches
+            .get(key.slot)
+            .filter(|watch| watch.generation == key.generation)
+            .map(|_| key.slot)
     }
 
     fn find(&self, id: &str) -> Option<u32> {
-        let hash = mix::hash_id(self.seed, id);
+        let hash = jitter::hash_id(self.seed, id);
         self.index.find(hash, |&slot| self.jobs[slot].id.as_str() == id).copied()
     }
 }

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::ops::Index;
 use std::sync::Arc;
 
-use super::slab::Slab;
 use crate::Policy;
+use crate::util::slab::Slab;
 
 /// The policies in use, counted. They are told apart by where they are: the waits of a waiter share one.
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use super::slab::{NONE, Slab};
+use crate::util::slab::{NONE, Slab};
 use crate::{JobState, Phase};
 
 /// The statuses in use, counted: a service that puts a percentage into its status must not fill the

@@ -1,11 +1,11 @@
-//! The budget of one source: how many requests in flight, how often, and when not at all (rule 8).
+//! The budget of one source: how many requests in request, how often, and when not at all (rule 8).
 
 use std::time::Duration;
 
-use super::mix;
+use super::jitter;
 use super::time::{Time, nanos};
 use crate::Quota;
-use crate::schedule::scaled;
+use crate::schedule::mul_f64_saturating;
 
 /// A hint for a longer pause is not believed: it is the longest window seen in the wild.
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
@@ -14,20 +14,20 @@ const LONGEST_GUESS: Duration = Duration::from_secs(60);
 const FIRST_GUESS: Duration = Duration::from_secs(5);
 /// So many failures in a row, and the source is probed with one request at a time.
 const FAILURES_TO_PROBE: u32 = 5;
-/// How often a learnt rate grows by a tenth.
+/// How often a adaptive rate grows by a tenth.
 const GROWTH_PERIOD: Duration = Duration::from_secs(10);
-/// The slowest learnt rate: one poll in this time.
+/// The slowest adaptive rate: one poll in this time.
 const SLOWEST: u64 = 5_000_000_000;
-/// Where no rate is set, a learnt one that has grown to one poll in this time bounds nothing any more.
+/// Where no rate is set, a adaptive one that has grown to one poll in this time bounds nothing any more.
 const FASTEST: u64 = 1_000_000;
 
 #[derive(Debug)]
 pub(super) struct Throttle {
     seed: u64,
-    /// The rate that was set, the one that the service named, and the one learnt from unnamed refusals.
+    /// The rate that was set, the one that the service server_quota, and the one adaptive from unnamed refusals.
     set: Option<Rate>,
-    named: Option<(Quota, Rate)>,
-    learnt: Option<Learnt>,
+    server_quota: Option<(Quota, Rate)>,
+    adaptive: Option<Adaptive>,
     paused_until: Time,
     pause_began: Option<Time>,
     refusals: u32,
@@ -40,7 +40,7 @@ pub(super) struct Throttle {
 }
 
 #[derive(Debug)]
-struct Learnt {
+struct Adaptive {
     rate: Rate,
     grown_at: Time,
 }
@@ -50,8 +50,8 @@ impl Throttle {
         Self {
             seed,
             set: quota.map(Rate::of),
-            named: None,
-            learnt: None,
+            server_quota: None,
+            adaptive: None,
             paused_until: Time::ZERO,
             pause_began: None,
             refusals: 0,
@@ -64,7 +64,7 @@ impl Throttle {
         }
     }
 
-    /// How many requests may be in flight.
+    /// How many requests may be in request.
     pub(super) fn window(&self) -> u32 {
         self.window
     }
@@ -80,15 +80,15 @@ impl Throttle {
 
     /// When the next request may be sent, as far as pause and rates go.
     pub(super) fn free_at(&self) -> Time {
-        let rates = self.set.iter().chain(self.named.iter().map(|(_, rate)| rate));
-        let rates = rates.chain(self.learnt.iter().map(|learnt| &learnt.rate));
+        let rates = self.set.iter().chain(self.server_quota.iter().map(|(_, rate)| rate));
+        let rates = rates.chain(self.adaptive.iter().map(|adaptive| &adaptive.rate));
         rates.map(Rate::free_at).fold(self.paused_until, Time::max)
     }
 
     /// A request is sent.
     pub(super) fn spend(&mut self, now: Time) {
-        let rates = self.set.iter_mut().chain(self.named.iter_mut().map(|(_, rate)| rate));
-        for rate in rates.chain(self.learnt.iter_mut().map(|learnt| &mut learnt.rate)) {
+        let rates = self.set.iter_mut().chain(self.server_quota.iter_mut().map(|(_, rate)| rate));
+        for rate in rates.chain(self.adaptive.iter_mut().map(|adaptive| &mut adaptive.rate)) {
             rate.spend(now);
         }
         self.grow(now);
@@ -99,7 +99,7 @@ impl Throttle {
     pub(super) fn good(&mut self, now: Time, sent: Time) {
         self.failures = 0;
         self.answered.record(now);
-        if self.is_old_news(sent) {
+        if self.predates_pause(sent) {
             return;
         }
         self.refusals = 0;
@@ -113,7 +113,7 @@ impl Throttle {
             self.window = 1;
         }
         if let Some(hint) = hint(retry_after)
-            && !self.is_old_news(sent)
+            && !self.predates_pause(sent)
         {
             self.pause(now, hint);
         }
@@ -127,7 +127,7 @@ impl Throttle {
         retry_after: Option<Duration>,
         quota: Option<Quota>,
     ) {
-        if self.is_old_news(sent) {
+        if self.predates_pause(sent) {
             return;
         }
         self.refusals = self.refusals.saturating_add(1);
@@ -136,7 +136,7 @@ impl Throttle {
         let pause = pause.unwrap_or_else(|| {
             let doublings = self.refusals.saturating_sub(1).min(10);
             let guess = FIRST_GUESS.saturating_mul(1 << doublings).min(LONGEST_GUESS);
-            scaled(guess, 1.0 - 0.5 * mix::unit(self.seed, self.pauses, 3))
+            mul_f64_saturating(guess, 1.0 - 0.5 * jitter::uniform(self.seed, self.pauses, 3))
         });
         match quota {
             Some(quota) => self.adopt(now, quota),
@@ -146,7 +146,7 @@ impl Throttle {
     }
 
     /// A request sent before the pause began tells what is known already.
-    fn is_old_news(&self, sent: Time) -> bool {
+    fn predates_pause(&self, sent: Time) -> bool {
         self.pause_began.is_some_and(|began| sent < began)
     }
 
@@ -158,13 +158,13 @@ impl Throttle {
         self.window = 1;
     }
 
-    /// Keeps to nine tenths of the quota that the service named: others may share it.
+    /// Keeps to nine tenths of the quota that the service server_quota: others may share it.
     fn adopt(&mut self, now: Time, quota: Quota) {
-        if self.named.as_ref().is_none_or(|&(named, _)| named != quota) {
+        if self.server_quota.as_ref().is_none_or(|&(server_quota, _)| server_quota != quota) {
             let calls = quota.calls().get();
             let ours =
                 Quota::new((calls - calls.div_ceil(10)).max(1), quota.per()).unwrap_or(quota);
-            self.named = Some((quota, Rate::of(ours).from(now)));
+            self.server_quota = Some((quota, Rate::of(ours).from(now)));
         }
     }
 
@@ -173,18 +173,18 @@ impl Throttle {
         let half = u64::from(self.answered.count(now)).max(1);
         let interval = (120_000_000_000 / half).min(SLOWEST);
         let rate = Rate { interval, tolerance: 0, next: Time::ZERO }.from(now);
-        self.learnt = Some(Learnt { rate, grown_at: now });
+        self.adaptive = Some(Adaptive { rate, grown_at: now });
     }
 
     fn grow(&mut self, now: Time) {
-        let Some(learnt) = &mut self.learnt else { return };
+        let Some(adaptive) = &mut self.adaptive else { return };
         let fastest = self.set.as_ref().map_or(FASTEST, |rate| rate.interval);
-        while now.since(learnt.grown_at) >= GROWTH_PERIOD && learnt.rate.interval > fastest {
-            learnt.grown_at = learnt.grown_at.after(GROWTH_PERIOD);
-            learnt.rate.interval = learnt.rate.interval / 11 * 10;
+        while now.since(adaptive.grown_at) >= GROWTH_PERIOD && adaptive.rate.interval > fastest {
+            adaptive.grown_at = adaptive.grown_at.after(GROWTH_PERIOD);
+            adaptive.rate.interval = adaptive.rate.interval / 11 * 10;
         }
-        if learnt.rate.interval <= fastest {
-            self.learnt = None;
+        if adaptive.rate.interval <= fastest {
+            self.adaptive = None;
         }
     }
 }

@@ -19,7 +19,7 @@ fn rule_05_a_service_that_never_answers_does_not_hold_a_wait() {
         World::of_one(Script::never().faults([Fault::Hang; 1_000]), &every(2_000, 65_000));
     world.run();
     timed_out(&world, 65_000);
-    assert!(!world.board.is_flying(), "the last request is aborted at the deadline");
+    assert!(!world.board.has_requests(), "the last request is aborted at the deadline");
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn rule_05_each_wait_on_a_job_keeps_its_own_deadline() {
 fn rule_05_a_short_deadline_that_joins_a_flight_is_kept() {
     let mut world = World::of_one(Script::never().faults([Fault::Hang; 9]), &every(2_000, 100_000));
     world.run_until(at(2_500));
-    assert!(world.board.is_flying());
+    assert!(world.board.has_requests());
     let joined = world.watch(["job"], &every(2_000, 3_000));
     world.run_until(at(20_000));
     let other = &world.heard[&(joined, "job".into())];

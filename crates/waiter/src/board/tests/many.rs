@@ -2,7 +2,7 @@
 
 use super::script::*;
 use super::world::*;
-use crate::board::{Answer, Want};
+use crate::board::{Action, Answer};
 use crate::{JobState, Policy, Progress, Schedule, WaitErrorKind};
 
 fn every(interval: u64) -> Policy {
@@ -211,10 +211,12 @@ fn rule_14_a_clock_that_runs_back_reads_as_the_last() {
     world.watch(["job"], &every(10));
     let sent = at(10_000);
     world.board.handle_time(sent);
-    let Some(Want::Poll { ticket, .. }) = world.board.next_want(sent) else { panic!("it is due") };
-    world.board.handle_answer(at(1), ticket, &Answer::Told(Ok(JobState::running())));
+    let Some(Action::Poll { request, .. }) = world.board.poll_action(sent) else {
+        panic!("it is due")
+    };
+    world.board.handle_answer(at(1), request, &Answer::Told(Ok(JobState::running())));
     world.board.handle_time(at(2));
-    assert!(world.board.next_want(at(3)).is_none());
+    assert!(world.board.poll_action(at(3)).is_none());
     let next = world.board.next_wake().expect("a poll is planned");
     assert!(next >= sent.after(secs(8)), "the rest counts from the answer: {next:?}");
 }
@@ -269,11 +271,11 @@ fn status_texts_are_kept_once_and_no_longer_than_needed() {
     assert_eq!(world.board.statuses.len(), 1);
     world.run();
     assert_eq!(
-        (world.board.statuses.len(), world.board.policies.len(), world.board.pasts.len()),
+        (world.board.statuses.len(), world.board.policies.len(), world.board.cold.len()),
         (0, 0, 0)
     );
     assert_eq!(
-        (world.board.jobs.len(), world.board.waits.len(), world.board.flights.len()),
+        (world.board.jobs.len(), world.board.waits.len(), world.board.requests.len()),
         (0, 0, 0)
     );
 }
@@ -287,9 +289,13 @@ fn a_board_that_never_comes_to_rest_keeps_its_lists_short() {
         let now = at(step * 100);
         world.board.handle_time(now);
         // Twenty polls a second are asked for and ten are made, so there is always a next one.
-        if let Some(Want::Poll { ticket, .. }) = world.board.next_want(now) {
-            world.board.handle_answer(now, ticket, &Answer::Told(Ok(JobState::running())));
+        if let Some(Action::Poll { request, .. }) = world.board.poll_action(now) {
+            world.board.handle_answer(now, request, &Answer::Told(Ok(JobState::running())));
         }
-        assert!(world.board.untimed.len() < 110, "{} at step {step}", world.board.untimed.len());
+        assert!(
+            world.board.pending_timers.len() < 110,
+            "{} at step {step}",
+            world.board.pending_timers.len()
+        );
     }
 }

@@ -18,7 +18,7 @@ const CASES: u32 = 10_000;
 const JOBS: usize = 5;
 
 #[derive(Clone, Debug)]
-enum Deed {
+pub(super) enum Deed {
     Watch(Vec<usize>, Policy),
     Add(usize, usize),
     Remove(usize, usize),
@@ -28,11 +28,11 @@ enum Deed {
 }
 
 #[derive(Clone, Debug)]
-struct Case {
-    budget: Budget,
-    scripts: Vec<Script>,
-    outages: Vec<(u64, u64, Fault)>,
-    deeds: Vec<(u64, Deed)>,
+pub(super) struct Case {
+    pub(super) budget: Budget,
+    pub(super) scripts: Vec<Script>,
+    pub(super) outages: Vec<(u64, u64, Fault)>,
+    pub(super) deeds: Vec<(u64, Deed)>,
 }
 
 fn fault() -> impl Strategy<Value = Fault> {
@@ -96,7 +96,7 @@ fn deed() -> impl Strategy<Value = Deed> {
     ]
 }
 
-fn case() -> impl Strategy<Value = Case> {
+pub(super) fn case() -> impl Strategy<Value = Case> {
     let quota = prop::option::weighted(0.3, (1_u32..20, 1_u64..10, 1_u32..20));
     let budget =
         (1_u32..8, quota, 0_u64..2).prop_map(|(max_in_flight, quota, resolution)| Budget {
@@ -127,7 +127,7 @@ pub(super) fn id(job: usize) -> String {
 }
 
 /// Plays a case to its end, all consumers attentive at last.
-fn play(case: &Case) -> World {
+pub(super) fn play(case: &Case) -> World {
     let mut world = World::new(case.budget);
     for (job, script) in case.scripts.iter().enumerate() {
         world.script(&id(job), script.clone());

@@ -6,7 +6,7 @@ use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use super::script::*;
-use crate::board::{Answer, Board, Budget, Terms, Ticket, Time, Want, WatchKey};
+use crate::board::{Action, Answer, Board, Budget, RequestId, Time, WaitOptions, WatchKey};
 use crate::{ErrorClass, JobId, Outcome, Policy, Stats, Update, UpdateKind, WaitErrorKind};
 
 pub(super) fn ms(ms: u64) -> Duration {
@@ -32,7 +32,7 @@ pub(super) fn budget() -> Budget {
 }
 
 struct Flying {
-    ticket: Ticket,
+    request: RequestId,
     id: JobId,
     sent: Time,
     /// None for a request that is never answered.
@@ -119,8 +119,8 @@ impl World {
         policy: &Policy,
     ) -> usize {
         let key = self.board.open(false);
-        let terms = Terms { policy: Arc::new(policy.clone()), timeout: policy.timeout };
-        self.board.start(self.now, key, terms);
+        let options = WaitOptions { policy: Arc::new(policy.clone()), timeout: policy.timeout };
+        self.board.start(self.now, key, options);
         let number = self.watches.len();
         self.watches.push(Some((key, true)));
         for id in ids {
@@ -191,7 +191,7 @@ impl World {
                 Some(next) => {
                     assert!(
                         next > self.now,
-                        "the board must not ask to be woken in the past: {next:?}"
+                        "the board must not ask to be woken in the cold: {next:?}"
                     );
                     self.now = next;
                 }
@@ -216,19 +216,19 @@ impl World {
         let now = self.now;
         let due = |f: &mut Flying| f.answered.as_ref().is_some_and(|(at, _)| *at <= now);
         let answered: Vec<_> = self.flying.extract_if(.., due).collect();
-        for Flying { ticket, id, sent, answered } in answered {
+        for Flying { request, id, sent, answered } in answered {
             self.last_answer.insert(id, now);
-            let (_, answer) = answered.expect("only answered flights were taken");
+            let (_, answer) = answered.expect("only answered requests were taken");
             self.model_pause(sent, &answer);
-            self.board.handle_answer(now, ticket, &answer);
+            self.board.handle_answer(now, request, &answer);
         }
         self.board.handle_time(now);
-        while let Some(want) = self.board.next_want(now) {
+        while let Some(want) = self.board.poll_action(now) {
             match want {
-                Want::Poll { ticket, id } => self.send(ticket, id),
-                Want::Abort(ticket) => self.abort(ticket),
-                Want::Wake(waker) => waker.wake(),
-                Want::Drop(_) => {}
+                Action::Poll { request, id } => self.send(request, id),
+                Action::Abort(request) => self.abort(request),
+                Action::Wake(waker) => waker.wake(),
+                Action::Drop(_) => {}
             }
         }
         self.max_flying = self.max_flying.max(self.flying.len());
@@ -285,7 +285,7 @@ impl World {
         }
     }
 
-    fn send(&mut self, ticket: Ticket, id: JobId) {
+    fn send(&mut self, request: RequestId, id: JobId) {
         let now = self.now;
         assert!(self.flying.iter().all(|f| f.id != id), "two requests in flight for {id}");
         assert!(
@@ -309,12 +309,12 @@ impl World {
         *number += 1;
         let answer = answer(script, fault, now);
         let answered = answer.map(|answer| (now.after(script.latency), answer));
-        self.flying.push(Flying { ticket, id, sent: now, answered });
+        self.flying.push(Flying { request, id, sent: now, answered });
     }
 
-    fn abort(&mut self, ticket: Ticket) {
+    fn abort(&mut self, request: RequestId) {
         let now = self.now;
-        let at = self.flying.iter().position(|flight| flight.ticket == ticket);
+        let at = self.flying.iter().position(|flight| flight.request == request);
         let flight = self.flying.remove(at.expect("only what is in flight is aborted"));
         self.last_answer.insert(flight.id, now);
     }

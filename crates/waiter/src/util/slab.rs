@@ -6,10 +6,10 @@ use std::ops::{Index, IndexMut};
 const CHUNK: usize = 512;
 
 /// The slot of nothing: the end of a list.
-pub(super) const NONE: u32 = u32::MAX;
+pub(crate) const NONE: u32 = u32::MAX;
 
 #[derive(Debug)]
-pub(super) struct Slab<T> {
+pub(crate) struct Slab<T> {
     chunks: Vec<Vec<Entry<T>>>,
     vacant: u32,
     len: usize,
@@ -23,15 +23,15 @@ enum Entry<T> {
 }
 
 impl<T> Slab<T> {
-    pub(super) const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self { chunks: Vec::new(), vacant: NONE, len: 0 }
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.len
     }
 
-    pub(super) fn insert(&mut self, value: T) -> u32 {
+    pub(crate) fn insert(&mut self, value: T) -> u32 {
         self.len += 1;
         let slot = self.vacant;
         if let Some(entry) = self.entry_mut(slot)
@@ -56,7 +56,7 @@ impl<T> Slab<T> {
             .expect("fewer than 2^32 entries fit in memory")
     }
 
-    pub(super) fn remove(&mut self, slot: u32) -> Option<T> {
+    pub(crate) fn remove(&mut self, slot: u32) -> Option<T> {
         let vacant = self.vacant;
         let entry = self.entry_mut(slot)?;
         if matches!(entry, Entry::Vacant(_)) {
@@ -75,7 +75,7 @@ impl<T> Slab<T> {
         Some(value)
     }
 
-    pub(super) fn get(&self, slot: u32) -> Option<&T> {
+    pub(crate) fn get(&self, slot: u32) -> Option<&T> {
         let (chunk, at) = place(slot);
         match self.chunks.get(chunk)?.get(at)? {
             Entry::Occupied(value) => Some(value),
@@ -83,7 +83,7 @@ impl<T> Slab<T> {
         }
     }
 
-    pub(super) fn get_mut(&mut self, slot: u32) -> Option<&mut T> {
+    pub(crate) fn get_mut(&mut self, slot: u32) -> Option<&mut T> {
         match self.entry_mut(slot)? {
             Entry::Occupied(value) => Some(value),
             Entry::Vacant(_) => None,
@@ -96,7 +96,7 @@ impl<T> Slab<T> {
     }
 
     /// The occupied slots, in order.
-    pub(super) fn slots(&self) -> Vec<u32> {
+    pub(crate) fn slots(&self) -> Vec<u32> {
         let end = u32::try_from(self.chunks.len() * CHUNK).unwrap_or(NONE);
         (0..end).filter(|&slot| self.get(slot).is_some()).collect()
     }

@@ -1,8 +1,8 @@
 //! The lists through the waits: by job, by watch, and of those with news. Links are slots, not
 //! pointers, so that joining and leaving cost the same among a million waits as among two.
 
-use super::slab::NONE;
-use super::{Board, Remains};
+use super::{Board, Deferred};
+use crate::util::slab::NONE;
 
 impl Board {
     /// Puts a new wait at the head of its job's list and at the tail of its watch's.
@@ -55,13 +55,13 @@ impl Board {
     pub(super) fn free_wait(&mut self, wait: u32) {
         if let Some(entry) = self.waits.remove(wait) {
             self.policies.release(entry.policy);
-            self.statuses.release(entry.told);
-            self.remains.extend(self.ends.remove(&wait).map(|end| Remains::End(Box::new(end))));
+            self.statuses.release(entry.last_reported);
+            self.deferred.extend(self.ends.remove(&wait).map(|end| Deferred::End(Box::new(end))));
         }
     }
 
     /// Queues a wait for its consumer, whom it wakes.
-    pub(super) fn has_news(&mut self, wait: u32) {
+    pub(super) fn mark_ready(&mut self, wait: u32) {
         let entry = &mut self.waits[wait];
         let watch = &mut self.watches[entry.watch];
         if watch.ends_only && entry.job != NONE {
@@ -79,7 +79,7 @@ impl Board {
     }
 
     /// Takes the first wait out of the queue for a consumer.
-    pub(super) fn pop_news(&mut self, watch: u32) {
+    pub(super) fn pop_ready(&mut self, watch: u32) {
         let entry = &mut self.watches[watch];
         let wait = entry.first_ready;
         let next = std::mem::replace(&mut self.waits[wait].next_ready, NONE);

@@ -1,46 +1,27 @@
 //! The only task: does what the board wants and feeds back the answers. It decides nothing.
 
+mod in_flight;
+pub(crate) mod shared;
+mod waker;
+
 use std::error::Error;
 use std::fmt;
 use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use futures_util::task::AtomicWaker;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, Sleep};
 use tracing::{Level, debug, trace, warn};
 
-use crate::board::{Note, Time, Want};
-use crate::flights::{Answers, Flights};
-use crate::shared::{Driver, Shared};
+use self::in_flight::{Answers, InFlightSet};
+use self::shared::{Driver, Shared};
+pub(crate) use self::waker::DriverWaker;
+use crate::board::{Action, LogEvent, Time};
 use crate::{JobId, JobSource, JobState, SourceError};
 
 /// How much the driver does before it lets other tasks run.
 const STEPS_PER_TURN: u32 = 128;
-
-/// What wakes a driver: handles ring it, and so do requests that can go on.
-#[derive(Default)]
-pub(crate) struct Bell {
-    driver: AtomicWaker,
-    woken: Mutex<Vec<usize>>,
-}
-
-impl Bell {
-    pub(crate) fn ring(&self) {
-        self.driver.wake();
-    }
-
-    /// The request in a slot can go on.
-    pub(crate) fn ring_for(&self, slot: usize) {
-        self.woken.lock().unwrap_or_else(PoisonError::into_inner).push(slot);
-        self.ring();
-    }
-
-    fn take_woken(&self, slots: &mut Vec<usize>) {
-        slots.append(&mut self.woken.lock().unwrap_or_else(PoisonError::into_inner));
-    }
-}
 
 /// Starts the task that drives the board until nobody waits.
 pub(crate) fn start<S: JobSource>(
@@ -55,11 +36,11 @@ pub(crate) fn start<S: JobSource>(
     let drive = async move {
         let source = &*source;
         let fetch = |id: JobId| async move { source.fetch(&id).await };
-        let turn = Turn {
+        let turn = DriverTask {
             shared: &guard.shared,
             number: driver.number,
-            flights: Flights::new(Arc::clone(&driver.bell)),
-            bell: &driver.bell,
+            requests: InFlightSet::new(Arc::clone(&driver.waker)),
+            waker: &driver.waker,
             fetch,
             woken: Vec::new(),
             answers: Vec::new(),
@@ -83,12 +64,12 @@ impl Drop for StopGuard {
     }
 }
 
-struct Turn<'a, F, Fut> {
+struct DriverTask<'a, F, Fut> {
     shared: &'a Shared,
     number: u64,
-    bell: &'a Bell,
+    waker: &'a DriverWaker,
     fetch: F,
-    flights: Flights<Fut>,
+    requests: InFlightSet<Fut>,
     woken: Vec<usize>,
     /// What has come, and the board does not know yet.
     answers: Answers,
@@ -97,15 +78,15 @@ struct Turn<'a, F, Fut> {
 }
 
 enum Next {
-    /// Nothing to do before this moment, unless the bell rings.
-    Rest(Option<Time>),
+    /// Nothing to do before this moment, unless the waker rings.
+    Sleep(Option<Time>),
     /// There is more to do, after other tasks have run.
     Yield,
     /// Nobody waits, or another driver is at work.
     End,
 }
 
-impl<F, Fut> Turn<'_, F, Fut>
+impl<F, Fut> DriverTask<'_, F, Fut>
 where
     F: Fn(JobId) -> Fut,
     Fut: Future<Output = Result<JobState, SourceError>>,
@@ -121,7 +102,7 @@ where
 
     fn poll(&mut self, cx: &mut Context<'_>, mut timer: Pin<&mut Sleep>) -> Poll<()> {
         // Before the board is looked at, so that no ring in between is missed.
-        self.bell.driver.register(cx.waker());
+        self.waker.register(cx.waker());
         loop {
             match self.step() {
                 Next::End => return Poll::Ready(()),
@@ -129,7 +110,7 @@ where
                     cx.waker().wake_by_ref();
                     return Poll::Pending;
                 }
-                Next::Rest(wake) => {
+                Next::Sleep(wake) => {
                     let Some(wake) = wake.and_then(|wake| self.shared.instant(wake)) else {
                         return Poll::Pending;
                     };
@@ -147,9 +128,9 @@ where
     fn step(&mut self) -> Next {
         let logging = tracing::enabled!(Level::WARN);
         let before = self.answers.len();
-        self.bell.take_woken(&mut self.woken);
+        self.waker.take_woken(&mut self.woken);
         for slot in self.woken.drain(..) {
-            self.flights.poll(slot, &mut self.answers);
+            self.requests.poll(slot, &mut self.answers);
         }
         let now = self.shared.now();
         // A client takes its connection back in a task of its own, which was woken with the answer: a request
@@ -160,37 +141,37 @@ where
         self.has_let_others = let_others_first;
         for _ in 0..STEPS_PER_TURN {
             // One lock per order, so that little lies between "still wanted" and the request itself (rule 10).
-            let (next, notes) = self.shared.with(|core| {
+            let (next, log_events) = self.shared.with(|core| {
                 if !core.is_driven_by(self.number) {
                     return (Err(Next::End), Vec::new());
                 }
-                for (ticket, answer) in &self.answers {
-                    core.board.handle_answer(now, *ticket, answer);
+                for (request, answer) in &self.answers {
+                    core.board.handle_answer(now, *request, answer);
                 }
                 core.board.handle_time(now);
                 if let_others_first {
-                    return (Err(Next::Yield), core.board.take_notes(logging));
+                    return (Err(Next::Yield), core.board.take_log_events(logging));
                 }
-                let next = core.board.next_want(now).ok_or_else(|| {
-                    if core.retire_if_idle() {
+                let next = core.board.poll_action(now).ok_or_else(|| {
+                    if core.stop_if_idle() {
                         Next::End
                     } else {
-                        Next::Rest(core.board.next_wake())
+                        Next::Sleep(core.board.next_wake())
                     }
                 });
-                (next, core.board.take_notes(logging))
+                (next, core.board.take_log_events(logging))
             });
-            // Only now, outside the lock, whatever the board made of them: see `Want::Drop`.
+            // Only now, outside the lock, whatever the board made of them: see `Action::Drop`.
             self.answers.clear();
-            notes.into_iter().for_each(log);
+            log_events.into_iter().for_each(log);
             match next {
-                Ok(Want::Poll { ticket, id }) => {
+                Ok(Action::Poll { request, id }) => {
                     trace!(job = %id, "polling");
-                    self.flights.start(ticket, (self.fetch)(id), &mut self.answers);
+                    self.requests.start(request, (self.fetch)(id), &mut self.answers);
                 }
-                Ok(Want::Abort(ticket)) => self.flights.abort(ticket),
-                Ok(Want::Wake(waker)) => waker.wake(),
-                Ok(Want::Drop(remains)) => drop(remains),
+                Ok(Action::Abort(request)) => self.requests.abort(request),
+                Ok(Action::Wake(waker)) => waker.wake(),
+                Ok(Action::Drop(deferred)) => drop(deferred),
                 Err(next) => return next,
             }
         }
@@ -198,15 +179,15 @@ where
     }
 }
 
-fn log(note: Note) {
+fn log(note: LogEvent) {
     match note {
-        Note::Changed { id, from, to } => {
+        LogEvent::Changed { id, from, to } => {
             debug!(job = %id, from = from.as_deref(), to = &*to, "status changed")
         }
-        Note::Trouble { id, error, first: true } => {
+        LogEvent::Trouble { id, error, first: true } => {
             warn!(job = %id, error = %Chain(&error), "polling is in trouble")
         }
-        Note::Trouble { id, error, first: false } => {
+        LogEvent::Trouble { id, error, first: false } => {
             debug!(job = %id, error = %Chain(&error), "polling this job is in trouble");
         }
     }

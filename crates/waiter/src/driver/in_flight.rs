@@ -7,28 +7,28 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 
-use crate::board::{Answer, Ticket};
-use crate::driver::Bell;
+use crate::board::{Answer, RequestId};
+use crate::driver::DriverWaker;
 use crate::{JobState, SourceError};
 
 /// What came of requests. An answer is put there as soon as it is made, since it is large to hand on.
-pub(crate) type Answers = Vec<(Ticket, Answer)>;
+pub(crate) type Answers = Vec<(RequestId, Answer)>;
 
-/// Futures of one type, by the slot of their ticket.
-pub(crate) struct Flights<F> {
+/// Futures of one type, by the slot of their request.
+pub(crate) struct InFlightSet<F> {
     slots: Vec<Slot<F>>,
-    bell: Arc<Bell>,
+    waker: Arc<DriverWaker>,
 }
 
 struct Slot<F> {
-    ticket: Option<Ticket>,
+    request: Option<RequestId>,
     future: Pin<Box<Option<F>>>,
     waker: Waker,
 }
 
 struct SlotWaker {
     slot: usize,
-    bell: Arc<Bell>,
+    waker: Arc<DriverWaker>,
 }
 
 impl Wake for SlotWaker {
@@ -38,40 +38,40 @@ impl Wake for SlotWaker {
 
     fn wake_by_ref(self: &Arc<Self>) {
         // A slot woken twice is polled twice, which futures must bear.
-        self.bell.ring_for(self.slot);
+        self.waker.notify_for(self.slot);
     }
 }
 
-impl<F> Flights<F>
+impl<F> InFlightSet<F>
 where
     F: Future<Output = Result<JobState, SourceError>>,
 {
-    pub(crate) fn new(bell: Arc<Bell>) -> Self {
-        Self { slots: Vec::new(), bell }
+    pub(crate) fn new(waker: Arc<DriverWaker>) -> Self {
+        Self { slots: Vec::new(), waker }
     }
 
     /// Starts a future and polls it for the first time.
-    pub(crate) fn start(&mut self, ticket: Ticket, future: F, answers: &mut Answers) {
-        let at = ticket.slot();
+    pub(crate) fn start(&mut self, request: RequestId, future: F, answers: &mut Answers) {
+        let at = request.slot();
         while self.slots.len() <= at {
-            let waker = SlotWaker { slot: self.slots.len(), bell: Arc::clone(&self.bell) };
+            let waker = SlotWaker { slot: self.slots.len(), waker: Arc::clone(&self.waker) };
             self.slots.push(Slot {
-                ticket: None,
+                request: None,
                 future: Box::pin(None),
                 waker: Arc::new(waker).into(),
             });
         }
         if let Some(slot) = self.slots.get_mut(at) {
-            slot.ticket = Some(ticket);
+            slot.request = Some(request);
             slot.future.set(Some(future));
             slot.poll(answers);
         }
     }
 
     /// Drops a future, if it has not ended.
-    pub(crate) fn abort(&mut self, ticket: Ticket) {
+    pub(crate) fn abort(&mut self, request: RequestId) {
         if let Some(slot) =
-            self.slots.get_mut(ticket.slot()).filter(|slot| slot.ticket == Some(ticket))
+            self.slots.get_mut(request.slot()).filter(|slot| slot.request == Some(request))
         {
             slot.clear();
         }
@@ -90,15 +90,16 @@ where
     F: Future<Output = Result<JobState, SourceError>>,
 {
     fn poll(&mut self, answers: &mut Answers) {
-        let (Some(ticket), Some(future)) = (self.ticket, self.future.as_mut().as_pin_mut()) else {
+        let (Some(request), Some(future)) = (self.request, self.future.as_mut().as_pin_mut())
+        else {
             return;
         };
         let mut context = Context::from_waker(&self.waker);
         // A source that panics has broken its own state only: the future is dropped and never polled again.
         match catch_unwind(AssertUnwindSafe(|| future.poll(&mut context))) {
             Ok(Poll::Pending) => return,
-            Ok(Poll::Ready(told)) => answers.push((ticket, Answer::Told(told))),
-            Err(panic) => answers.push((ticket, Answer::Panicked(text(&*panic)))),
+            Ok(Poll::Ready(told)) => answers.push((request, Answer::Told(told))),
+            Err(panic) => answers.push((request, Answer::Panicked(text(&*panic)))),
         }
         self.clear();
     }
@@ -107,7 +108,7 @@ where
 impl<F> Slot<F> {
     /// Empties the slot. A panic in the future's destructor is the source's affair, too.
     fn clear(&mut self) {
-        self.ticket = None;
+        self.request = None;
         let future = &mut self.future;
         drop(catch_unwind(AssertUnwindSafe(|| future.set(None))));
     }

@@ -3,8 +3,8 @@
 
 use std::task::{Poll, Waker};
 
-use super::slab::NONE;
 use super::{Board, Time, WatchKey};
+use crate::util::slab::NONE;
 use crate::{JobView, Progress, Stats, Update, UpdateKind};
 
 impl Board {
@@ -21,10 +21,10 @@ impl Board {
             if let Some(update) = self.news(slot, wait) {
                 return (Poll::Ready(Some(update)), None);
             }
-            self.pop_news(slot);
+            self.pop_ready(slot);
         }
         let entry = &mut self.watches[slot];
-        if entry.first == NONE && entry.handles == 0 && entry.terms.is_some() {
+        if entry.first == NONE && entry.handles == 0 && entry.options.is_some() {
             return (Poll::Ready(None), None);
         }
         let is_known = entry.waker.as_ref().is_some_and(|known| known.will_wake(waker));
@@ -39,13 +39,13 @@ impl Board {
         }
         let entry = &self.waits[wait];
         let job = &self.jobs[entry.job];
-        if entry.told != job.status {
+        if entry.last_reported != job.status {
             let (slot, status) = (entry.job, job.status);
-            let (id, elapsed) = (job.id.clone(), self.seen(slot).since(entry.started));
-            let from = self.statuses.text(entry.told);
+            let (id, elapsed) = (job.id.clone(), self.last_success(slot).since(entry.started));
+            let from = self.statuses.text(entry.last_reported);
             let to = self.state(slot)?;
             let told = self.statuses.share(status);
-            let before = std::mem::replace(&mut self.waits[wait].told, told);
+            let before = std::mem::replace(&mut self.waits[wait].last_reported, told);
             self.statuses.release(before);
             return Some(Update { id, elapsed, kind: UpdateKind::Changed { from, to } });
         }
@@ -63,18 +63,18 @@ impl Board {
         let outcome = self.ends.get(&wait)?;
         let report = outcome.as_ref().unwrap_or_else(|error| error.report());
         let (id, elapsed) = (report.id.clone(), report.elapsed);
-        let told = self.waits[wait].told;
+        let told = self.waits[wait].last_reported;
         if let Some(state) = &report.state
             && !self.watches[watch].ends_only
             && !self.statuses.is(told, state)
         {
             let (from, to) = (self.statuses.text(told), state.clone());
-            self.waits[wait].told = self.statuses.acquire(&to);
+            self.waits[wait].last_reported = self.statuses.acquire(&to);
             self.statuses.release(told);
             return Some(Update { id, elapsed, kind: UpdateKind::Changed { from, to } });
         }
         let outcome = self.ends.remove(&wait)?;
-        self.pop_news(watch);
+        self.pop_ready(watch);
         self.unlink_from_watch(wait);
         self.free_wait(wait);
         Some(Update { id, elapsed, kind: UpdateKind::Ended(outcome) })
@@ -90,7 +90,7 @@ impl Board {
             let wait = &self.waits[next];
             if wait.job != NONE {
                 let job = &self.jobs[wait.job];
-                let in_flight = job.flight != NONE;
+                let in_flight = job.request != NONE;
                 let free_at = if job.is_ready {
                     self.throttle.free_at()
                 } else {
@@ -120,7 +120,7 @@ impl Board {
     pub(crate) fn stats(&mut self, now: Time) -> Stats {
         let now = self.tick(now);
         Stats {
-            in_flight: self.flights.len(),
+            in_flight: self.requests.len(),
             window: self.throttle.window(),
             watched: self.jobs.len(),
             paused: self.throttle.paused(),

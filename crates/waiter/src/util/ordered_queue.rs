@@ -5,26 +5,26 @@ use std::collections::{BinaryHeap, VecDeque};
 
 /// The least comes out first. What is put in in order costs no comparison but the one that tells so.
 #[derive(Debug)]
-pub(super) struct Queue<T> {
+pub(crate) struct OrderedQueue<T> {
     sorted: VecDeque<T>,
     /// What came after something greater.
     strays: BinaryHeap<Reverse<T>>,
 }
 
-impl<T: Copy + Ord> Queue<T> {
-    pub(super) const fn new() -> Self {
+impl<T: Copy + Ord> OrderedQueue<T> {
+    pub(crate) const fn new() -> Self {
         Self { sorted: VecDeque::new(), strays: BinaryHeap::new() }
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.sorted.len() + self.strays.len()
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.sorted.is_empty() && self.strays.is_empty()
     }
 
-    pub(super) fn push(&mut self, item: T) {
+    pub(crate) fn push(&mut self, item: T) {
         if self.sorted.back().is_none_or(|last| *last <= item) {
             self.sorted.push_back(item);
         } else {
@@ -32,14 +32,14 @@ impl<T: Copy + Ord> Queue<T> {
         }
     }
 
-    pub(super) fn first(&self) -> Option<&T> {
+    pub(crate) fn first(&self) -> Option<&T> {
         match (self.sorted.front(), self.strays.peek()) {
             (Some(sorted), Some(Reverse(stray))) => Some(sorted.min(stray)),
             (sorted, stray) => sorted.or(stray.map(|Reverse(stray)| stray)),
         }
     }
 
-    pub(super) fn pop(&mut self) -> Option<T> {
+    pub(crate) fn pop(&mut self) -> Option<T> {
         let stray = self.strays.peek().map(|Reverse(stray)| stray);
         if stray.is_some_and(|stray| self.sorted.front().is_none_or(|sorted| stray < sorted)) {
             return self.strays.pop().map(|Reverse(stray)| stray);
@@ -48,11 +48,11 @@ impl<T: Copy + Ord> Queue<T> {
     }
 
     /// What came in order, in order.
-    pub(super) fn sorted(&self) -> impl Iterator<Item = &T> {
+    pub(crate) fn sorted(&self) -> impl Iterator<Item = &T> {
         self.sorted.iter()
     }
 
-    pub(super) fn retain(&mut self, wanted: impl Fn(&T) -> bool) {
+    pub(crate) fn retain(&mut self, wanted: impl Fn(&T) -> bool) {
         self.sorted.retain(&wanted);
         self.sorted.shrink_to_fit();
         self.strays.retain(|Reverse(stray)| wanted(stray));
@@ -60,7 +60,7 @@ impl<T: Copy + Ord> Queue<T> {
     }
 }
 
-impl<T: Copy + Ord> From<Vec<T>> for Queue<T> {
+impl<T: Copy + Ord> From<Vec<T>> for OrderedQueue<T> {
     fn from(mut items: Vec<T>) -> Self {
         items.sort_unstable();
         Self { sorted: items.into(), strays: BinaryHeap::new() }
@@ -79,7 +79,7 @@ mod tests {
             steps in prop::collection::vec(prop::option::weighted(0.6, 0_u32..100), 0..200),
         ) {
             let shuffled = start.iter().rev().copied().collect::<Vec<_>>();
-            let (mut queue, mut model) = (Queue::from(shuffled), start);
+            let (mut queue, mut model) = (OrderedQueue::from(shuffled), start);
             for step in steps {
                 match step {
                     Some(item) => {

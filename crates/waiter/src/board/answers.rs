@@ -4,12 +4,12 @@ use std::borrow::Cow;
 
 use std::time::Duration;
 
-use super::records::{Extra, Stamp, Trouble};
-use super::slab::NONE;
+use super::entities::{JobDetails, PackedTime, Trouble};
 use super::time::Time;
-use super::{Answer, Board, Remains, Ticket};
+use super::{Answer, Board, Deferred, RequestId};
 use crate::policy::UnknownStatus;
-use crate::report::Evidence;
+use crate::report::ErrorContext;
+use crate::util::slab::NONE;
 use crate::{
     ErrorClass, JobId, JobReport, JobState, Outcome, Phase, Policy, SourceError, WaitError,
     WaitErrorKind,
@@ -20,7 +20,7 @@ const NOT_FOUND_TO_LOSE: u32 = 3;
 
 /// Something worth a line in a log.
 #[derive(Debug)]
-pub(crate) enum Note {
+pub(crate) enum LogEvent {
     /// The status of a job changed.
     Changed { id: JobId, from: Option<Cow<'static, str>>, to: Cow<'static, str> },
     /// The answers for a job turned bad; `first` if the whole source was well before.
@@ -28,65 +28,67 @@ pub(crate) enum Note {
 }
 
 impl Board {
-    /// Asks for notes from now on, or for none.
-    pub(crate) fn take_notes(&mut self, wanted: bool) -> Vec<Note> {
-        let notes = self.notes.take().unwrap_or_default();
-        self.notes = wanted.then(Vec::new);
-        notes
+    /// Asks for log_events from now on, or for none.
+    pub(crate) fn take_log_events(&mut self, wanted: bool) -> Vec<LogEvent> {
+        let log_events = self.log_events.take().unwrap_or_default();
+        self.log_events = wanted.then(Vec::new);
+        log_events
     }
 
-    /// What came of a request. One that is not in flight any more is no news: its time was up, or nobody
+    /// What came of a request. One that is not in request any more is no news: its time was up, or nobody
     /// waited for it. The driver lends the answer, and drops it outside the lock.
-    pub(crate) fn handle_answer(&mut self, now: Time, ticket: Ticket, answer: &Answer) {
+    pub(crate) fn handle_answer(&mut self, now: Time, request: RequestId, answer: &Answer) {
         let now = self.tick(now);
-        let Some(flight) = self.flights.get(ticket.slot).filter(|f| f.stamp == ticket.stamp) else {
+        let Some(sent_request) =
+            self.requests.get(request.slot).filter(|f| f.generation == request.generation)
+        else {
             return;
         };
-        let (slot, sent) = (flight.job, flight.sent);
-        self.flights.remove(ticket.slot);
-        self.jobs[slot].flight = NONE;
+        let (slot, sent) = (sent_request.job, sent_request.sent);
+        self.requests.remove(request.slot);
+        self.jobs[slot].request = NONE;
         match answer {
-            Answer::Told(Ok(state)) => self.told(slot, sent, state),
-            Answer::Told(Err(error)) => self.failed(slot, sent, error.clone()),
+            Answer::Told(Ok(state)) => self.on_state(slot, sent, state),
+            Answer::Told(Err(error)) => self.on_error(slot, sent, error.clone()),
             Answer::Panicked(text) => {
                 self.stats.panicked += 1;
                 self.throttle.failed(now, sent, None);
-                let evidence = Evidence { seen: None, limit: Some(text.clone()), cause: None };
-                self.end_job(slot, WaitErrorKind::Panicked, &evidence);
+                let context = ErrorContext { seen: None, limit: Some(text.clone()), cause: None };
+                self.end_job(slot, WaitErrorKind::Panicked, &context);
             }
         }
-        self.landed(slot);
+        self.after_response(slot);
     }
 
     /// The attempt on a job has taken too long: a transient failure.
-    pub(super) fn handle_expiry(&mut self, flight: u32) {
-        let Some(flight) = self.flights.remove(flight) else { return };
-        self.jobs[flight.job].flight = NONE;
+    pub(super) fn handle_expiry(&mut self, request: u32) {
+        let Some(request) = self.requests.remove(request) else { return };
+        self.jobs[request.job].request = NONE;
         self.stats.timed_out += 1;
         let cause = format!("no answer within {:?}", self.budget.attempt_timeout);
-        self.failed(flight.job, flight.sent, SourceError::new(ErrorClass::TRANSIENT, cause));
-        self.landed(flight.job);
+        self.on_error(request.job, request.sent, SourceError::new(ErrorClass::TRANSIENT, cause));
+        self.after_response(request.job);
     }
 
     /// After an answer: when it came, and what that means for the next poll.
-    fn landed(&mut self, slot: u32) {
+    fn after_response(&mut self, slot: u32) {
         if let Some(job) = self.jobs.get_mut(slot) {
             job.ended = self.now;
-            self.leave(slot);
+            self.after_wait_removed(slot);
         }
     }
 
-    fn told(&mut self, slot: u32, sent: Time, state: &JobState) {
+    fn on_state(&mut self, slot: u32, sent: Time, state: &JobState) {
         self.stats.answers += 1;
         self.throttle.good(self.now, sent);
         self.in_trouble = false;
         self.end_trouble(slot);
         let changed = !self.statuses.is(self.jobs[slot].status, state);
-        if changed && self.notes.is_some() {
+        if changed && self.log_events.is_some() {
             let job = &self.jobs[slot];
             let (id, from) = (job.id.clone(), self.statuses.text(job.status));
-            let note = Note::Changed { id, from, to: state.status.clone() };
-            self.notes.get_or_insert_default().push(note);
+            let note = LogEvent::Changed { id, from, to: state.status.clone() };
+            self.log_events.get_or_insert_default().push(note);
         }
         if state.phase.is_terminal() {
             self.ended(slot, state);
@@ -96,22 +98,22 @@ impl Board {
         job.ended = self.now;
         if job.has_times || state.begin.is_some() || state.answered.is_some() {
             job.has_times = true;
-            self.pasts[slot].begin = Stamp::of(state.begin);
-            self.pasts[slot].answered = Stamp::of(state.answered);
+            self.cold[slot].begin = PackedTime::of(state.begin);
+            self.cold[slot].answered = PackedTime::of(state.answered);
         }
         if state.end.is_some() || state.detail.is_some() {
-            self.extras.insert(slot, Extra { end: state.end, detail: state.detail.clone() });
-        } else if !self.extras.is_empty() {
-            self.extras.remove(&slot);
+            self.details.insert(slot, JobDetails { end: state.end, detail: state.detail.clone() });
+        } else if !self.details.is_empty() {
+            self.details.remove(&slot);
         }
         if changed {
             self.changed(slot, state);
         }
         if state.phase == Phase::Unknown {
-            let evidence = Evidence { seen: Some(Duration::ZERO), limit: None, cause: None };
+            let context = ErrorContext { seen: Some(Duration::ZERO), limit: None, cause: None };
             self.end_if(slot, WaitErrorKind::UnknownStatus, |board, wait| {
                 let fails = board.policy_of(wait).unknown == UnknownStatus::Fail;
-                fails.then(|| evidence.clone())
+                fails.then(|| context.clone())
             });
         }
     }
@@ -130,8 +132,8 @@ impl Board {
                 progress.waiting -= 1;
                 progress.running += 1;
             }
-            if self.waits[wait].told != status {
-                self.has_news(wait);
+            if self.waits[wait].last_reported != status {
+                self.mark_ready(wait);
             }
         }
     }
@@ -151,22 +153,22 @@ impl Board {
             let outcome = if state.phase == Phase::Succeeded {
                 Ok(report)
             } else {
-                let evidence = Evidence { seen: Some(Duration::ZERO), limit: None, cause: None };
-                Err(WaitError::new(WaitErrorKind::Failed, report, evidence))
+                let context = ErrorContext { seen: Some(Duration::ZERO), limit: None, cause: None };
+                Err(WaitError::new(WaitErrorKind::Failed, report, context))
             };
             self.end(wait, outcome);
         }
     }
 
-    fn failed(&mut self, slot: u32, sent: Time, error: SourceError) {
+    fn on_error(&mut self, slot: u32, sent: Time, error: SourceError) {
         let now = self.now;
         let class = error.class();
         match class {
             ErrorClass::Transient { retry_after } => {
                 self.stats.transient += 1;
                 self.throttle.failed(now, sent, retry_after);
-                let past = &mut self.pasts[slot];
-                past.failed = past.failed.saturating_add(1);
+                let cold = &mut self.cold[slot];
+                cold.failed = cold.failed.saturating_add(1);
                 let trouble = self.trouble(slot, error);
                 trouble.failures = trouble.failures.saturating_add(1);
                 self.end_the_failed(slot);
@@ -190,16 +192,16 @@ impl Board {
             }
             ErrorClass::Fatal => {
                 self.stats.fatal += 1;
-                let evidence = Evidence { seen: None, limit: None, cause: Some(error) };
-                self.end_job(slot, WaitErrorKind::Fatal, &evidence);
+                let context = ErrorContext { seen: None, limit: None, cause: Some(error) };
+                self.end_job(slot, WaitErrorKind::Fatal, &context);
             }
             ErrorClass::Refused => {
                 self.stats.refused += 1;
-                let evidence = Evidence { seen: None, limit: None, cause: Some(error) };
+                let context = ErrorContext { seen: None, limit: None, cause: Some(error) };
                 for other in self.jobs.slots() {
-                    self.end_job(other, WaitErrorKind::Refused, &evidence);
+                    self.end_job(other, WaitErrorKind::Refused, &context);
                     if other != slot {
-                        self.leave(other);
+                        self.after_wait_removed(other);
                     }
                 }
             }
@@ -209,10 +211,10 @@ impl Board {
     /// Notes that the last answer for a job was bad, and tells its waits if that is new.
     fn trouble(&mut self, slot: u32, error: SourceError) -> &mut Trouble {
         let before = self.troubles.get(&slot);
-        let is_new = before.is_none_or(|before| !before.error.class().is_alike(error.class()));
+        let is_new = before.is_none_or(|before| !before.error.class().same_class(error.class()));
         let first = !std::mem::replace(&mut self.in_trouble, true);
-        if is_new && let Some(notes) = &mut self.notes {
-            notes.push(Note::Trouble {
+        if is_new && let Some(log_events) = &mut self.log_events {
+            log_events.push(LogEvent::Trouble {
                 id: self.jobs[slot].id.clone(),
                 error: error.clone(),
                 first,
@@ -224,7 +226,7 @@ impl Board {
                 let wait = next;
                 next = self.waits[wait].next_in_job;
                 self.waits[wait].owes_trouble = true;
-                self.has_news(wait);
+                self.mark_ready(wait);
             }
         }
         let seen = self.jobs[slot].ended;
@@ -236,7 +238,7 @@ impl Board {
             not_found_since: Time::ZERO,
         });
         let before = std::mem::replace(&mut trouble.error, error);
-        self.remains.push(Remains::Error(before));
+        self.deferred.push(Deferred::Error(before));
         trouble
     }
 
@@ -244,14 +246,14 @@ impl Board {
     pub(super) fn end_trouble(&mut self, slot: u32) {
         // Every good answer comes by here, and a map hashes even to find itself empty.
         if !self.troubles.is_empty() {
-            self.remains
-                .extend(self.troubles.remove(&slot).map(|trouble| Remains::Error(trouble.error)));
+            self.deferred
+                .extend(self.troubles.remove(&slot).map(|trouble| Deferred::Error(trouble.error)));
         }
     }
 
     /// Ends the waits whose policy allows no further failure (rule 6).
     fn end_the_failed(&mut self, slot: u32) {
-        let (total, cause) = (self.pasts[slot].failed, self.cause(slot));
+        let (total, cause) = (self.cold[slot].failed, self.cause(slot));
         let row = self.troubles.get(&slot).map_or(0, |trouble| trouble.failures);
         self.end_if(slot, WaitErrorKind::TooManyFailures, |board, wait| {
             let policy = board.policy_of(wait);
@@ -265,7 +267,7 @@ impl Board {
             } else {
                 return None;
             };
-            Some(Evidence { seen: None, limit: Some(limit), cause: cause.clone() })
+            Some(ErrorContext { seen: None, limit: Some(limit), cause: cause.clone() })
         });
     }
 
@@ -279,7 +281,7 @@ impl Board {
         }
         self.end_if(slot, WaitErrorKind::Lost, |board, wait| {
             let grace = board.policy_of(wait).not_found_grace;
-            (span >= grace).then(|| Evidence {
+            (span >= grace).then(|| ErrorContext {
                 seen: None,
                 limit: Some(format!("{row} answers in a row over {span:.1?}, grace {grace:?}")),
                 cause: cause.clone(),
@@ -291,56 +293,60 @@ impl Board {
     pub(super) fn end_timed_out(&mut self, wait: u32) {
         let entry = &self.waits[wait];
         let timeout = entry.deadline.since(entry.started);
-        let evidence = Evidence {
+        let context = ErrorContext {
             seen: None,
             limit: Some(format!("deadline {timeout:?}")),
             cause: self.cause(entry.job),
         };
-        self.end_with(wait, WaitErrorKind::TimedOut, evidence);
+        self.end_with(wait, WaitErrorKind::TimedOut, context);
     }
 
     pub(super) fn end_removed(&mut self, wait: u32) {
         let cause = self.cause(self.waits[wait].job);
-        self.end_with(wait, WaitErrorKind::Removed, Evidence { seen: None, limit: None, cause });
+        self.end_with(
+            wait,
+            WaitErrorKind::Removed,
+            ErrorContext { seen: None, limit: None, cause },
+        );
     }
 
     pub(super) fn end_all_stopped(&mut self, why: &str) {
         for slot in self.jobs.slots() {
-            let evidence =
-                Evidence { seen: None, limit: Some(why.to_owned()), cause: self.cause(slot) };
-            self.end_job(slot, WaitErrorKind::Stopped, &evidence);
-            self.leave(slot);
+            let context =
+                ErrorContext { seen: None, limit: Some(why.to_owned()), cause: self.cause(slot) };
+            self.end_job(slot, WaitErrorKind::Stopped, &context);
+            self.after_wait_removed(slot);
         }
     }
 
-    fn end_job(&mut self, slot: u32, kind: WaitErrorKind, evidence: &Evidence) {
-        self.end_if(slot, kind, |_, _| Some(evidence.clone()));
+    fn end_job(&mut self, slot: u32, kind: WaitErrorKind, context: &ErrorContext) {
+        self.end_if(slot, kind, |_, _| Some(context.clone()));
     }
 
-    /// Ends those waits on a job against which there is evidence.
+    /// Ends those waits on a job against which there is context.
     fn end_if(
         &mut self,
         slot: u32,
         kind: WaitErrorKind,
-        verdict: impl Fn(&Self, u32) -> Option<Evidence>,
+        verdict: impl Fn(&Self, u32) -> Option<ErrorContext>,
     ) {
         let mut next = self.jobs[slot].waits;
         while next != NONE {
             let wait = next;
             next = self.waits[wait].next_in_job;
-            if let Some(evidence) = verdict(self, wait) {
-                self.end_with(wait, kind, evidence);
+            if let Some(context) = verdict(self, wait) {
+                self.end_with(wait, kind, context);
             }
         }
     }
 
     /// Ends a wait without success. The caller looks after the job that it leaves.
-    fn end_with(&mut self, wait: u32, kind: WaitErrorKind, mut evidence: Evidence) {
+    fn end_with(&mut self, wait: u32, kind: WaitErrorKind, mut context: ErrorContext) {
         let slot = self.waits[wait].job;
         if self.jobs[slot].status != NONE {
-            evidence.seen = Some(self.now.since(self.seen(slot)));
+            context.seen = Some(self.now.since(self.last_success(slot)));
         }
-        let error = WaitError::new(kind, self.report(wait), evidence);
+        let error = WaitError::new(kind, self.report(wait), context);
         self.end(wait, Err(error));
     }
 
@@ -352,7 +358,7 @@ impl Board {
         *(if outcome.is_ok() { &mut progress.succeeded } else { &mut progress.failed }) += 1;
         self.unlink_from_job(wait);
         self.ends.insert(wait, outcome);
-        self.has_news(wait);
+        self.mark_ready(wait);
     }
 
     /// The failure in which a job is, if it is.
@@ -361,7 +367,7 @@ impl Board {
     }
 
     /// When the last good answer for a job came, if one did.
-    pub(super) fn seen(&self, slot: u32) -> Time {
+    pub(super) fn last_success(&self, slot: u32) -> Time {
         self.troubles.get(&slot).map_or(self.jobs[slot].ended, |trouble| trouble.seen)
     }
 
@@ -383,14 +389,14 @@ impl Board {
 
     /// The last known state of a job.
     pub(super) fn state(&self, slot: u32) -> Option<JobState> {
-        let (job, past) = (&self.jobs[slot], &self.pasts[slot]);
-        let extra = self.extras.get(&slot);
+        let (job, cold) = (&self.jobs[slot], &self.cold[slot]);
+        let extra = self.details.get(&slot);
         Some(JobState {
             phase: self.statuses.phase(job.status)?,
             status: self.statuses.text(job.status)?,
-            begin: past.begin.time(),
+            begin: cold.begin.time(),
             end: extra.and_then(|extra| extra.end),
-            answered: past.answered.time(),
+            answered: cold.answered.time(),
             detail: extra.and_then(|extra| extra.detail.clone()),
         })
     }

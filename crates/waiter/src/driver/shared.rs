@@ -9,8 +9,8 @@ use std::task::{Poll, Waker};
 use tokio::runtime::{self, Handle};
 use tokio::time::Instant;
 
-use crate::board::{Board, Budget, Terms, Time, WatchKey};
-use crate::driver::Bell;
+use crate::board::{Board, Budget, Time, WaitOptions, WatchKey};
+use crate::driver::DriverWaker;
 use crate::{JobId, Update};
 
 pub(crate) struct Shared {
@@ -26,15 +26,15 @@ pub(crate) struct Core {
     pub(crate) board: Board,
     driver: Option<Driver>,
     drivers: u64,
-    /// Drivers to be rung as soon as the lock is released.
-    rung: Vec<Driver>,
+    /// Drivers to be to_notify as soon as the lock is released.
+    to_notify: Vec<Driver>,
 }
 
 /// A driver, as the handles see it.
 #[derive(Clone)]
 pub(crate) struct Driver {
     pub(crate) number: u64,
-    pub(crate) bell: Arc<Bell>,
+    pub(crate) waker: Arc<DriverWaker>,
     runtime: runtime::Id,
 }
 
@@ -44,17 +44,17 @@ impl Core {
     }
 
     /// The driver ends when nobody waits, and with it what is in flight for nobody.
-    pub(crate) fn retire_if_idle(&mut self) -> bool {
+    pub(crate) fn stop_if_idle(&mut self) -> bool {
         let idle = self.board.is_idle();
         if idle {
-            self.board.forget_flights();
+            self.board.forget_requests();
             self.driver = None;
         }
         idle
     }
 
     /// The driver to start for new waits, if none is at work.
-    fn hire(&mut self, runtime: Option<&Handle>) -> Result<Option<Driver>, NoRuntime> {
+    fn ensure_driver(&mut self, runtime: Option<&Handle>) -> Result<Option<Driver>, NoRuntime> {
         if let Some(driver) = &self.driver {
             // A driver that only has requests of nobody left may be on a runtime that does not run any more:
             // only a wait on the same runtime may take such a request over.
@@ -62,12 +62,12 @@ impl Core {
             if is_ours || !self.board.is_idle() {
                 return Ok(None);
             }
-            self.board.forget_flights();
-            self.rung.extend(self.driver.take());
+            self.board.forget_requests();
+            self.to_notify.extend(self.driver.take());
         }
         let runtime = runtime.ok_or(NoRuntime)?;
         self.drivers += 1;
-        let driver = Driver { number: self.drivers, bell: Arc::default(), runtime: runtime.id() };
+        let driver = Driver { number: self.drivers, waker: Arc::default(), runtime: runtime.id() };
         self.driver = Some(driver.clone());
         Ok(Some(driver))
     }
@@ -78,8 +78,12 @@ struct NoRuntime;
 impl Shared {
     #[expect(clippy::disallowed_methods, reason = "the epoch of the board's clock")]
     pub(crate) fn new(seed: u64, budget: Budget, start: Start) -> Arc<Self> {
-        let core =
-            Core { board: Board::new(seed, budget), driver: None, drivers: 0, rung: Vec::new() };
+        let core = Core {
+            board: Board::new(seed, budget),
+            driver: None,
+            drivers: 0,
+            to_notify: Vec::new(),
+        };
         Arc::new(Self { core: Mutex::new(core), epoch: Instant::now(), start })
     }
 
@@ -106,19 +110,19 @@ impl Shared {
 
     fn change_core<T>(&self, act: impl FnOnce(&mut Core, Time) -> T) -> T {
         let now = self.now();
-        let (result, (wakes, _remains), rung) = self.with(|core| {
+        let (result, (wakes, _deferred), to_notify) = self.with(|core| {
             let result = act(core, now);
-            if core.board.is_idle() && !core.board.is_flying() {
+            if core.board.is_idle() && !core.board.has_requests() {
                 // The driver has nothing to do, and a wait to come must not rely on it: the runtime that it
                 // is on may not run any more.
-                core.rung.extend(core.driver.take());
+                core.to_notify.extend(core.driver.take());
             } else if core.board.needs_driver() {
-                core.rung.extend(core.driver.clone());
+                core.to_notify.extend(core.driver.clone());
             }
-            (result, core.board.take_leftovers(), std::mem::take(&mut core.rung))
+            (result, core.board.take_deferred(), std::mem::take(&mut core.to_notify))
         });
         wakes.into_iter().for_each(Waker::wake);
-        rung.into_iter().for_each(|driver| driver.bell.ring());
+        to_notify.into_iter().for_each(|driver| driver.waker.notify());
         result
     }
 
@@ -134,15 +138,15 @@ impl Shared {
     }
 
     /// Starts a watch, and a driver if none is at work.
-    pub(crate) fn start(self: &Arc<Self>, watch: WatchKey, terms: Terms) {
-        self.change_driven(|board, now| board.start(now, watch, terms));
+    pub(crate) fn start(self: &Arc<Self>, watch: WatchKey, options: WaitOptions) {
+        self.change_driven(|board, now| board.start(now, watch, options));
     }
 
     /// Opens a watch for a single job, and starts it.
-    pub(crate) fn wait(self: &Arc<Self>, id: JobId, terms: Terms) -> WatchKey {
+    pub(crate) fn wait(self: &Arc<Self>, id: JobId, options: WaitOptions) -> WatchKey {
         self.change_driven(|board, now| {
             let watch = board.open(true);
-            board.start(now, watch, terms);
+            board.start(now, watch, options);
             board.add(now, watch, id);
             watch
         })
@@ -172,9 +176,9 @@ impl Shared {
         let runtime = Handle::try_current().ok();
         let mut hired = None;
         let result = self.change_core(|core, now| {
-            let hire = core.hire(runtime.as_ref());
+            let ensure_driver = core.ensure_driver(runtime.as_ref());
             let result = act(&mut core.board, now);
-            match hire {
+            match ensure_driver {
                 Ok(driver) => hired = driver,
                 Err(NoRuntime) => core.board.stop("there is no Tokio runtime to poll it on"),
             }

@@ -3,7 +3,7 @@
 
 /// A finaliser with full avalanche: Steele, Lea and Flood, "Fast splittable pseudorandom number
 /// generators", OOPSLA 2014 (the variant known as splitmix64).
-pub(crate) fn mix(z: u64) -> u64 {
+pub(crate) fn splitmix64(z: u64) -> u64 {
     let z = z.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -16,15 +16,15 @@ pub(crate) fn hash_id(seed: u64, id: &str) -> u64 {
     let mut hash = seed ^ (id.len() as u64).rotate_left(32);
     for chunk in &mut chunks {
         let word = chunk.try_into().map_or(0, u64::from_le_bytes);
-        hash = mix(hash ^ word);
+        hash = splitmix64(hash ^ word);
     }
     let tail = chunks.remainder().iter().fold(0, |word, &byte| (word << 8) | u64::from(byte));
-    mix(hash ^ tail)
+    splitmix64(hash ^ tail)
 }
 
 /// A number in [0, 1) for the `n`th draw of a hash; `salt` keeps draws for different ends apart.
-pub(crate) fn unit(hash: u64, n: u32, salt: u32) -> f64 {
-    let bits = mix(hash ^ ((u64::from(salt) << 32) | u64::from(n)));
+pub(crate) fn uniform(hash: u64, n: u32, salt: u32) -> f64 {
+    let bits = splitmix64(hash ^ ((u64::from(salt) << 32) | u64::from(n)));
     (bits >> 11) as f64 / (1_u64 << 53) as f64
 }
 
@@ -33,8 +33,8 @@ pub(crate) fn unit(hash: u64, n: u32, salt: u32) -> f64 {
 /// Each delay alone is as evenly spread as by a fresh draw, since a sum modulo 1 with an even term is even. But
 /// what a job draws keeps, so that jobs started together part in proportion to the number of polls, and not
 /// to its square root only.
-pub(crate) fn phase(hash: u64, n: u32) -> f64 {
-    (unit(hash, 0, 4) + 0.25 * unit(hash, n, 1)).fract()
+pub(crate) fn jitter(hash: u64, n: u32) -> f64 {
+    (uniform(hash, 0, 4) + 0.25 * uniform(hash, n, 1)).fract()
 }
 
 #[cfg(test)]
@@ -44,7 +44,7 @@ mod tests {
     #[test]
     fn draws_are_spread_evenly() {
         let hash = hash_id(7, "5a2b74ef-6fb9-4d0b-b4e9-e8a05ae0b6cf");
-        let mut draws: Vec<f64> = (0..10_000).map(|n| unit(hash, n, 1)).collect();
+        let mut draws: Vec<f64> = (0..10_000).map(|n| uniform(hash, n, 1)).collect();
         draws.sort_unstable_by(f64::total_cmp);
         assert!((0.0..1.0).contains(&draws[0]) && draws[9_999] < 1.0);
         for (tenth, bound) in [(1_000, 0.1), (5_000, 0.5), (9_000, 0.9)] {

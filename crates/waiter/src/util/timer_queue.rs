@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::queue::Queue;
-use super::time::Time;
+use super::ordered_queue::OrderedQueue;
+use crate::board::Time;
 
 /// The length of a page, as a power of two of nanoseconds: about a quarter of a second.
 const PAGE_BITS: u32 = 28;
@@ -14,9 +14,9 @@ const NEAR: usize = 64;
 /// A calendar of wake-ups: those of the page that time has reached are in order, those of later pages
 /// wait unsorted. In one heap of a million, each wake-up would touch twenty cache lines.
 #[derive(Debug)]
-pub(super) struct Timers {
+pub(crate) struct TimerQueue {
     /// The wake-ups of `page`, and of earlier ones that were asked for late.
-    open: Queue<Timer>,
+    open: OrderedQueue<Timer>,
     page: u64,
     /// Those of the pages that follow it, the next one first.
     near: VecDeque<Vec<Timer>>,
@@ -28,17 +28,17 @@ pub(super) struct Timers {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Timer {
-    pub(super) at: Time,
-    pub(super) slot: u32,
+pub(crate) struct Timer {
+    pub(crate) at: Time,
+    pub(crate) slot: u32,
     /// Tells the entry apart from one for an earlier owner of the slot.
-    pub(super) stamp: u32,
+    pub(crate) generation: u32,
 }
 
-impl Timers {
-    pub(super) const fn new() -> Self {
+impl TimerQueue {
+    pub(crate) const fn new() -> Self {
         Self {
-            open: Queue::new(),
+            open: OrderedQueue::new(),
             page: 0,
             near: VecDeque::new(),
             far: BTreeMap::new(),
@@ -49,7 +49,7 @@ impl Timers {
 
     /// Adds a wake-up. When two thirds of the entries are stale, given that each of `live` owners
     /// needs one, those that are not `valid` go.
-    pub(super) fn push(&mut self, timer: Timer, live: usize, valid: impl Fn(&Timer) -> bool) {
+    pub(crate) fn push(&mut self, timer: Timer, live: usize, valid: impl Fn(&Timer) -> bool) {
         if timer.at == Time::NEVER {
             return;
         }
@@ -83,7 +83,7 @@ impl Timers {
         }
     }
 
-    pub(super) fn pop_due(&mut self, now: Time) -> Option<Timer> {
+    pub(crate) fn pop_due(&mut self, now: Time) -> Option<Timer> {
         if self.first > now {
             return None;
         }
@@ -113,11 +113,11 @@ impl Timers {
     }
 
     /// The next wake-ups after the one popped last, as far as they are in order already.
-    pub(super) fn upcoming(&self) -> impl Iterator<Item = &Timer> {
+    pub(crate) fn upcoming(&self) -> impl Iterator<Item = &Timer> {
         self.open.sorted()
     }
 
-    pub(super) fn next(&self) -> Option<Time> {
+    pub(crate) fn next(&self) -> Option<Time> {
         Some(self.first).filter(|&first| first != Time::NEVER)
     }
 
@@ -176,12 +176,12 @@ mod tests {
         fn wake_ups_come_in_order_and_none_is_lost(
             steps in prop::collection::vec(step(), 30..300),
         ) {
-            let (mut timers, mut model, mut now) = (Timers::new(), BTreeSet::new(), Time::ZERO);
+            let (mut timers, mut model, mut now) = (TimerQueue::new(), BTreeSet::new(), Time::ZERO);
             for (step, slot) in steps.into_iter().zip(0_u32..) {
                 match step {
                     Step::Push(delay) => {
                         let at = now.after(Duration::from_millis(delay));
-                        let timer = Timer { at, slot, stamp: 0 };
+                        let timer = Timer { at, slot, generation: 0 };
                         timers.push(timer, usize::MAX / 4, |_| true);
                         model.insert(timer);
                     }
@@ -205,12 +205,12 @@ mod tests {
 
     #[test]
     fn a_page_that_was_far_is_whole_when_its_time_comes() {
-        let mut timers = Timers::new();
-        let push = |timers: &mut Timers, ms| {
+        let mut timers = TimerQueue::new();
+        let push = |timers: &mut TimerQueue, ms| {
             let at = Time::ZERO.after(Duration::from_millis(ms));
-            timers.push(Timer { at, slot: 0, stamp: 0 }, 9, |_| true);
+            timers.push(Timer { at, slot: 0, generation: 0 }, 9, |_| true);
         };
-        let pop = |timers: &mut Timers| timers.pop_due(Time::NEVER).map(|t| t.at.as_nanos());
+        let pop = |timers: &mut TimerQueue| timers.pop_due(Time::NEVER).map(|t| t.at.as_nanos());
         for ms in [30_000, 10_000, u64::MAX / 2_000_000] {
             push(&mut timers, ms);
         }
@@ -228,10 +228,10 @@ mod tests {
 
     #[test]
     fn stale_entries_are_bounded() {
-        let mut timers = Timers::new();
+        let mut timers = TimerQueue::new();
         for n in 0..10_000 {
             let at = Time::ZERO.after(Duration::from_millis(n * 7 % 5_000));
-            timers.push(Timer { at, slot: 0, stamp: 0 }, 1, |_| false);
+            timers.push(Timer { at, slot: 0, generation: 0 }, 1, |_| false);
             assert!(timers.len <= 67, "{}", timers.len);
         }
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, SystemTime};
 
-use super::{Terms, Time};
+use super::{Time, WaitOptions};
 use crate::{JobId, Progress, SourceError};
 
 /// What is known of an id, as far as each poll needs it: one cache line, since among a million jobs each line
@@ -16,7 +16,7 @@ use crate::{JobId, Progress, SourceError};
 #[repr(align(64))]
 pub(super) struct Job {
     pub(super) id: JobId,
-    /// When the next poll is due, if none is in flight.
+    /// When the next poll is due, if none is in request.
     pub(super) due: Time,
     /// When the job's timer is set to; an entry for another time is stale.
     pub(super) wake: Time,
@@ -26,23 +26,23 @@ pub(super) struct Job {
     pub(super) status: u32,
     /// Polls sent.
     pub(super) polls: u32,
-    /// The request in flight.
-    pub(super) flight: u32,
+    /// The request in request.
+    pub(super) request: u32,
     /// The first wait on it.
     pub(super) waits: u32,
     /// Whether it is due, and held back by a budget at the most.
     pub(super) is_ready: bool,
     /// Whether the poll that is due is the last one of a wait.
     pub(super) is_last: bool,
-    /// Whether the job's `Past` tells of times.
+    /// Whether the job's `JobCold` tells of times.
     pub(super) has_times: bool,
 }
 
 /// What few polls need to know of a job; it has the job's slot.
 #[derive(Debug)]
-pub(super) struct Past {
-    pub(super) begin: Stamp,
-    pub(super) answered: Stamp,
+pub(super) struct JobCold {
+    pub(super) begin: PackedTime,
+    pub(super) answered: PackedTime,
     /// Transient failures in total.
     pub(super) failed: u32,
 }
@@ -63,7 +63,7 @@ pub(super) struct Wait {
     pub(super) next_in_watch: u32,
     pub(super) next_ready: u32,
     /// The status told last.
-    pub(super) told: u32,
+    pub(super) last_reported: u32,
     /// What the job's counts were when the wait began.
     pub(super) polls_before: u32,
     pub(super) failed_before: u32,
@@ -74,7 +74,7 @@ pub(super) struct Wait {
 /// A consumer.
 #[derive(Debug)]
 pub(super) struct Watch {
-    pub(super) stamp: u32,
+    pub(super) generation: u32,
     /// Its waits, in the order in which they were added.
     pub(super) first: u32,
     pub(super) last: u32,
@@ -87,7 +87,7 @@ pub(super) struct Watch {
     /// A consumer that hears nothing but ends.
     pub(super) ends_only: bool,
     /// How waits are judged, from the start on.
-    pub(super) terms: Option<Terms>,
+    pub(super) options: Option<WaitOptions>,
     /// Ids added before the start.
     pub(super) pending: Pending,
     pub(super) progress: Progress,
@@ -100,12 +100,12 @@ pub(super) struct Pending {
 }
 
 #[derive(Debug)]
-pub(super) struct Flight {
+pub(super) struct Request {
     pub(super) job: u32,
-    pub(super) stamp: u32,
+    pub(super) generation: u32,
     pub(super) sent: Time,
     pub(super) expires: Time,
-    /// When the flight's timer is set to, never if it has none yet; an entry for another time is stale.
+    /// When the request's timer is set to, never if it has none yet; an entry for another time is stale.
     pub(super) wake: Time,
 }
 
@@ -124,26 +124,26 @@ pub(super) struct Trouble {
 
 /// What few states hold.
 #[derive(Debug)]
-pub(super) struct Extra {
+pub(super) struct JobDetails {
     pub(super) end: Option<SystemTime>,
     pub(super) detail: Option<Arc<str>>,
 }
 
-/// Why a request is to be dropped.
+/// AbortReason a request is to be dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Why {
+pub(super) enum AbortReason {
     /// Nobody waits for it, unless someone has come meanwhile.
-    Orphaned,
+    NoWaiters,
     /// It took too long; its slot is free already.
-    Expired,
+    TimedOut,
 }
 
 /// A server's time in eight bytes: nanoseconds from the Unix epoch, inverted, or none. The last one before the epoch
 /// is left out, so that no time is all zeros: a slab then needs no tag of its own for its free entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Stamp(NonZeroI64);
+pub(super) struct PackedTime(NonZeroI64);
 
-impl Stamp {
+impl PackedTime {
     pub(super) const NONE: Self = Self(NonZeroI64::MIN);
 
     pub(super) fn of(time: Option<SystemTime>) -> Self {
@@ -176,7 +176,7 @@ impl Job {
     }
 }
 
-const _: () = assert!(size_of::<Option<Past>>() == 24, "no tag");
+const _: () = assert!(size_of::<Option<JobCold>>() == 24, "no tag");
 const _: () = assert!(size_of::<Job>() == 64 && size_of::<Wait>() == 64, "one cache line each");
 
 #[cfg(test)]
@@ -191,7 +191,7 @@ mod tests {
             let since = Duration::from_nanos(nanos.unsigned_abs());
             let epoch = SystemTime::UNIX_EPOCH;
             let time = if nanos < 0 { epoch - since } else { epoch + since };
-            prop_assert_eq!(Stamp::of(Some(time)).time(), Some(time));
+            prop_assert_eq!(PackedTime::of(Some(time)).time(), Some(time));
         }
     }
 
@@ -199,7 +199,7 @@ mod tests {
     fn a_time_that_fits_no_stamp_is_none() {
         let far = SystemTime::UNIX_EPOCH + Duration::from_secs(10_000_000_000);
         for time in [None, Some(far), Some(SystemTime::UNIX_EPOCH - Duration::from_nanos(1))] {
-            assert_eq!(Stamp::of(time).time(), None, "{time:?}");
+            assert_eq!(PackedTime::of(time).time(), None, "{time:?}");
         }
     }
 }

@@ -2,17 +2,17 @@
 
 use std::task::Waker;
 
-use super::records::{Job, Past, Pending, Stamp, Wait, Watch, Why};
-use super::slab::NONE;
-use super::{Board, Terms, Ticket, Time, WatchKey, mix};
+use super::entities::{AbortReason, Job, JobCold, PackedTime, Pending, Wait, Watch};
+use super::{Board, RequestId, Time, WaitOptions, WatchKey, jitter};
+use crate::util::slab::NONE;
 use crate::{JobId, Progress};
 
 impl Board {
     /// Opens a watch with `handles` handles that can add to it. It hears nothing before it is started.
     pub(crate) fn open(&mut self, ends_only: bool) -> WatchKey {
-        let stamp = self.next_stamp();
+        let generation = self.next_generation();
         let slot = self.watches.insert(Watch {
-            stamp,
+            generation,
             first: NONE,
             last: NONE,
             first_ready: NONE,
@@ -20,18 +20,18 @@ impl Board {
             waker: None,
             handles: 0,
             ends_only,
-            terms: None,
+            options: None,
             pending: Pending::default(),
             progress: Progress::default(),
         });
-        WatchKey { slot, stamp }
+        WatchKey { slot, generation }
     }
 
     /// Starts a watch: its ids are waited for from now on, those added later from then on.
-    pub(crate) fn start(&mut self, now: Time, watch: WatchKey, terms: Terms) {
+    pub(crate) fn start(&mut self, now: Time, watch: WatchKey, options: WaitOptions) {
         let Some(slot) = self.watch(watch) else { return };
         let pending = std::mem::take(&mut self.watches[slot].pending);
-        self.watches[slot].terms = Some(terms);
+        self.watches[slot].options = Some(options);
         for id in pending.ids {
             self.add(now, watch, id);
         }
@@ -39,7 +39,7 @@ impl Board {
 
     /// Whether ids that are added to a watch are waited for at once.
     pub(crate) fn is_started(&self, watch: WatchKey) -> bool {
-        self.watch(watch).is_some_and(|slot| self.watches[slot].terms.is_some())
+        self.watch(watch).is_some_and(|slot| self.watches[slot].options.is_some())
     }
 
     /// Adds a job to a watch; false if the watch holds it already, or is gone.
@@ -47,7 +47,7 @@ impl Board {
         let now = self.tick(now);
         let Some(slot) = self.watch(watch) else { return false };
         let entry = &mut self.watches[slot];
-        let Some(terms) = entry.terms.clone() else {
+        let Some(options) = entry.options.clone() else {
             let is_new = entry.pending.known.insert(id.clone());
             if is_new {
                 entry.pending.ids.push(id);
@@ -59,7 +59,7 @@ impl Board {
             Some(job) => job,
             None => self.insert_job(id),
         };
-        self.insert_wait(now, slot, job, terms);
+        self.insert_wait(now, slot, job, options);
         true
     }
 
@@ -75,7 +75,7 @@ impl Board {
         let Some(job) = self.find(id) else { return false };
         let Some(wait) = self.wait_in(slot, job) else { return false };
         self.end_removed(wait);
-        self.leave(job);
+        self.after_wait_removed(job);
         true
     }
 
@@ -89,7 +89,7 @@ impl Board {
             let job = self.waits[wait].job;
             if job != NONE {
                 self.unlink_from_job(wait);
-                self.leave(job);
+                self.after_wait_removed(job);
             }
             self.free_wait(wait);
         }
@@ -97,14 +97,14 @@ impl Board {
     }
 
     /// One more handle that can add to a watch.
-    pub(crate) fn hold(&mut self, watch: WatchKey) {
+    pub(crate) fn acquire_handle(&mut self, watch: WatchKey) {
         if let Some(slot) = self.watch(watch) {
             self.watches[slot].handles += 1;
         }
     }
 
     /// One handle less; without any the watch ends with its last job.
-    pub(crate) fn let_go(&mut self, watch: WatchKey) {
+    pub(crate) fn release_handle(&mut self, watch: WatchKey) {
         let Some(slot) = self.watch(watch) else { return };
         let entry = &mut self.watches[slot];
         entry.handles -= 1;
@@ -114,7 +114,7 @@ impl Board {
     }
 
     fn insert_job(&mut self, id: JobId) -> u32 {
-        let hash = mix::hash_id(self.seed, id.as_str());
+        let hash = jitter::hash_id(self.seed, id.as_str());
         let slot = self.jobs.insert(Job {
             id,
             due: Time::NEVER,
@@ -122,25 +122,29 @@ impl Board {
             ended: Time::ZERO,
             status: NONE,
             polls: 0,
-            flight: NONE,
+            request: NONE,
             waits: NONE,
             is_ready: false,
             is_last: false,
             has_times: false,
         });
         // Both come and go together, so they have the same slots.
-        self.pasts.insert(Past { begin: Stamp::NONE, answered: Stamp::NONE, failed: 0 });
+        self.cold.insert(JobCold {
+            begin: PackedTime::NONE,
+            answered: PackedTime::NONE,
+            failed: 0,
+        });
         let (jobs, seed) = (&self.jobs, self.seed);
-        self.index.insert_unique(hash, slot, |&slot| mix::hash_id(seed, jobs[slot].id.as_str()));
+        self.index.insert_unique(hash, slot, |&slot| jitter::hash_id(seed, jobs[slot].id.as_str()));
         slot
     }
 
-    fn insert_wait(&mut self, now: Time, watch: u32, job: u32, terms: Terms) {
+    fn insert_wait(&mut self, now: Time, watch: u32, job: u32, options: WaitOptions) {
         let entry = &self.jobs[job];
         let wait = self.waits.insert(Wait {
-            policy: self.policies.acquire(&terms.policy),
+            policy: self.policies.acquire(&options.policy),
             started: now,
-            deadline: now.after(terms.timeout),
+            deadline: now.after(options.timeout),
             job,
             watch,
             prev_in_job: NONE,
@@ -148,15 +152,15 @@ impl Board {
             prev_in_watch: NONE,
             next_in_watch: NONE,
             next_ready: NONE,
-            told: NONE,
-            // The answer of a request in flight counts for whoever comes meanwhile.
-            polls_before: entry.polls - u32::from(entry.flight != NONE),
-            failed_before: self.pasts[job].failed,
+            last_reported: NONE,
+            // The answer of a request in request counts for whoever comes meanwhile.
+            polls_before: entry.polls - u32::from(entry.request != NONE),
+            failed_before: self.cold[job].failed,
             is_ready: false,
             owes_trouble: self.troubles.contains_key(&job),
         });
         self.live += 1;
-        self.is_stirred = true;
+        self.needs_wake = true;
         self.link(wait, watch, job);
         self.watches[watch].progress.waiting += 1;
         let entry = &self.jobs[job];
@@ -166,18 +170,21 @@ impl Board {
                 progress.waiting -= 1;
                 progress.running += 1;
             }
-            self.has_news(wait);
+            self.mark_ready(wait);
         }
-        self.arm(job);
+        self.schedule_job(job);
     }
 
     /// After a wait on a job has gone: what is nobody's is forgotten or aborted, the rest planned anew.
-    pub(super) fn leave(&mut self, job: u32) {
+    pub(super) fn after_wait_removed(&mut self, job: u32) {
         let entry = &self.jobs[job];
         if entry.waits != NONE {
-            self.arm(job);
-        } else if let Some(flight) = self.flights.get(entry.flight) {
-            self.aborts.push((Ticket { slot: entry.flight, stamp: flight.stamp }, Why::Orphaned));
+            self.schedule_job(job);
+        } else if let Some(request) = self.requests.get(entry.request) {
+            self.aborts.push((
+                RequestId { slot: entry.request, generation: request.generation },
+                AbortReason::NoWaiters,
+            ));
         } else {
             self.forget(job);
         }
@@ -186,13 +193,13 @@ impl Board {
     /// Forgets a job: a new wait on its id starts afresh (rule 3).
     pub(super) fn forget(&mut self, slot: u32) {
         let Some(job) = self.jobs.remove(slot) else { return };
-        self.pasts.remove(slot);
-        let hash = mix::hash_id(self.seed, job.id.as_str());
+        self.cold.remove(slot);
+        let hash = jitter::hash_id(self.seed, job.id.as_str());
         if let Ok(entry) = self.index.find_entry(hash, |&other| other == slot) {
             entry.remove();
         }
         self.end_trouble(slot);
-        self.extras.remove(&slot);
+        self.details.remove(&slot);
         self.statuses.release(job.status);
     }
 }
