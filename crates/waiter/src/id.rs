@@ -1,12 +1,12 @@
-//! The name of a job, as the waiter sees it.
+//! Job ids.
 
-use std::borrow::Borrow;
+use std::borrow::{Borrow, Cow};
 use std::fmt;
 use std::sync::Arc;
 
 /// The id of a job: an opaque text, cheap to clone.
 ///
-/// What a valid id is, only the service knows, so building one cannot fail; a [`JobSource`] that
+/// Only the service knows which ids are valid, so building one cannot fail; a [`JobSource`] that
 /// finds an id malformed answers with a [fatal](crate::ErrorClass::Fatal) error and sends nothing.
 ///
 /// ```
@@ -21,12 +21,12 @@ use std::sync::Arc;
 pub struct JobId(Arc<str>);
 
 impl JobId {
-    /// The id as text.
+    /// Returns the id as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Reads a little of both ends of where the id is stored, so that all of it is in the cache: an id of the
+    /// Reads both ends of where the id is stored, so that all of it is in the cache: an id of the
     /// usual length lies across two cache lines, and the count of its users, at the head, is as cold as the text.
     pub(crate) fn touch(&self) -> (usize, Option<u8>) {
         (Arc::strong_count(&self.0), self.0.as_bytes().last().copied())
@@ -48,6 +48,54 @@ impl From<String> for JobId {
 impl From<&String> for JobId {
     fn from(id: &String) -> Self {
         Self(id.as_str().into())
+    }
+}
+
+impl From<&&str> for JobId {
+    fn from(id: &&str) -> Self {
+        Self((*id).into())
+    }
+}
+
+impl From<Box<str>> for JobId {
+    fn from(id: Box<str>) -> Self {
+        Self(id.into())
+    }
+}
+
+impl From<Cow<'_, str>> for JobId {
+    fn from(id: Cow<'_, str>) -> Self {
+        Self(id.into())
+    }
+}
+
+impl From<JobId> for String {
+    fn from(id: JobId) -> Self {
+        id.as_str().to_owned()
+    }
+}
+
+impl PartialEq<str> for JobId {
+    fn eq(&self, other: &str) -> bool {
+        self.as_str() == other
+    }
+}
+
+impl PartialEq<&str> for JobId {
+    fn eq(&self, other: &&str) -> bool {
+        self.as_str() == *other
+    }
+}
+
+impl PartialEq<JobId> for str {
+    fn eq(&self, other: &JobId) -> bool {
+        self == other.as_str()
+    }
+}
+
+impl PartialEq<JobId> for &str {
+    fn eq(&self, other: &JobId) -> bool {
+        *self == other.as_str()
     }
 }
 

@@ -98,7 +98,7 @@ pub use id::JobId;
 pub use policy::{Policy, UnknownStatus};
 pub use report::{JobReport, Outcome, WaitError, WaitErrorKind};
 pub use schedule::Schedule;
-pub use source::{ErrorClass, JobSource, Quota, SourceError, SourceFn, source_fn};
+pub use source::{Attempt, ErrorClass, JobSource, Quota, SourceError, SourceFn, source_fn};
 pub use state::{JobState, Phase};
 pub use update::{JobView, Progress, Stats, Update, UpdateKind};
 pub use wait::Wait;

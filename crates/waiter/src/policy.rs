@@ -17,7 +17,7 @@ use crate::Schedule;
 ///     .failures_in_a_row(20);
 /// # Ok::<(), cfw_waiter::ConfigError>(())
 /// ```
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Policy {
     pub(crate) schedule: Schedule,
     pub(crate) timeout: Duration,
@@ -28,7 +28,7 @@ pub struct Policy {
 }
 
 /// What a wait does about a status that its source does not know.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum UnknownStatus {
     /// Tell it, and wait on to the deadline: a service may add statuses at any time.
@@ -101,6 +101,43 @@ impl Policy {
     pub fn failures_in_total(mut self, limit: u32) -> Self {
         self.in_total = limit.max(1);
         self
+    }
+}
+
+/// What is set.
+impl Policy {
+    /// Returns how long the wait may take.
+    pub fn get_timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// Returns when to poll.
+    pub fn get_schedule(&self) -> &Schedule {
+        &self.schedule
+    }
+
+    /// Returns how long the service may not know the job before it counts as lost.
+    pub fn get_not_found_grace(&self) -> Duration {
+        self.not_found_grace
+    }
+
+    /// Returns what to do about an unknown status.
+    pub fn get_unknown_status(&self) -> UnknownStatus {
+        self.unknown
+    }
+
+    /// Returns after how many transient failures in a row the wait ends; none for no limit.
+    pub fn get_failures_in_a_row(&self) -> Option<u32> {
+        Some(self.in_a_row).filter(|&limit| limit != u32::MAX)
+    }
+
+    /// Returns after how many transient failures in total the wait ends; none for no limit.
+    pub fn get_failures_in_total(&self) -> Option<u32> {
+        Some(self.in_total).filter(|&limit| limit != u32::MAX)
+    }
+
+    pub(crate) fn limits_failures(&self) -> bool {
+        self.in_a_row != u32::MAX || self.in_total != u32::MAX
     }
 }
 

@@ -68,6 +68,8 @@ pub enum WaitErrorKind {
 }
 
 impl WaitErrorKind {
+    pub(crate) const COUNT: usize = Self::Removed as usize + 1;
+
     /// The kind as a word for logs and metrics, in snake case. It never changes.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -86,10 +88,10 @@ impl WaitErrorKind {
 }
 
 /// What the board adds to a report when it ends a wait.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(crate) struct ErrorContext {
-    /// How long before the end the last status was told.
-    pub(crate) seen: Option<Duration>,
+    /// How long before the end the last status was observed.
+    pub(crate) age: Option<Duration>,
     /// The limit that was reached, in words.
     pub(crate) limit: Option<String>,
     /// The last failure.
@@ -98,7 +100,7 @@ pub(crate) struct ErrorContext {
 
 impl WaitError {
     pub(crate) fn new(kind: WaitErrorKind, report: JobReport, context: ErrorContext) -> Self {
-        let ErrorContext { seen, limit, cause } = context;
+        let ErrorContext { age: seen, limit, cause } = context;
         Self(Arc::new(Inner { kind, report, seen, limit, cause }))
     }
 

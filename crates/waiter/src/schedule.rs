@@ -1,5 +1,6 @@
 //! When to poll next, as data: no user code runs in the core.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,13 +27,38 @@ const MAX_DELAYS: usize = 1_000;
 /// let by_hand = Schedule::delays([1, 1, 2, 5].map(Duration::from_secs))?;
 /// # Ok::<(), cfw_waiter::ConfigError>(())
 /// ```
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Schedule(Kind);
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Kind {
-    Exponential { first: Duration, factor: f64, max: Duration },
-    Delays(Arc<[Duration]>),
+    Exponential {
+        first: Duration,
+        factor: Factor,
+        max: Duration,
+    },
+    Delays {
+        /// Invariant: not empty.
+        delays: Arc<[Duration]>,
+        /// Whether no delay is shorter than the one before.
+        never_shortens: bool,
+    },
+}
+
+/// A finite number of 1 or more, as bits: equal policies are found by their hash.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct Factor(u64);
+
+impl Factor {
+    fn get(self) -> f64 {
+        f64::from_bits(self.0)
+    }
+}
+
+impl fmt::Debug for Factor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.get().fmt(f)
+    }
 }
 
 impl Schedule {
@@ -59,7 +85,7 @@ impl Schedule {
             let problem = format!("{max:?} is shorter than first delay {first:?}");
             return Err(ConfigError::new("max delay", problem));
         }
-        Ok(Self(Kind::Exponential { first, factor, max }))
+        Ok(Self(Kind::Exponential { first, factor: Factor(factor.to_bits()), max }))
     }
 
     /// The same delay each time.
@@ -71,7 +97,7 @@ impl Schedule {
         if interval.is_zero() {
             return Err(ConfigError::new("interval", format!("{interval:?} is not above zero")));
         }
-        Ok(Self(Kind::Delays([interval].into())))
+        Ok(Self(Kind::Delays { delays: [interval].into(), never_shortens: true }))
     }
 
     /// The delays of a list, such as a policy of the `backon` or `backoff` crate yields.
@@ -93,7 +119,8 @@ impl Schedule {
                 format!("hold 0ns at index {at}, which is not above zero"),
             ));
         }
-        Ok(Self(Kind::Delays(delays)))
+        let never_shortens = delays.is_sorted();
+        Ok(Self(Kind::Delays { delays, never_shortens }))
     }
 
     /// The age at which a wait of this age polls next, `n` answers after its start.
@@ -109,14 +136,14 @@ impl Schedule {
         match &self.0 {
             Kind::Exponential { first, .. } if n == 0 => *first,
             Kind::Exponential { first, factor, max } => {
-                let grown = first.as_secs_f64() + (factor - 1.0) * age.as_secs_f64();
+                let grown = first.as_secs_f64() + (factor.get() - 1.0) * age.as_secs_f64();
                 // Most polls of a long wait are this far, and a conversion is dear.
                 if grown >= max.as_secs_f64() {
                     return *max;
                 }
                 Duration::try_from_secs_f64(grown).map_or(*max, |grown| grown.min(*max))
             }
-            Kind::Delays(delays) => {
+            Kind::Delays { delays, .. } => {
                 let last = delays.len() - 1;
                 let at = usize::try_from(n).map_or(last, |n| n.min(last));
                 delays.get(at).copied().unwrap_or(Duration::MAX)
@@ -128,7 +155,15 @@ impl Schedule {
     pub(crate) fn shortest(&self) -> Duration {
         match &self.0 {
             Kind::Exponential { first, .. } => *first,
-            Kind::Delays(delays) => delays.iter().copied().min().unwrap_or(Duration::MAX),
+            Kind::Delays { delays, .. } => delays.iter().copied().min().unwrap_or(Duration::MAX),
+        }
+    }
+
+    /// Returns whether a wait that has had an answer never asks for a shorter delay as it grows older.
+    pub(crate) fn never_shortens(&self) -> bool {
+        match &self.0 {
+            Kind::Exponential { .. } => true,
+            Kind::Delays { never_shortens, .. } => *never_shortens,
         }
     }
 }
@@ -137,7 +172,7 @@ impl Default for Schedule {
     fn default() -> Self {
         Self(Kind::Exponential {
             first: Duration::from_secs(1),
-            factor: 1.5,
+            factor: Factor(1.5_f64.to_bits()),
             max: Duration::from_secs(15),
         })
     }

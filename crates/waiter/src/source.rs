@@ -6,36 +6,42 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{JobId, JobState};
+use crate::{ConfigError, JobId, JobState};
 
-/// Tells the state of one job: the only thing the waiter needs to know of a service.
+/// Fetches the state of one job: all that the waiter needs to know of a service.
 ///
 /// Implement it for any job endpoint; `cfw_api::Client` implements it with feature `cfw`. A source
-/// must not block, and needs neither retries nor delays of its own: it makes one request and says
-/// honestly what came of it. `Arc<S>` is a source where `S` is, and [`source_fn`] makes one of a
+/// must not block, and needs neither retries nor delays of its own: it makes one request and reports
+/// what came of it. `Arc<S>` is a source where `S` is, and [`source_fn`] makes one of a
 /// closure.
 ///
 /// # Cancel safety
 ///
-/// The waiter drops the future when nobody waits for the job any more or the attempt has taken too
+/// The waiter drops the future when no wait needs the job any more or the attempt has taken too
 /// long, so dropping it at any point must be harmless, as it is for a read.
 ///
 /// ```
-/// use cfw_waiter::{JobId, JobSource, JobState, SourceError};
+/// use cfw_waiter::{Attempt, JobId, JobSource, JobState, SourceError};
 ///
 /// struct AlwaysDone;
 ///
 /// impl JobSource for AlwaysDone {
-///     async fn fetch(&self, _id: &JobId) -> Result<JobState, SourceError> {
+///     async fn fetch(&self, _id: &JobId, _attempt: Attempt) -> Result<JobState, SourceError> {
 ///         Ok(JobState::succeeded())
 ///     }
 /// }
 /// ```
 pub trait JobSource: Send + Sync + 'static {
     /// Asks once for the state of `id`.
-    fn fetch(&self, id: &JobId) -> impl Future<Output = Result<JobState, SourceError>> + Send;
+    ///
+    /// A source whose fetch is one request can ignore `attempt`: the waiter drops a fetch that takes too long.
+    fn fetch(
+        &self,
+        id: &JobId,
+        attempt: Attempt,
+    ) -> impl Future<Output = Result<JobState, SourceError>> + Send;
 
-    /// How often the service may be asked, if that is known beforehand.
+    /// Returns how often the service may be asked, if that is known beforehand.
     ///
     /// A quota set on the builder replaces it. The default is none: only the schedules and the
     /// requests in flight bound the rate then.
@@ -43,28 +49,45 @@ pub trait JobSource: Send + Sync + 'static {
         None
     }
 
-    /// Takes over the attempt timeout of the waiter that is being built; says how long a fetch may then take.
+    /// Returns how long a fetch may take if each of its requests may take `attempt_timeout`.
     ///
-    /// For a source whose fetch is more than one request: it limits each request to `timeout` itself, and
-    /// says how long they and what is between them, such as renewing credentials, may take together. By
-    /// default a fetch is one request, and the waiter limits it.
-    fn limit_attempts(&mut self, timeout: Duration) -> Duration {
-        timeout
+    /// The default is the same: a fetch is one request. A source whose fetch is more than one limits each by
+    /// [`Attempt::timeout`] itself, and adds here what lies between them, such as renewing credentials.
+    fn fetch_timeout(&self, attempt_timeout: Duration) -> Duration {
+        attempt_timeout
+    }
+}
+
+/// What a source may know of an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Attempt {
+    /// How long one request may take: the attempt timeout of the waiter.
+    pub timeout: Duration,
+}
+
+impl Attempt {
+    /// Makes an attempt, for calling a source without a waiter.
+    pub fn new(timeout: Duration) -> Self {
+        Self { timeout }
     }
 }
 
 impl<S: JobSource> JobSource for Arc<S> {
-    fn fetch(&self, id: &JobId) -> impl Future<Output = Result<JobState, SourceError>> + Send {
-        (**self).fetch(id)
+    fn fetch(
+        &self,
+        id: &JobId,
+        attempt: Attempt,
+    ) -> impl Future<Output = Result<JobState, SourceError>> + Send {
+        (**self).fetch(id, attempt)
     }
 
     fn quota(&self) -> Option<Quota> {
         (**self).quota()
     }
 
-    /// Of a source that is shared with others only the waiter limits the fetches.
-    fn limit_attempts(&mut self, timeout: Duration) -> Duration {
-        Self::get_mut(self).map_or(timeout, |source| source.limit_attempts(timeout))
+    fn fetch_timeout(&self, attempt_timeout: Duration) -> Duration {
+        (**self).fetch_timeout(attempt_timeout)
     }
 }
 
@@ -103,7 +126,11 @@ where
     F: Fn(JobId) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = Result<JobState, SourceError>> + Send,
 {
-    fn fetch(&self, id: &JobId) -> impl Future<Output = Result<JobState, SourceError>> + Send {
+    fn fetch(
+        &self,
+        id: &JobId,
+        _attempt: Attempt,
+    ) -> impl Future<Output = Result<JobState, SourceError>> + Send {
         (self.0)(id.clone())
     }
 }
@@ -139,7 +166,8 @@ impl ErrorClass {
     /// A refusal for want of quota without a hint.
     pub const THROTTLED: Self = Self::Throttled { retry_after: None, quota: None };
 
-    pub(crate) fn word(self) -> &'static str {
+    /// Returns the class in words.
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Transient { .. } => "transient failure",
             Self::Throttled { .. } => "throttled",
@@ -149,20 +177,29 @@ impl ErrorClass {
         }
     }
 
-    /// The same class, whatever the hints in it say.
+    pub(crate) fn is_transient(self) -> bool {
+        matches!(self, Self::Transient { .. })
+    }
+
+    pub(crate) fn is_not_found(self) -> bool {
+        matches!(self, Self::NotFound)
+    }
+
+    /// Returns whether both are of one class, whatever the hints in them say.
     pub(crate) fn same_class(self, other: Self) -> bool {
         std::mem::discriminant(&self) == std::mem::discriminant(&other)
     }
 }
 
-/// So many calls in any window of such a length.
+/// How many calls any window of a length may hold.
 ///
 /// ```
 /// use cfw_waiter::Quota;
 /// use std::time::Duration;
 ///
-/// let quota = Quota::new(200, Duration::from_secs(300)).expect("neither is zero");
+/// let quota = Quota::new(200, Duration::from_secs(300))?;
 /// assert_eq!(quota.calls().get(), 200);
+/// # Ok::<(), cfw_waiter::ConfigError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quota {
@@ -172,13 +209,22 @@ pub struct Quota {
 }
 
 impl Quota {
-    /// `calls` in any window of length `per`; none if either is zero.
+    /// Allows `calls` in any window of length `per`.
     ///
     /// A tenth of the calls (at least one) may come at once; the others are spread evenly.
-    pub fn new(calls: u32, per: Duration) -> Option<Self> {
-        let calls = NonZeroU32::new(calls)?;
+    ///
+    /// # Errors
+    ///
+    /// If either is zero.
+    pub fn new(calls: u32, per: Duration) -> Result<Self, ConfigError> {
+        let Some(calls) = NonZeroU32::new(calls) else {
+            return Err(ConfigError::new("quota", "of 0 calls lets no request through"));
+        };
+        if per.is_zero() {
+            return Err(ConfigError::new("quota", "of a window of 0ns has no meaning"));
+        }
         let burst = NonZeroU32::new(calls.get() / 10).unwrap_or(NonZeroU32::MIN);
-        (!per.is_zero()).then_some(Self { calls, per, burst })
+        Ok(Self { calls, per, burst })
     }
 
     /// Sets how many calls may come at once, between 1 and [`calls`](Self::calls).
@@ -289,7 +335,7 @@ impl SourceError {
 
 impl fmt::Display for SourceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0.class.word())?;
+        f.write_str(self.0.class.as_str())?;
         for part in [self.code(), self.message()].into_iter().flatten() {
             write!(f, ": {part}")?;
         }

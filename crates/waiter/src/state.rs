@@ -1,8 +1,9 @@
 //! What a source knows of a job.
 
 use std::borrow::Cow;
+use std::num::NonZeroI64;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 /// How far a job is, in the few words that a waiter must tell apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -112,5 +113,82 @@ impl JobState {
     pub fn with_detail(mut self, detail: impl Into<Arc<str>>) -> Self {
         self.detail = Some(detail.into());
         self
+    }
+
+    /// Returns how long after the job's end the server told of it, by the server's clock.
+    pub(crate) fn detection_lag(&self) -> Option<Duration> {
+        // Servers tell in whole seconds when they answered, so that may seem to be before the end.
+        Some(self.answered?.duration_since(self.end?).unwrap_or_default())
+    }
+}
+
+/// A server's time in eight bytes: nanoseconds from the Unix epoch, inverted, or none. The last nanosecond before the epoch
+/// is left out, so that no time is all zeros: a slab then needs no tag for its vacant entries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ServerTime(NonZeroI64);
+
+impl ServerTime {
+    pub(crate) const NONE: Self = Self(NonZeroI64::MIN);
+}
+
+/// A time that does not fit is none.
+impl From<Option<SystemTime>> for ServerTime {
+    fn from(time: Option<SystemTime>) -> Self {
+        let nanos = time.and_then(|time| match time.duration_since(SystemTime::UNIX_EPOCH) {
+            Ok(after) => i64::try_from(after.as_nanos()).ok(),
+            Err(before) => i64::try_from(before.duration().as_nanos()).ok().map(|nanos| -nanos),
+        });
+        nanos.and_then(|nanos| NonZeroI64::new(!nanos)).map_or(Self::NONE, Self)
+    }
+}
+
+impl From<ServerTime> for Option<SystemTime> {
+    fn from(time: ServerTime) -> Self {
+        if time == ServerTime::NONE {
+            return None;
+        }
+        let nanos = !time.0.get();
+        let since = Duration::from_nanos(nanos.unsigned_abs());
+        if nanos >= 0 {
+            SystemTime::UNIX_EPOCH.checked_add(since)
+        } else {
+            SystemTime::UNIX_EPOCH.checked_sub(since)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_packed_time_gives_back_its_time(nanos in prop_oneof![any::<i64>(), -3..3_i64]) {
+            prop_assume!(nanos != -1 && nanos != i64::MAX && nanos != i64::MIN);
+            let since = Duration::from_nanos(nanos.unsigned_abs());
+            let epoch = SystemTime::UNIX_EPOCH;
+            let time = if nanos < 0 { epoch - since } else { epoch + since };
+            prop_assert_eq!(Option::from(ServerTime::from(Some(time))), Some(time));
+        }
+    }
+
+    #[test]
+    fn a_time_that_does_not_fit_is_none() {
+        let far = SystemTime::UNIX_EPOCH + Duration::from_secs(10_000_000_000);
+        for time in [None, Some(far), Some(SystemTime::UNIX_EPOCH - Duration::from_nanos(1))] {
+            assert_eq!(Option::<SystemTime>::from(ServerTime::from(time)), None, "{time:?}");
+        }
+    }
+
+    #[test]
+    fn a_lag_needs_both_times_and_is_never_negative() {
+        let at = |secs| SystemTime::UNIX_EPOCH + Duration::from_secs(secs);
+        let lag = |end, answered| {
+            JobState::succeeded().with_end(end).with_answered(answered).detection_lag()
+        };
+        assert_eq!(lag(Some(at(5)), Some(at(7))), Some(Duration::from_secs(2)));
+        assert_eq!(lag(Some(at(5)), Some(at(4))), Some(Duration::ZERO));
+        assert_eq!((lag(None, Some(at(4))), lag(Some(at(5)), None)), (None, None));
     }
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use crate::{JobId, JobReport, JobState, Outcome, SourceError};
+use crate::{JobId, JobReport, JobState, Outcome, SourceError, WaitErrorKind};
 
 /// One piece of news about one job of a watch.
 #[derive(Clone, Debug)]
@@ -61,19 +61,37 @@ pub struct Progress {
     pub running: usize,
     /// Ended well.
     pub succeeded: usize,
-    /// Ended in any other way.
+    /// Ended in any other way, but for those removed.
     pub failed: usize,
+    /// Removed from the watch.
+    pub removed: usize,
 }
 
 impl Progress {
     /// All jobs that the watch has held, ended ones included.
     pub fn total(self) -> usize {
-        self.live() + self.succeeded + self.failed
+        self.live() + self.succeeded + self.failed + self.removed
     }
 
     /// The jobs that have not ended.
     pub fn live(self) -> usize {
         self.waiting + self.running
+    }
+
+    /// Counts the first status of a job.
+    pub(crate) fn move_to_running(&mut self) {
+        self.waiting -= 1;
+        self.running += 1;
+    }
+
+    /// Counts the end of a job: success, or the kind of its error.
+    pub(crate) fn count_end(&mut self, had_status: bool, kind: Option<WaitErrorKind>) {
+        *(if had_status { &mut self.running } else { &mut self.waiting }) -= 1;
+        *match kind {
+            None => &mut self.succeeded,
+            Some(WaitErrorKind::Removed) => &mut self.removed,
+            Some(_) => &mut self.failed,
+        } += 1;
     }
 }
 
@@ -117,9 +135,30 @@ pub struct Stats {
     pub lag_total: Duration,
     /// The longest of them.
     pub lag_max: Duration,
+    /// Waits that ended because their job succeeded.
+    pub succeeded: u64,
+    /// Waits that ended without success, by kind.
+    pub(crate) failed: [u64; WaitErrorKind::COUNT],
 }
 
 impl Stats {
+    /// Returns how many waits ended without success in this way.
+    pub fn ended(&self, kind: WaitErrorKind) -> u64 {
+        self.failed.get(kind as usize).copied().unwrap_or(0)
+    }
+
+    /// Counts the end of a wait: success, or the kind of its error.
+    pub(crate) fn count_end(&mut self, kind: Option<WaitErrorKind>) {
+        match kind {
+            None => self.succeeded += 1,
+            Some(kind) => {
+                if let Some(count) = self.failed.get_mut(kind as usize) {
+                    *count += 1;
+                }
+            }
+        }
+    }
+
     /// How long after its end a job was noticed, on average.
     pub fn mean_lag(&self) -> Option<Duration> {
         let lags = u32::try_from(self.lags).unwrap_or(u32::MAX);

@@ -6,10 +6,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use futures_core::FusedFuture;
 use tracing::{Span, debug, debug_span};
 
 use crate::board::{WaitOptions, WatchKey};
 use crate::driver::shared::Shared;
+use crate::util::contain::contain;
 use crate::{JobId, Outcome, Policy, UpdateKind};
 
 /// Waits for one job: see [`Waiter::wait_for_job`](crate::Waiter::wait_for_job).
@@ -41,28 +43,27 @@ impl Wait {
         Self { shared, id, state: State::New(options), span: Span::none() }
     }
 
-    /// Sets how long this wait may take, from its first poll on.
+    /// Sets how long this wait may take, from its first poll on, whatever its policy says.
     ///
     /// Zero ends it at once without a request. After the first poll this changes nothing.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         if let State::New(options) = &mut self.state {
-            options.timeout = timeout;
+            options.timeout = Some(timeout);
         }
         self
     }
 
-    /// Sets how this wait is judged, its timeout included.
+    /// Sets how this wait is judged. Its timeout counts unless [`timeout`](Self::timeout) sets another.
     ///
     /// The minimum interval of the waiter holds all the same. After the first poll this changes nothing.
     pub fn policy(mut self, policy: impl Into<Arc<Policy>>) -> Self {
         if let State::New(options) = &mut self.state {
             options.policy = policy.into();
-            options.timeout = options.policy.timeout;
         }
         self
     }
 
-    /// The job that is waited for.
+    /// Returns the id of the job that is waited for.
     pub fn id(&self) -> &JobId {
         &self.id
     }
@@ -92,15 +93,29 @@ impl Future for Wait {
             let UpdateKind::Ended(outcome) = update.kind else { continue };
             this.state = State::Done;
             this.shared.close(key);
-            let _entered = this.span.enter();
-            match &outcome {
-                Ok(report) => {
-                    debug!(polls = report.polls, elapsed = ?report.elapsed, "job succeeded")
-                }
-                Err(error) => debug!(%error, "wait ended without success"),
-            }
+            log_end(&this.span, &this.id, &outcome);
             return Poll::Ready(outcome);
         }
+    }
+}
+
+/// Logs the end of a wait within its span. The subscriber and the text of an error are user code.
+pub(crate) fn log_end(span: &Span, id: &JobId, outcome: &Outcome) {
+    let write = || {
+        let _entered = span.enter();
+        match outcome {
+            Ok(report) => {
+                debug!(job = %id, polls = report.polls, elapsed = ?report.elapsed, "job succeeded");
+            }
+            Err(error) => debug!(job = %id, %error, "wait ended without success"),
+        }
+    };
+    let _ = contain(write);
+}
+
+impl FusedFuture for Wait {
+    fn is_terminated(&self) -> bool {
+        matches!(self.state, State::Done)
     }
 }
 

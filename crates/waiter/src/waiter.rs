@@ -1,13 +1,15 @@
-//! The entrance: one waiter is one source is one budget.
+//! A waiter: one source, one budget.
 
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
+
 use crate::board::{Budget, WaitOptions};
 use crate::driver::shared::Shared;
-use crate::{ConfigError, JobId, JobSource, Policy, Quota, Stats, Wait, Watch, driver};
+use crate::{ConfigError, JobId, JobSource, JobState, Policy, Quota, Stats, Wait, Watch, driver};
 
 /// The shortest minimum interval and attempt timeout.
 const SHORTEST: Duration = Duration::from_millis(1);
@@ -19,9 +21,10 @@ const RESOLUTION: Duration = Duration::from_millis(2);
 /// All waits and watches of a waiter share its budget: requests in flight, rate, pauses that the service
 /// asks for. The same id waited for twice is polled once. Clones are the same waiter, and cost a pointer.
 ///
-/// A waiter does nothing by itself: one task, the driver, runs exactly while something is waited for, on
-/// the Tokio runtime where that was first polled (its timer must be enabled). With that runtime the waits
-/// end, too, as [`Stopped`](crate::WaitErrorKind::Stopped); the waiter can then be used from another one.
+/// A waiter does nothing by itself: while something is waited for, one task runs on each Tokio runtime (its timer must be
+/// enabled) on which a wait or watch is polled, and one of these tasks sends the requests. A wait ends by its deadline
+/// whatever other runtimes do. With its runtime it ends as [`Stopped`](crate::WaitErrorKind::Stopped); the waiter can
+/// then be used from another one.
 ///
 /// ```
 /// use cfw_waiter::{JobState, Waiter, source_fn};
@@ -41,12 +44,12 @@ pub struct Waiter {
 }
 
 impl Waiter {
-    /// A waiter with the default settings; [`builder`](Self::builder) lists them.
+    /// Makes a waiter with the default settings; [`builder`](Self::builder) lists them.
     pub fn new(source: impl JobSource) -> Self {
         Self::builder(source).make()
     }
 
-    /// A waiter to be tuned.
+    /// Returns a builder, to tune a waiter.
     pub fn builder<S: JobSource>(source: S) -> WaiterBuilder<S> {
         WaiterBuilder {
             quota: source.quota(),
@@ -55,7 +58,8 @@ impl Waiter {
             max_in_flight: 32,
             min_interval: Duration::from_millis(500),
             attempt_timeout: Duration::from_secs(10),
-            // Unlike others between processes: pipelines started by one event must not poll in step.
+            runtime: None,
+            // Differs between processes: pipelines started by one event must not poll in step.
             seed: RandomState::new().hash_one(0),
         }
     }
@@ -81,14 +85,30 @@ impl Waiter {
         Watch::new(Arc::clone(&self.shared), ids.into_iter().map(Into::into), self.options())
     }
 
-    /// What this waiter has done so far.
+    /// Takes a state of a job that is known from elsewhere: a webhook, another process.
+    ///
+    /// It takes the path of an answer: waits on the job hear of a new status, and end with the job. It changes nothing in when
+    /// the job is polled, so it never replaces polling. Returns false, and does nothing, if no wait is on the job.
+    pub fn tell(&self, id: impl AsRef<str>, state: &JobState) -> bool {
+        self.shared.tell(id.as_ref(), state)
+    }
+
+    /// Brings the next poll of a job forward: something hints that it has changed.
+    ///
+    /// The minimum interval, pauses and the rate hold all the same. Returns false, and does nothing, if no wait is on the
+    /// job.
+    pub fn poke(&self, id: impl AsRef<str>) -> bool {
+        self.shared.poke(id.as_ref())
+    }
+
+    /// Returns what this waiter has done so far.
     pub fn stats(&self) -> Stats {
         let now = self.shared.now();
         self.shared.with(|core| core.board.stats(now))
     }
 
     fn options(&self) -> WaitOptions {
-        WaitOptions { timeout: self.policy.timeout, policy: Arc::clone(&self.policy) }
+        WaitOptions { policy: Arc::clone(&self.policy), timeout: None }
     }
 }
 
@@ -111,7 +131,7 @@ impl fmt::Debug for Waiter {
 /// let waiter = Waiter::builder(source)
 ///     .policy(Policy::new().timeout(Duration::from_secs(600)))
 ///     .max_in_flight(8)
-///     .quota(Quota::new(100, Duration::from_secs(60)))
+///     .quota(Quota::new(100, Duration::from_secs(60))?)
 ///     .build()?;
 /// # Ok::<(), cfw_waiter::ConfigError>(())
 /// ```
@@ -123,11 +143,12 @@ pub struct WaiterBuilder<S> {
     quota: Option<Quota>,
     min_interval: Duration,
     attempt_timeout: Duration,
+    runtime: Option<Handle>,
     seed: u64,
 }
 
 impl<S: JobSource> WaiterBuilder<S> {
-    /// Sets how waits are judged that have no policy of their own. Default: [`Policy::new`].
+    /// Sets the default policy, for waits without one of their own. Default: [`Policy::new`].
     pub fn policy(mut self, policy: Policy) -> Self {
         self.policy = policy;
         self
@@ -145,7 +166,8 @@ impl<S: JobSource> WaiterBuilder<S> {
     /// Sets how often the service may be asked. Default: what the source says, which is nothing
     /// for own sources, and for the CFW 50 polls per second and as many at once.
     ///
-    /// A quota that the service names when it throttles is kept besides, at nine tenths.
+    /// A quota that the service names when it throttles holds besides, at nine tenths, for four minutes after it was named
+    /// last.
     pub fn quota(mut self, quota: impl Into<Option<Quota>>) -> Self {
         self.quota = quota.into();
         self
@@ -164,6 +186,14 @@ impl<S: JobSource> WaiterBuilder<S> {
     /// in which it renews credentials does not count.
     pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
         self.attempt_timeout = timeout;
+        self
+    }
+
+    /// Sets the runtime on which everything is driven. Default: the one on which a wait or watch is polled.
+    ///
+    /// Waits can then be polled outside any runtime, and end with this one.
+    pub fn runtime(mut self, runtime: Handle) -> Self {
+        self.runtime = Some(runtime);
         self
     }
 
@@ -203,20 +233,21 @@ impl<S: JobSource> WaiterBuilder<S> {
         Ok(self.make())
     }
 
-    fn make(mut self) -> Waiter {
-        let fetch_timeout = self.source.limit_attempts(self.attempt_timeout);
+    fn make(self) -> Waiter {
+        let attempt_timeout = self.attempt_timeout;
         let budget = Budget {
             max_in_flight: self.max_in_flight,
             quota: self.quota,
             min_interval: self.min_interval,
-            attempt_timeout: fetch_timeout,
+            attempt_timeout: self.source.fetch_timeout(attempt_timeout),
             resolution: RESOLUTION,
         };
         let source = Arc::new(self.source);
-        let start = Box::new(move |shared: &Arc<Shared>, runtime: &_, new| {
-            driver::start(shared, &source, runtime, new);
+        let start = Box::new(move |shared: &Arc<Shared>, runtime: &Handle, new| {
+            driver::start(shared, &source, attempt_timeout, runtime, new);
         });
-        Waiter { shared: Shared::new(self.seed, budget, start), policy: Arc::new(self.policy) }
+        let shared = Shared::new(self.seed, budget, self.runtime, start);
+        Waiter { shared, policy: Arc::new(self.policy) }
     }
 }
 

@@ -6,12 +6,16 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use futures_core::Stream;
-use tracing::{Span, debug, debug_span};
+use futures_core::{FusedStream, Stream};
+use tracing::{Span, debug_span};
 
-use crate::board::{WaitOptions, WatchKey};
+use crate::board::{Pending, WaitOptions, WatchKey};
 use crate::driver::shared::Shared;
-use crate::{JobId, JobReport, JobView, Outcome, Policy, Progress, Update, UpdateKind, WaitError};
+use crate::wait::log_end;
+use crate::{
+    JobId, JobReport, JobView, Outcome, Policy, Progress, Update, UpdateKind, WaitError,
+    WaitErrorKind,
+};
 
 /// Watches many jobs: see [`Waiter::watch`](crate::Waiter::watch).
 ///
@@ -50,8 +54,9 @@ use crate::{JobId, JobReport, JobView, Outcome, Policy, Progress, Update, Update
 pub struct Watch {
     shared: Arc<Shared>,
     key: WatchKey,
-    /// What the watch starts with, at its first poll.
-    options: Option<WaitOptions>,
+    is_started: bool,
+    /// Whether the last poll found the stream at its end.
+    is_terminated: bool,
     span: Span,
 }
 
@@ -61,30 +66,32 @@ impl Watch {
         ids: impl Iterator<Item = JobId>,
         options: WaitOptions,
     ) -> Self {
-        let ids: Vec<JobId> = ids.collect();
-        let key = shared.open(ids);
-        Self { shared, key, options: Some(options), span: Span::none() }
+        // Before the lock is taken: it may be a crowd, and the iterator is user code.
+        let pending: Pending = ids.collect();
+        let key = shared.open(pending, options);
+        Self { shared, key, is_started: false, is_terminated: false, span: Span::none() }
     }
 
     /// Sets how long each job may be waited for, from the first poll of the watch on, or from when it is added
-    /// later. After the first poll this changes nothing.
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        if let Some(options) = &mut self.options {
-            options.timeout = timeout;
-        }
+    /// later, whatever the watch's policy says. After the first poll this changes nothing.
+    pub fn timeout(self, timeout: Duration) -> Self {
+        self.set_options(|options| options.timeout = Some(timeout));
         self
     }
 
-    /// Sets how the jobs are judged, their timeout included. After the first poll this changes nothing.
-    pub fn policy(mut self, policy: impl Into<Arc<Policy>>) -> Self {
-        if let Some(options) = &mut self.options {
-            options.policy = policy.into();
-            options.timeout = options.policy.timeout;
-        }
+    /// Sets how the jobs are judged. Its timeout counts unless [`timeout`](Self::timeout) sets another. After the first
+    /// poll this changes nothing.
+    pub fn policy(self, policy: impl Into<Arc<Policy>>) -> Self {
+        let mut policy = policy.into();
+        self.set_options(|options| std::mem::swap(&mut options.policy, &mut policy));
         self
     }
 
-    /// The next update; none when all jobs have ended and no handle is left.
+    fn set_options(&self, change: impl FnOnce(&mut WaitOptions)) {
+        self.shared.with(|core| core.board.set_options(self.key, change));
+    }
+
+    /// Returns the next update; none when all jobs have ended and no handle is left.
     ///
     /// # Cancel safety
     ///
@@ -98,34 +105,43 @@ impl Watch {
     /// False, and nothing changes, if the watch waits for the job already. One that has ended starts afresh, and
     /// has an end of its own. After the stream has ended, adding makes it go on.
     pub fn add(&self, id: impl Into<JobId>) -> bool {
-        self.shared.add(self.key, id.into())
+        self.shared.add(self.key, id.into(), None)
     }
 
-    /// Removes a job, which is told as its end, [`Removed`](crate::WaitErrorKind::Removed).
+    /// Adds a job that is judged by a policy of its own, its timeout included: see [`add`](Self::add).
+    pub fn add_with(&self, id: impl Into<JobId>, policy: impl Into<Arc<Policy>>) -> bool {
+        add_with(&self.shared, self.key, id.into(), policy.into())
+    }
+
+    /// Removes a job, which is reported as its end, [`Removed`](WaitErrorKind::Removed).
     ///
     /// False, and nothing changes, if the watch does not hold the job or it has ended. A job removed before the
-    /// first poll is told nowhere: its wait had not begun.
+    /// first poll is not reported: its wait had not begun.
     pub fn remove(&self, id: impl AsRef<str>) -> bool {
         self.shared.remove(self.key, id.as_ref())
     }
 
-    /// A handle to add and remove jobs from elsewhere. The stream stays open while one lives.
+    /// Returns a handle to add and remove jobs from elsewhere. The stream stays open while one lives.
+    ///
+    /// Jobs that it adds are driven on the runtime on which the watch is polled.
     pub fn handle(&self) -> WatchHandle {
         WatchHandle::new(Arc::clone(&self.shared), self.key)
     }
 
-    /// How each job stands that has not ended, in the order in which they were added: a snapshot, made anew.
+    /// Returns how each job stands that has not ended, in the order in which they were added: a snapshot, made anew.
+    ///
+    /// Jobs of a watch that has not been polled yet are included. Of many jobs the snapshot is taken in parts, between which
+    /// some may change.
     pub fn jobs(&self) -> Vec<JobView> {
-        let now = self.shared.now();
-        self.shared.with(|core| core.board.jobs(now, self.key))
+        self.shared.jobs(self.key)
     }
 
-    /// How many jobs are where: a snapshot that costs nothing.
+    /// Returns how many jobs are where: a snapshot that costs nothing.
     pub fn progress(&self) -> Progress {
         self.shared.with(|core| core.board.progress(self.key))
     }
 
-    /// Waits for all jobs, and tells how each ended, in the order in which they did.
+    /// Waits for all jobs. Returns how each ended, in the order in which they did.
     pub async fn all(mut self) -> Vec<(JobId, Outcome)> {
         let mut outcomes = Vec::new();
         while let Some((id, outcome)) = self.next_end().await {
@@ -134,7 +150,8 @@ impl Watch {
         outcomes
     }
 
-    /// Waits for all jobs to succeed, or for the first that does not; the others are watched no further then.
+    /// Waits for all jobs to succeed, or for the first that does not; the others are watched no further then. Removed jobs
+    /// do not count.
     ///
     /// # Errors
     ///
@@ -142,7 +159,10 @@ impl Watch {
     pub async fn all_or_first_failure(mut self) -> Result<Vec<JobReport>, WaitError> {
         let mut reports = Vec::new();
         while let Some((_, outcome)) = self.next_end().await {
-            reports.push(outcome?);
+            match outcome {
+                Err(error) if error.kind() == WaitErrorKind::Removed => {}
+                outcome => reports.push(outcome?),
+            }
         }
         Ok(reports)
     }
@@ -151,12 +171,13 @@ impl Watch {
     ///
     /// # Errors
     ///
-    /// How all jobs ended, if none succeeded; empty if there were none.
+    /// How all jobs ended, if none succeeded; empty if there were none. Removed jobs do not count.
     pub async fn first_success(mut self) -> Result<JobReport, Vec<WaitError>> {
         let mut errors = Vec::new();
         while let Some((_, outcome)) = self.next_end().await {
             match outcome {
                 Ok(report) => return Ok(report),
+                Err(error) if error.kind() == WaitErrorKind::Removed => {}
                 Err(error) => errors.push(error),
             }
         }
@@ -173,17 +194,15 @@ impl Watch {
     }
 
     fn poll_update(&mut self, cx: &mut Context<'_>) -> Poll<Option<Update>> {
-        if let Some(options) = self.options.take() {
+        if !self.is_started {
+            self.is_started = true;
             self.span = debug_span!("watch", jobs = self.progress().live());
-            self.shared.start(self.key, options);
+            self.shared.start(self.key);
         }
         let update = self.shared.next_update(self.key, cx.waker());
+        self.is_terminated = matches!(update, Poll::Ready(None));
         if let Poll::Ready(Some(Update { id, kind: UpdateKind::Ended(outcome), .. })) = &update {
-            let _entered = self.span.enter();
-            match outcome {
-                Ok(report) => debug!(job = %id, polls = report.polls, "job succeeded"),
-                Err(error) => debug!(job = %id, %error, "wait ended without success"),
-            }
+            log_end(&self.span, id, outcome);
         }
         update
     }
@@ -197,6 +216,13 @@ impl Stream for Watch {
     }
 }
 
+/// Terminated once it has returned `None`. Adding a job makes it go on.
+impl FusedStream for Watch {
+    fn is_terminated(&self) -> bool {
+        self.is_terminated && self.progress().live() == 0
+    }
+}
+
 impl Drop for Watch {
     fn drop(&mut self) {
         self.shared.close(self.key);
@@ -207,6 +233,10 @@ impl fmt::Debug for Watch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Watch").field("progress", &self.progress()).finish_non_exhaustive()
     }
+}
+
+fn add_with(shared: &Arc<Shared>, key: WatchKey, id: JobId, policy: Arc<Policy>) -> bool {
+    shared.add(key, id, Some(WaitOptions { policy, timeout: None }))
 }
 
 /// Adds jobs to a [`Watch`] and removes them, from anywhere. The stream stays open while a handle lives.
@@ -223,7 +253,12 @@ impl WatchHandle {
 
     /// Adds a job: see [`Watch::add`]. False, too, if the watch has been dropped.
     pub fn add(&self, id: impl Into<JobId>) -> bool {
-        self.shared.add(self.key, id.into())
+        self.shared.add(self.key, id.into(), None)
+    }
+
+    /// Adds a job that is judged by a policy of its own: see [`Watch::add_with`].
+    pub fn add_with(&self, id: impl Into<JobId>, policy: impl Into<Arc<Policy>>) -> bool {
+        add_with(&self.shared, self.key, id.into(), policy.into())
     }
 
     /// Removes a job: see [`Watch::remove`].
@@ -231,9 +266,19 @@ impl WatchHandle {
         self.shared.remove(self.key, id.as_ref())
     }
 
-    /// How many jobs are where: see [`Watch::progress`].
+    /// Returns how each job stands: see [`Watch::jobs`].
+    pub fn jobs(&self) -> Vec<JobView> {
+        self.shared.jobs(self.key)
+    }
+
+    /// Returns how many jobs are where: see [`Watch::progress`].
     pub fn progress(&self) -> Progress {
         self.shared.with(|core| core.board.progress(self.key))
+    }
+
+    /// Returns whether the watch has been dropped.
+    pub fn is_closed(&self) -> bool {
+        self.shared.with(|core| core.board.is_closed(self.key))
     }
 }
 
@@ -245,7 +290,7 @@ impl Clone for WatchHandle {
 
 impl Drop for WatchHandle {
     fn drop(&mut self) {
-        self.shared.change(|board, _| board.release_handle(self.key));
+        self.shared.change(|core, _| core.board.release_handle(self.key));
     }
 }
 

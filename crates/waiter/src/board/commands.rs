@@ -1,205 +1,312 @@
-//! What handles do to the board: open a watch, add to it, remove from it, drop it.
+//! What handles do to the board: open a watch, add to it, remove from it, close it.
 
 use std::task::Waker;
 
-use super::entities::{AbortReason, Job, JobCold, PackedTime, Pending, Wait, Watch};
-use super::{Board, RequestId, Time, WaitOptions, WatchKey, jitter};
-use crate::util::slab::NONE;
-use crate::{JobId, Progress};
+use super::jobs::Stage;
+use super::requests::AbortReason;
+use super::waits::{Pending, PendingJob, Watch};
+use super::{Board, Deferred, RuntimeKey, Time, WaitOptions, WatchKey};
+use crate::util::slab::Key;
+use crate::{JobId, JobState, Progress};
 
 impl Board {
-    /// Opens a watch with `handles` handles that can add to it. It hears nothing before it is started.
-    pub(crate) fn open(&mut self, ends_only: bool) -> WatchKey {
-        let generation = self.next_generation();
-        let slot = self.watches.insert(Watch {
-            generation,
-            first: NONE,
-            last: NONE,
-            first_ready: NONE,
-            last_ready: NONE,
-            waker: None,
-            handles: 0,
-            ends_only,
-            options: None,
-            pending: Pending::default(),
-            progress: Progress::default(),
-        });
-        WatchKey { slot, generation }
+    /// Opens a watch. It hears nothing before it is started.
+    pub(crate) fn open(
+        &mut self,
+        ends_only: bool,
+        pending: Pending,
+        options: WaitOptions,
+    ) -> WatchKey {
+        let generation = self.agenda.next_generation();
+        self.waits.open(generation, ends_only, pending, options)
     }
 
-    /// Starts a watch: its ids are waited for from now on, those added later from then on.
-    pub(crate) fn start(&mut self, now: Time, watch: WatchKey, options: WaitOptions) {
-        let Some(slot) = self.watch(watch) else { return };
-        let pending = std::mem::take(&mut self.watches[slot].pending);
-        self.watches[slot].options = Some(options);
-        for id in pending.ids {
-            self.add(now, watch, id);
+    /// Changes how the waits of a watch are judged, unless it has started.
+    pub(crate) fn set_options(&mut self, watch: WatchKey, change: impl FnOnce(&mut WaitOptions)) {
+        if let Some(options) =
+            self.waits.find_watch(watch).and_then(|watch| self.waits.options_mut(watch))
+        {
+            change(options);
         }
     }
 
-    /// Whether ids that are added to a watch are waited for at once.
+    /// Starts a watch: the clocks of its pending jobs run from now on, those of jobs added later from then on.
+    pub(crate) fn start(&mut self, now: Time, watch: WatchKey) {
+        let now = self.tick(now);
+        if let Some(watch) = self.waits.find_watch(watch) {
+            self.waits.start(watch, now);
+        }
+    }
+
+    /// Returns whether a started watch has pending jobs left.
+    pub(crate) fn has_pending(&self, watch: WatchKey) -> bool {
+        let watch = self.waits.find_watch(watch).map(|watch| &self.waits[watch]);
+        watch.is_some_and(|watch| watch.started().is_some() && !watch.pending.is_empty())
+    }
+
+    /// Adds up to `limit` of a started watch's pending jobs. Returns whether some are left.
+    ///
+    /// A crowd of jobs is added in several steps, so that others get at the board in between.
+    pub(crate) fn add_pending(&mut self, now: Time, watch: WatchKey, limit: usize) -> bool {
+        self.tick(now);
+        let Some(watch) = self.waits.find_watch(watch) else { return false };
+        let Some(started) = self.waits[watch].started() else { return false };
+        let own = self.waits[watch].options().clone();
+        for _ in 0..limit {
+            let Some(PendingJob { id, options }) = self.waits.pending_mut(watch).pop() else {
+                break;
+            };
+            self.insert(watch, id, options.as_ref().unwrap_or(&own), started);
+        }
+        self.settle();
+        !self.waits[watch].pending.is_empty()
+    }
+
+    /// Returns whether the jobs of a watch are waited for as soon as they are added.
     pub(crate) fn is_started(&self, watch: WatchKey) -> bool {
-        self.watch(watch).is_some_and(|slot| self.watches[slot].options.is_some())
+        self.waits.find_watch(watch).is_some_and(|watch| self.waits[watch].started().is_some())
     }
 
     /// Adds a job to a watch; false if the watch holds it already, or is gone.
-    pub(crate) fn add(&mut self, now: Time, watch: WatchKey, id: JobId) -> bool {
+    pub(crate) fn add(
+        &mut self,
+        now: Time,
+        watch: WatchKey,
+        id: JobId,
+        options: Option<WaitOptions>,
+    ) -> bool {
         let now = self.tick(now);
-        let Some(slot) = self.watch(watch) else { return false };
-        let entry = &mut self.watches[slot];
-        let Some(options) = entry.options.clone() else {
-            let is_new = entry.pending.known.insert(id.clone());
-            if is_new {
-                entry.pending.ids.push(id);
-            }
-            return is_new;
+        let Some(watch) = self.waits.find_watch(watch) else { return false };
+        let is_new = if self.waits[watch].started().is_none() {
+            self.waits.pending_mut(watch).add(id, options)
+        } else if self.waits[watch].pending.contains(id.as_str()) {
+            false
+        } else {
+            let options = options.unwrap_or_else(|| self.waits[watch].options().clone());
+            self.insert(watch, id, &options, now)
         };
-        let job = match self.find(id.as_str()) {
-            Some(job) if self.wait_in(slot, job).is_some() => return false,
-            Some(job) => job,
-            None => self.insert_job(id),
-        };
-        self.insert_wait(now, slot, job, options);
-        true
+        self.settle();
+        is_new
     }
 
-    /// Removes a job from a watch, which hears that as the job's end; false if it does not hold it.
+    /// Removes a job from a watch, which reports that as the job's end; false if the watch does not hold it.
     pub(crate) fn remove(&mut self, now: Time, watch: WatchKey, id: &str) -> bool {
         self.tick(now);
-        let Some(slot) = self.watch(watch) else { return false };
-        let pending = &mut self.watches[slot].pending;
-        if pending.known.remove(id) {
-            pending.ids.retain(|known| known.as_str() != id);
+        let Some(watch) = self.waits.find_watch(watch) else { return false };
+        if let Some(id) = self.waits.pending_mut(watch).remove(id) {
+            self.outbox.deferred.push(Deferred::Id(id));
+            self.outbox.wakers.extend(self.waits.wake_if_complete(watch));
             return true;
         }
-        let Some(job) = self.find(id) else { return false };
-        let Some(wait) = self.wait_in(slot, job) else { return false };
+        let Some(job) = self.jobs.find(id) else { return false };
+        let Some(wait) = self.waits.find(watch, &self.jobs[job]) else { return false };
         self.end_removed(wait);
-        self.after_wait_removed(job);
+        self.settle();
         true
     }
 
-    /// Forgets a watch, whose consumer is gone. Nothing is told. Gives back the consumer's waker.
-    pub(crate) fn close(&mut self, watch: WatchKey) -> Option<Waker> {
-        let slot = self.watch(watch)?;
-        let mut next = self.watches[slot].first;
-        while next != NONE {
-            let wait = next;
-            next = self.waits[wait].next_in_watch;
-            let job = self.waits[wait].job;
-            if job != NONE {
-                self.unlink_from_job(wait);
-                self.after_wait_removed(job);
+    /// Forgets up to `limit` waits of a watch whose consumer is gone, and then the watch. Its consumer hears nothing more.
+    /// Returns whether some are left, and the consumer's waker when none are.
+    pub(crate) fn close(&mut self, watch: WatchKey, limit: usize) -> (bool, Option<Waker>) {
+        let Some(watch) = self.waits.begin_close(watch) else { return (false, None) };
+        for _ in 0..limit {
+            if self.waits[watch].first_ready().is_some() {
+                self.waits.pop_ready(watch);
+            } else if let Some(wait) = self.waits[watch].first() {
+                self.leave_job(wait);
+                self.waits.remove(&mut self.jobs, wait, &mut self.outbox.deferred);
+            } else if let Some(job) = self.waits.pending_mut(watch).pop() {
+                self.outbox.deferred.push(Deferred::Id(job.id));
+            } else {
+                self.settle();
+                return (false, self.waits.remove_watch(watch));
             }
-            self.free_wait(wait);
         }
-        self.watches.remove(slot)?.waker
+        self.settle();
+        (true, None)
     }
 
-    /// One more handle that can add to a watch.
+    /// Counts one more handle that can add to a watch.
     pub(crate) fn acquire_handle(&mut self, watch: WatchKey) {
-        if let Some(slot) = self.watch(watch) {
-            self.watches[slot].handles += 1;
+        if let Some(watch) = self.waits.find_watch(watch) {
+            self.waits.acquire_handle(watch);
         }
     }
 
-    /// One handle less; without any the watch ends with its last job.
+    /// Counts one handle less; without any, the watch ends with its last job.
     pub(crate) fn release_handle(&mut self, watch: WatchKey) {
-        let Some(slot) = self.watch(watch) else { return };
-        let entry = &mut self.watches[slot];
-        entry.handles -= 1;
-        if entry.handles == 0 && entry.first == NONE {
-            self.wakes.extend(entry.waker.take());
+        if let Some(watch) = self.waits.find_watch(watch) {
+            self.waits.release_handle(watch);
+            self.outbox.wakers.extend(self.waits.wake_if_complete(watch));
         }
     }
 
-    fn insert_job(&mut self, id: JobId) -> u32 {
-        let hash = jitter::hash_id(self.seed, id.as_str());
-        let slot = self.jobs.insert(Job {
-            id,
-            due: Time::NEVER,
-            wake: Time::NEVER,
-            ended: Time::ZERO,
-            status: NONE,
-            polls: 0,
-            request: NONE,
-            waits: NONE,
-            is_ready: false,
-            is_last: false,
-            has_times: false,
-        });
-        // Both come and go together, so they have the same slots.
-        self.cold.insert(JobCold {
-            begin: PackedTime::NONE,
-            answered: PackedTime::NONE,
-            failed: 0,
-        });
-        let (jobs, seed) = (&self.jobs, self.seed);
-        self.index.insert_unique(hash, slot, |&slot| jitter::hash_id(seed, jobs[slot].id.as_str()));
-        slot
+    /// Returns whether a watch is gone.
+    pub(crate) fn is_closed(&self, watch: WatchKey) -> bool {
+        self.waits.find_watch(watch).is_none()
     }
 
-    fn insert_wait(&mut self, now: Time, watch: u32, job: u32, options: WaitOptions) {
-        let entry = &self.jobs[job];
-        let wait = self.waits.insert(Wait {
-            policy: self.policies.acquire(&options.policy),
-            started: now,
-            deadline: now.after(options.timeout),
-            job,
-            watch,
-            prev_in_job: NONE,
-            next_in_job: NONE,
-            prev_in_watch: NONE,
-            next_in_watch: NONE,
-            next_ready: NONE,
-            last_reported: NONE,
-            // The answer of a request in request counts for whoever comes meanwhile.
-            polls_before: entry.polls - u32::from(entry.request != NONE),
-            failed_before: self.cold[job].failed,
-            is_ready: false,
-            owes_trouble: self.troubles.contains_key(&job),
-        });
-        self.live += 1;
-        self.needs_wake = true;
-        self.link(wait, watch, job);
-        self.watches[watch].progress.waiting += 1;
-        let entry = &self.jobs[job];
-        if entry.status != NONE || self.waits[wait].owes_trouble {
-            if entry.status != NONE {
-                let progress = &mut self.watches[watch].progress;
-                progress.waiting -= 1;
-                progress.running += 1;
+    /// Returns the runtime on which a watch was polled last.
+    pub(crate) fn runtime_of(&self, watch: WatchKey) -> Option<RuntimeKey> {
+        self.waits[self.waits.find_watch(watch)?].runtime()
+    }
+
+    /// Sets the runtime on which a watch is polled.
+    pub(crate) fn set_runtime(&mut self, watch: WatchKey, runtime: RuntimeKey) {
+        if let Some(watch) = self.waits.find_watch(watch) {
+            self.waits.set_runtime(watch, runtime);
+        }
+    }
+
+    /// Brings the next poll of a job forward, as far as the minimum interval and the budgets allow. False if no wait is on
+    /// it.
+    pub(crate) fn poke(&mut self, now: Time, id: &str) -> bool {
+        self.tick(now);
+        let Some(key) = self.jobs.find(id) else { return false };
+        self.jobs[key].is_poked = true;
+        if self.jobs[key].stage == Stage::Resting {
+            self.schedule(key);
+            self.outbox.needs_wake = true;
+        }
+        self.settle();
+        self.jobs[key].first_wait.is_some()
+    }
+
+    /// Takes a state of a job that is known from elsewhere. It counts as an answer for the waits, and changes nothing in when
+    /// the job is polled. False if no wait is on it.
+    pub(crate) fn tell(&mut self, now: Time, id: &str, state: &JobState) -> bool {
+        let now = self.tick(now);
+        let Some(key) = self.jobs.find(id) else { return false };
+        self.observe(key, state, Some(now));
+        self.settle();
+        true
+    }
+
+    fn insert(
+        &mut self,
+        watch: Key<Watch>,
+        id: JobId,
+        options: &WaitOptions,
+        started: Time,
+    ) -> bool {
+        let job = match self.jobs.find(id.as_str()) {
+            Some(job) if self.waits.find(watch, &self.jobs[job]).is_some() => {
+                self.outbox.deferred.push(Deferred::Id(id));
+                return false;
             }
-            self.mark_ready(wait);
+            Some(job) => {
+                self.outbox.deferred.push(Deferred::Id(id));
+                job
+            }
+            None => self.jobs.insert(id),
+        };
+        let generation = self.agenda.next_generation();
+        let wait = self.waits.insert(&mut self.jobs, job, watch, (options, started), generation);
+        let progress = self.waits.progress_mut(watch);
+        progress.waiting += 1;
+        if self.jobs[job].status.is_some() {
+            progress.move_to_running();
         }
-        self.schedule_job(job);
-    }
-
-    /// After a wait on a job has gone: what is nobody's is forgotten or aborted, the rest planned anew.
-    pub(super) fn after_wait_removed(&mut self, job: u32) {
-        let entry = &self.jobs[job];
-        if entry.waits != NONE {
-            self.schedule_job(job);
-        } else if let Some(request) = self.requests.get(entry.request) {
-            self.aborts.push((
-                RequestId { slot: entry.request, generation: request.generation },
-                AbortReason::NoWaiters,
-            ));
+        self.outbox.needs_wake = true;
+        let is_failing = self.jobs.failure(job).is_some();
+        if let Some(wait) = self.waits.get_mut(wait) {
+            wait.reports_failure = is_failing;
+        }
+        if self.jobs[job].status.is_some() || is_failing {
+            self.outbox.wakers.extend(self.waits.mark_ready(wait));
+        }
+        if self.deadline_of(wait) <= self.now {
+            self.end_timed_out(wait);
         } else {
-            self.forget(job);
+            self.begin_deadline(wait);
+            self.join_plan(job, wait);
+        }
+        true
+    }
+
+    /// Takes a wait off its job.
+    pub(super) fn leave_job(&mut self, wait: Key<super::waits::Wait>) {
+        let Some(job) = self.waits.leave_job(&mut self.jobs, wait) else { return };
+        let left = &self.jobs[job];
+        if left.first_wait.is_none() || matches!(left.stage, Stage::Ready { is_last: true, .. }) {
+            self.touched.push(job);
         }
     }
 
-    /// Forgets a job: a new wait on its id starts afresh (rule 3).
-    pub(super) fn forget(&mut self, slot: u32) {
-        let Some(job) = self.jobs.remove(slot) else { return };
-        self.cold.remove(slot);
-        let hash = jitter::hash_id(self.seed, job.id.as_str());
-        if let Ok(entry) = self.index.find_entry(hash, |&other| other == slot) {
-            entry.remove();
+    /// Ends all waits of watches that are polled on a runtime, up to `limit` of them. Returns whether some are left.
+    pub(crate) fn stop(&mut self, now: Time, runtime: RuntimeKey, why: &str, limit: usize) -> bool {
+        self.tick(now);
+        for watch in self.waits.watch_keys() {
+            if self.waits[watch.key].runtime() == Some(runtime)
+                && self.stop_some(watch.key, why, limit)
+            {
+                return true;
+            }
         }
-        self.end_trouble(slot);
-        self.details.remove(&slot);
-        self.statuses.release(job.status);
+        false
+    }
+
+    /// Ends all waits of a watch.
+    pub(crate) fn stop_watch(
+        &mut self,
+        now: Time,
+        watch: WatchKey,
+        why: &str,
+        limit: usize,
+    ) -> bool {
+        self.tick(now);
+        self.waits.find_watch(watch).is_some_and(|watch| self.stop_some(watch, why, limit))
+    }
+
+    fn stop_some(&mut self, watch: Key<Watch>, why: &str, limit: usize) -> bool {
+        let mut left = limit;
+        let mut next = self.waits[watch].first();
+        while let Some(wait) = next.filter(|_| left > 0 && self.waits[watch].live() > 0) {
+            next = self.waits.next_in_watch(wait);
+            if self.waits[wait].job.is_some() {
+                self.end_stopped(wait, why);
+                left -= 1;
+            }
+        }
+        self.settle();
+        self.waits[watch].live() > 0
+    }
+
+    /// The requests in flight are gone without an answer: their driver has ended, or another one takes over.
+    pub(crate) fn forget_requests(&mut self) {
+        for request in self.requests.ids() {
+            let Some(gone) = self.requests.remove(request) else { continue };
+            // As if it had never been sent, but for the count: the job is due.
+            self.agenda.rest(&mut self.jobs, gone.job, Time::NEVER);
+            if self.jobs[gone.job].first_wait.is_none() {
+                self.touched.push(gone.job);
+            } else {
+                self.schedule(gone.job);
+            }
+        }
+        self.requests.clear_aborts();
+        self.outbox.needs_wake = true;
+        self.settle();
+    }
+
+    /// Drops a request that no wait wants. Returns false if it has ended, or a wait has come meanwhile.
+    pub(super) fn cancel(&mut self, request: super::RequestId) -> bool {
+        let Some(job) = self.requests.get(request).map(|known| known.job) else { return false };
+        if self.jobs[job].first_wait.is_some() {
+            return false;
+        }
+        self.requests.remove(request);
+        self.jobs.remove(job, &mut self.outbox.deferred);
+        true
+    }
+
+    /// Returns how many jobs of a watch are where.
+    pub(crate) fn progress(&self, watch: WatchKey) -> Progress {
+        let watch = self.waits.find_watch(watch);
+        watch.map_or_else(Progress::default, |watch| self.waits[watch].progress())
+    }
+
+    pub(super) fn abort_timed_out(&mut self, request: super::RequestId) {
+        self.requests.push_abort(request, AbortReason::TimedOut);
     }
 }

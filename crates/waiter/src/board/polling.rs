@@ -1,343 +1,299 @@
-//! When a job is polled, and when a wait's time is up. The arithmetic of deadlines is here and nowhere
-//! else, so that "never later than the deadline" follows from one place.
+//! When a job is polled, and when a wait's time is up. All arithmetic of deadlines is here, so that "never later than the
+//! deadline" follows from one place.
 
-use std::hint::black_box;
-use std::iter::{once, successors};
 use std::time::Duration;
 
-use super::entities::{AbortReason, Job, Request, Wait};
-use super::time::Time;
-use super::{Action, Board, RequestId, jitter};
+use super::jobs::{Job, Stage};
+use super::requests::AbortReason;
+use super::time::{Time, nanos};
+use super::waits::{LastLook, Wait};
+use super::{Action, Board, Role, jitter};
 use crate::ErrorClass;
 use crate::schedule::mul_f64_saturating;
-use crate::util::slab::NONE;
-use crate::util::timer_queue::Timer;
+use crate::util::slab::Key;
 
-/// How many nanoseconds before its deadline a wait polls for the last time, unless a quarter of its time is shorter.
-const LAST_POLL: u64 = 1_000_000_000;
-/// The rest after the first transient failure in a row, and the longest one.
-const FIRST_REST: Duration = Duration::from_secs(1);
-const LONGEST_REST: Duration = Duration::from_secs(15);
-/// So many jobs are looked at together before they are woken, at the most.
-const PREFETCH: usize = 16;
+/// The delay after the first transient failure in a row, and the longest one.
+const FIRST_BACKOFF: Duration = Duration::from_secs(1);
+const LONGEST_BACKOFF: Duration = Duration::from_secs(15);
+/// A driver that wakes later than this was suspended (rule 5).
+const JUMP: Duration = Duration::from_secs(2);
+/// How long the last look of a wait may take whose deadline passed during a suspension.
+const LAST_LOOK: Duration = Duration::from_secs(2);
 
-/// What the deadlines of the waits on a job ask for together.
-struct Limits {
-    /// The earliest last poll still to be made.
-    last: Time,
-    first_deadline: Time,
+/// When the waits on a job want its next poll.
+struct Plan {
+    due: Time,
+    /// Whether some wait has come to its last poll, and not made it.
+    has_last_poll: bool,
 }
 
 impl Board {
-    /// Wakes what is to be woken by now: waits whose time is up end, due jobs queue for a poll.
+    /// Ends the waits whose time is up, gives up requests that take too long, and queues the jobs that are due.
     pub(crate) fn handle_time(&mut self, now: Time) {
+        let is_jump = self.is_jump(now);
         let now = self.tick(now);
-        while let Some(timer) = self.timers.pop_due(now) {
-            if self.prefetched == 0 {
-                self.prefetch(timer);
-            }
-            self.prefetched -= 1;
-            self.wake_job(timer);
+        self.ring_deadlines(now, is_jump);
+        while let Some((id, request)) = self.requests.pop_expired(now) {
+            self.abort_timed_out(id);
+            self.on_expiry(request.job, request.sent, is_jump);
         }
-        while let Some(timer) = self.expiries.pop_due(now) {
-            let request = self.requests.get(timer.slot);
-            if request.is_some_and(|request| {
-                request.generation == timer.generation && request.wake == timer.at
-            }) {
-                self.wake_request(timer.slot);
-            }
+        while let Some(job) = self.agenda.pop_poll(now, &self.jobs, &self.waits) {
+            self.ring_poll(job);
         }
+        self.settle();
     }
 
-    /// Reads a little of all that polling the next jobs is going to read. Among a million jobs each first read is a
-    /// cache miss, and the processor can wait for many of them at once, but only if they do not depend on
-    /// each other's work.
-    fn prefetch(&mut self, timer: Timer) {
-        let mut slots = [NONE; PREFETCH];
-        for (slot, next) in slots.iter_mut().zip(once(&timer).chain(self.timers.upcoming())) {
-            *slot = next.slot;
-            self.prefetched += 1;
-        }
-        let jobs = || slots.iter().filter_map(|&slot| self.jobs.get(slot));
-        let mut waits = [NONE; PREFETCH];
-        for (wait, job) in waits.iter_mut().zip(jobs()) {
-            *wait = job.waits;
-        }
-        for wait in waits {
-            black_box(self.waits.get(wait).map(|wait| wait.deadline));
-        }
-        for job in jobs() {
-            black_box(job.id.touch());
-        }
-    }
-
-    /// What the driver is to do next, if anything.
-    pub(crate) fn poll_action(&mut self, now: Time) -> Option<Action> {
+    /// Returns what a driver is to do next, if anything.
+    pub(crate) fn poll_action(&mut self, now: Time, role: Role) -> Option<Action> {
         let now = self.tick(now);
-        if let Some(waker) = self.wakes.pop() {
+        if let Some(waker) = self.outbox.wakers.pop() {
             return Some(Action::Wake(waker));
         }
-        if let Some(deferred) = self.deferred.pop() {
+        if let Some(deferred) = self.outbox.deferred.pop() {
             return Some(Action::Drop(deferred));
         }
-        while let Some((request, why)) = self.aborts.pop() {
-            if why == AbortReason::TimedOut || self.abandon(request) {
+        if role == Role::StandBy {
+            return None;
+        }
+        while let Some((request, reason)) = self.requests.pop_abort() {
+            if reason == AbortReason::TimedOut || self.cancel(request) {
+                self.settle();
                 return Some(Action::Abort(request));
             }
         }
-        // A source that answers at once and never lets up would put this off for ever.
-        if self.pending_timers.len() > 2 * self.jobs.len() + 64 {
-            self.time_pending();
-        }
-        if self.may_send() && self.throttle.free_at() <= now {
-            while let Some((rank, slot)) = self.ready.pop() {
-                if self.jobs.get(slot).is_some_and(|job| job.is_ready && job.rank() == rank) {
-                    return Some(self.send(slot));
-                }
+        while self.may_send() && self.throttle.free_at(now) <= now {
+            let Some(job) = self.agenda.pop_ready(&self.jobs) else { break };
+            // A wait that has left may have been the one that wanted this poll.
+            if self.jobs[job].is_plan_stale {
+                self.jobs[job].stage = Stage::Resting;
+                self.schedule(job);
+                continue;
             }
+            return Some(self.send(job));
         }
-        self.needs_wake = false;
-        self.time_pending();
         None
     }
 
-    /// When to call `handle_time` and `poll_action` again, if nothing happens before.
+    /// Returns when to call `handle_time` and `poll_action` again, if nothing happens before.
     pub(crate) fn next_wake(&self) -> Option<Time> {
-        let send = (!self.ready.is_empty() && self.may_send()).then(|| self.throttle.free_at());
-        [self.timers.next(), self.expiries.next(), send].into_iter().flatten().min()
+        let can_send = self.agenda.has_ready() && self.may_send();
+        let send = can_send.then(|| self.throttle.free_at(self.now));
+        [self.next_timer(), send].into_iter().flatten().min()
+    }
+
+    /// Returns when a wait's timer rings next. A stand-by driver wakes for these.
+    pub(crate) fn next_deadline(&self) -> Option<Time> {
+        self.agenda.next_deadline()
+    }
+
+    fn next_timer(&self) -> Option<Time> {
+        let next =
+            [self.agenda.next_poll(), self.agenda.next_deadline(), self.requests.next_expiry()];
+        next.into_iter().flatten().min()
     }
 
     fn may_send(&self) -> bool {
         self.requests.len() < self.throttle.window() as usize
     }
 
-    /// Sets when to look at a job next, after what its waits ask for may have changed.
-    pub(super) fn schedule_job(&mut self, slot: u32) {
-        let (due, first_deadline) = self.plan(slot);
-        let job = &mut self.jobs[slot];
-        job.due = due;
-        let in_flight = job.request;
-        if let Some(request) = self.requests.get_mut(in_flight) {
-            let wake = request.expires.min(first_deadline);
-            if wake < request.wake {
-                self.time_request(in_flight, wake);
+    /// Returns whether the process was suspended until now: a timer should have rung more than `JUMP` ago.
+    pub(super) fn is_jump(&self, now: Time) -> bool {
+        self.next_timer().is_some_and(|next| now.since(next) > JUMP)
+    }
+
+    pub(super) fn resolution_nanos(&self) -> u64 {
+        nanos(self.budget.resolution)
+    }
+
+    // The timers of waits.
+
+    /// Sets the timer of a new wait to its last poll, or to its deadline where that is all that is left.
+    pub(super) fn begin_deadline(&mut self, key: Key<Wait>) {
+        let wait = &self.waits[key];
+        let at = wait.last_poll().min(self.deadline_of(key));
+        self.agenda.set_deadline(key, wait.generation, at);
+    }
+
+    /// Returns when a wait ends, if nothing else ends it.
+    pub(super) fn deadline_of(&self, key: Key<Wait>) -> Time {
+        let look = self.waits.last_look(key);
+        look.map_or(self.waits[key].deadline.before(self.budget.resolution), |look| look.until)
+    }
+
+    /// Handles the timers of waits that are due.
+    pub(super) fn ring_deadlines(&mut self, until: Time, is_jump: bool) {
+        while let Some(key) = self.agenda.pop_deadline(until, &self.waits) {
+            let deadline = self.deadline_of(key);
+            if deadline > until {
+                self.begin_last_poll(key, deadline);
+            } else if is_jump && self.waits.last_look(key).is_none() {
+                self.begin_last_look(key);
+            } else {
+                self.end_timed_out(key);
             }
-        } else {
-            job.is_ready = false;
-            self.time_job(slot, due.min(first_deadline));
         }
     }
 
-    fn time_job(&mut self, slot: u32, at: Time) {
-        self.jobs[slot].wake = at;
-        let jobs = &self.jobs;
-        let valid = |timer: &Timer| jobs.get(timer.slot).is_some_and(|job| job.wake == timer.at);
-        self.timers.push(Timer { at, slot, generation: 0 }, jobs.len(), valid);
+    /// The time for a wait's last poll has come; what is left is its deadline.
+    fn begin_last_poll(&mut self, key: Key<Wait>, deadline: Time) {
+        let Some(wait) = self.waits.get_mut(key) else { return };
+        wait.is_last_poll_due = true;
+        let (generation, job) = (wait.generation, wait.job);
+        self.agenda.set_deadline(key, generation, deadline);
+        if let Some(job) = job {
+            self.want_last_poll(job);
+        }
     }
 
-    fn time_request(&mut self, slot: u32, at: Time) {
-        let request = &mut self.requests[slot];
-        request.wake = at;
-        let generation = request.generation;
-        let requests = &self.requests;
-        let valid = |timer: &Timer| {
-            requests
-                .get(timer.slot)
-                .is_some_and(|f| f.generation == timer.generation && f.wake == timer.at)
+    /// The deadline passed while the process was suspended: one more poll tells how the job is now.
+    fn begin_last_look(&mut self, key: Key<Wait>) {
+        let until = self.now.after(LAST_LOOK.min(self.budget.attempt_timeout));
+        self.waits.set_last_look(key, LastLook { since: self.now, until });
+        let wait = &self.waits[key];
+        self.agenda.set_deadline(key, wait.generation, until);
+        if let Some(job) = wait.job {
+            self.want_last_poll(job);
+        }
+    }
+
+    fn want_last_poll(&mut self, key: Key<Job>) {
+        let job = &mut self.jobs[key];
+        job.has_last_poll = true;
+        if !job.is_in_flight() {
+            self.schedule(key);
+        }
+    }
+
+    // The polls of jobs.
+
+    /// Sets when a job is polled next, from what its waits want. It has no request in flight.
+    pub(super) fn schedule(&mut self, key: Key<Job>) {
+        let plan = self.plan(key);
+        let job = &mut self.jobs[key];
+        job.has_last_poll = plan.has_last_poll;
+        job.is_plan_stale = false;
+        if plan.due > self.now {
+            self.agenda.rest(&mut self.jobs, key, plan.due);
+            return;
+        }
+        // A ready job keeps its place, unless it becomes the last poll of a wait.
+        let is_kept = match self.jobs[key].stage {
+            Stage::Ready { is_last, .. } => is_last == plan.has_last_poll,
+            Stage::Resting | Stage::InFlight(_) => false,
         };
-        self.expiries.push(Timer { at, slot, generation }, requests.len(), valid);
+        if !is_kept {
+            self.agenda.make_ready(&mut self.jobs, key, plan.due, plan.has_last_poll);
+        }
     }
 
-    /// A job's timer rang, unless it is stale: perhaps a deadline, perhaps a poll that is due.
-    fn wake_job(&mut self, Timer { at, slot, .. }: Timer) {
-        let Some(job) = self.jobs.get(slot).filter(|job| job.wake == at) else { return };
-        let mut limits = self.limits(job);
-        if limits.first_deadline <= self.now {
-            self.end_overdue(slot);
-            let Some(job) = self.jobs.get(slot) else { return };
-            limits = self.limits(job);
-        }
-        let job = &mut self.jobs[slot];
-        // Since the job was armed nothing has changed but the time: its plan holds.
-        if job.due > self.now {
-            self.schedule_job(slot);
+    /// Takes what a new wait wants into the plan of its job.
+    pub(super) fn join_plan(&mut self, key: Key<Job>, wait: Key<Wait>) {
+        let job = &self.jobs[key];
+        if job.stage != Stage::Resting {
+            // The request in flight, or the poll that is due, serves it as well.
             return;
         }
-        job.wake = Time::NEVER;
-        job.is_ready = true;
-        job.is_last = limits.last <= self.now;
-        let rank = job.rank();
-        if self.ready.len() > 2 * self.jobs.len() + 64 {
-            let jobs = &self.jobs;
-            self.ready.retain(|&(rank, slot)| {
-                jobs.get(slot).is_some_and(|job| job.is_ready && job.rank() == rank)
-            });
-        }
-        self.ready.push((rank, slot));
-        self.pending_timers.push(slot);
-    }
-
-    /// Gives the due jobs that are held back a timer for their last poll or deadline, and the requests that
-    /// were not answered at once one for their limit.
-    fn time_pending(&mut self) {
-        while let Some(slot) = self.pending_timers.pop() {
-            let Some(job) = self.jobs.get(slot) else { continue };
-            if let Some(request) = self.requests.get(job.request) {
-                let wake = request.expires.min(self.limits(job).first_deadline);
-                self.time_request(job.request, wake);
-            } else if job.is_ready {
-                let Limits { last, first_deadline } = self.limits(job);
-                let last = Some(last).filter(|&last| last > self.now);
-                self.time_job(slot, first_deadline.min(last.unwrap_or(Time::NEVER)));
-            }
+        let due = self.scheduled(key, &self.waits[wait], self.jobs.hash(job));
+        let due = due.max(self.earliest_poll(job));
+        if job.polls == 0 && job.due == Time::NEVER || due < job.due {
+            self.rest_until(key, due);
         }
     }
 
-    /// A request's timer rang: perhaps a deadline, perhaps the attempt has taken too long.
-    fn wake_request(&mut self, slot: u32) {
-        let Request { job, expires, generation, .. } = self.requests[slot];
-        self.end_overdue(job);
-        // With its last wait gone the request is nobody's, and its abort is on the way.
-        if self.jobs[job].waits == NONE {
-            return;
-        }
-        if expires <= self.now {
-            self.aborts.push((RequestId { slot, generation }, AbortReason::TimedOut));
-            self.handle_expiry(slot);
+    fn rest_until(&mut self, key: Key<Job>, due: Time) {
+        if due > self.now {
+            self.agenda.rest(&mut self.jobs, key, due);
         } else {
-            let wake = self.limits(&self.jobs[job]).first_deadline.min(expires);
-            self.time_request(slot, wake);
+            self.agenda.make_ready(&mut self.jobs, key, due, false);
         }
     }
 
-    /// Ends the waits on a job whose time is up.
-    fn end_overdue(&mut self, slot: u32) {
-        let mut next = self.jobs[slot].waits;
-        let mut ended = false;
-        while next != NONE {
-            let wait = next;
-            next = self.waits[wait].next_in_job;
-            if self.deadline_of(&self.waits[wait]) <= self.now {
-                self.end_timed_out(wait);
-                ended = true;
-            }
+    /// A job's timer rang: it is due, unless the wait that wanted this poll has left.
+    fn ring_poll(&mut self, key: Key<Job>) {
+        let job = &self.jobs[key];
+        if job.is_plan_stale {
+            self.schedule(key);
+            return;
         }
-        if ended {
-            self.after_wait_removed(slot);
-        }
+        let (due, is_last) = (job.due, job.has_last_poll);
+        self.agenda.make_ready(&mut self.jobs, key, due, is_last);
     }
 
     /// Sends a poll.
-    fn send(&mut self, slot: u32) -> Action {
+    fn send(&mut self, key: Key<Job>) -> Action {
         let now = self.now;
-        // With the deadline of its last wait the request becomes nobody's, so this is its only own limit.
+        // A wait's deadline ends its interest in the request, and without any the request is dropped. So no request
+        // lasts longer than the latest of the deadlines, and this is its only limit of its own.
         let expires = now.after(self.budget.attempt_timeout);
-        let generation = self.next_generation();
-        let request = Request { job: slot, generation, sent: now, expires, wake: Time::NEVER };
-        let request = self.requests.insert(request);
-        self.pending_timers.push(slot);
+        let generation = self.agenda.next_generation();
+        let request = self.requests.insert(key, now, expires, generation);
         self.throttle.spend(now);
         self.stats.polls += 1;
-        let job = &mut self.jobs[slot];
-        job.request = request;
-        job.is_ready = false;
-        job.wake = Time::NEVER;
+        let job = &mut self.jobs[key];
+        job.stage = Stage::InFlight(request.key);
+        job.is_poked = false;
         job.polls = job.polls.saturating_add(1);
-        Action::Poll { request: RequestId { slot: request, generation }, id: job.id.clone() }
+        Action::Poll { request, id: job.id.clone() }
     }
 
-    /// Ends a request that is nobody's; false if it has ended, or someone has come for it meanwhile.
-    fn abandon(&mut self, request: RequestId) -> bool {
-        let Some(in_flight) =
-            self.requests.get(request.slot).filter(|f| f.generation == request.generation)
-        else {
-            return false;
-        };
-        let job = in_flight.job;
-        if self.jobs[job].waits != NONE {
-            return false;
-        }
-        self.requests.remove(request.slot);
-        self.forget(job);
-        true
+    /// Returns the earliest time of a job's next poll, as far as the minimum interval goes.
+    fn earliest_poll(&self, job: &Job) -> Time {
+        if job.polls > 0 { job.last_answer.after(self.budget.min_interval) } else { Time::ZERO }
     }
 
-    fn waits_on(&self, job: &Job) -> impl Iterator<Item = &Wait> {
-        successors(self.waits.get(job.waits), |wait| self.waits.get(wait.next_in_job))
-    }
-
-    /// When a wait is told to be over, if nothing else ends it.
-    fn deadline_of(&self, wait: &Wait) -> Time {
-        wait.deadline.before(self.budget.resolution)
-    }
-
-    fn limits(&self, job: &Job) -> Limits {
-        let mut limits = Limits { last: Time::NEVER, first_deadline: Time::NEVER };
-        for wait in self.waits_on(job) {
-            limits.first_deadline = limits.first_deadline.min(self.deadline_of(wait));
-            limits.last = limits.last.min(wait.last_poll_owed(job).unwrap_or(Time::NEVER));
-        }
-        limits
-    }
-
-    /// When the waits on a job ask for its next poll, and the first of their deadlines.
-    fn plan(&self, slot: u32) -> (Time, Time) {
-        let job = &self.jobs[slot];
-        let hash = jitter::hash_id(self.seed, job.id.as_str());
-        let (mut due, mut first_deadline) = (Time::NEVER, Time::NEVER);
-        for wait in self.waits_on(job) {
-            first_deadline = first_deadline.min(self.deadline_of(wait));
-            if let Some(last) = wait.last_poll_owed(job) {
-                due = due.min(self.scheduled(slot, job, wait, hash)).min(last);
+    fn plan(&self, key: Key<Job>) -> Plan {
+        let job = &self.jobs[key];
+        let hash = self.jobs.hash(job);
+        let mut plan = Plan { due: Time::NEVER, has_last_poll: false };
+        for (wait_key, wait) in self.waits.on(job) {
+            let is_last_look = self.waits.last_look(wait_key).is_some();
+            if !is_last_look && !wait.wants_poll(job) {
+                continue;
+            }
+            plan.due = plan.due.min(self.scheduled(key, wait, hash));
+            if wait.is_last_poll_due || is_last_look {
+                plan.has_last_poll = true;
+                plan.due = plan.due.min(wait.last_poll());
+            }
+            // Waits come youngest first. Of those with one schedule the youngest wants the next poll first, once it has
+            // had an answer: no need to ask four thousand others.
+            let is_youngest_decisive = !job.has_mixed_policies
+                && !job.has_last_poll
+                && wait.answers(job) > 0
+                && self.waits.policy(wait).schedule.never_shortens();
+            if is_youngest_decisive {
+                break;
             }
         }
-        if job.polls > 0 {
-            due = due.max(job.ended.after(self.budget.min_interval));
+        if job.is_poked && job.first_wait.is_some() {
+            plan.due = Time::ZERO;
         }
-        (due, first_deadline)
+        if plan.due != Time::NEVER {
+            plan.due = plan.due.max(self.earliest_poll(job));
+        }
+        plan
     }
 
-    /// When a wait's schedule asks for the next poll, at the wait's own age.
-    fn scheduled(&self, slot: u32, job: &Job, wait: &Wait, hash: u64) -> Time {
+    /// Returns when a wait's schedule asks for the next poll, at the wait's own age.
+    fn scheduled(&self, key: Key<Job>, wait: &Wait, hash: u64) -> Time {
+        let job = &self.jobs[key];
         let answers = wait.answers(job);
-        let base = if answers == 0 { wait.started } else { job.ended };
+        let base = if answers == 0 { wait.started } else { job.last_answer };
         let age = base.since(wait.started);
         let jitter = jitter::jitter(hash, job.polls);
-        let due =
-            wait.started.after(self.policies[wait.policy].schedule.next_age(age, answers, jitter));
-        let Some(trouble) = self.troubles.get(&slot).filter(|_| answers > 0) else { return due };
-        match trouble.error.class() {
+        let schedule = &self.waits.policy(wait).schedule;
+        let due = wait.started.after(schedule.next_age(age, answers, jitter));
+        let Some(failing) = self.jobs.failure(key).filter(|_| answers > 0) else { return due };
+        match failing.error.class() {
             ErrorClass::Transient { .. } => {
-                let doublings = trouble.failures.saturating_sub(1).min(10);
-                let rest = FIRST_REST.saturating_mul(1 << doublings).min(LONGEST_REST);
-                due.min(base.after(mul_f64_saturating(
-                    rest,
-                    1.0 - 0.5 * jitter::uniform(hash, job.polls, 2),
-                )))
+                let doublings = failing.failures.saturating_sub(1).min(10);
+                let backoff = FIRST_BACKOFF.saturating_mul(1 << doublings).min(LONGEST_BACKOFF);
+                let factor = 1.0 - 0.5 * jitter::uniform(hash, job.polls, 2);
+                due.min(base.after(mul_f64_saturating(backoff, factor)))
             }
-            // The poll is still owed; the pause holds it back.
+            // The poll is still wanted; the pause holds it back.
             ErrorClass::Throttled { .. } => base,
             ErrorClass::NotFound | ErrorClass::Fatal | ErrorClass::Refused => due,
         }
-    }
-}
-
-impl Wait {
-    /// When the wait polls for the last time; none if it has.
-    fn last_poll_owed(&self, job: &Job) -> Option<Time> {
-        let timeout = self.deadline.nanos_since(self.started);
-        let last = self.deadline.before_nanos(LAST_POLL.min(timeout / 4));
-        // An answer at or after this moment was the last poll, or came of one in request then (rule 5).
-        (self.answers(job) == 0 || job.ended < last).then_some(last)
-    }
-
-    /// How many answers have come since the wait began.
-    pub(super) fn answers(&self, job: &Job) -> u32 {
-        self.polls(job).saturating_sub(u32::from(job.request != NONE))
-    }
-
-    /// How many polls were made for the wait, one in request included.
-    pub(super) fn polls(&self, job: &Job) -> u32 {
-        job.polls.saturating_sub(self.polls_before)
     }
 }

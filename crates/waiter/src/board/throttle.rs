@@ -1,4 +1,4 @@
-//! The budget of one source: how many requests in request, how often, and when not at all (rule 8).
+//! The budget of one source: how many requests in flight, how often, and when not at all (rule 8).
 
 use std::time::Duration;
 
@@ -9,24 +9,28 @@ use crate::schedule::mul_f64_saturating;
 
 /// A hint for a longer pause is not believed: it is the longest window seen in the wild.
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+/// How long a named quota is believed that is not named again. With the delay before it, no job stays unpolled for more
+/// than five minutes on the service's word alone.
+const BELIEVED: Duration = Duration::from_secs(240);
 /// The longest pause without a hint in a header.
 const LONGEST_GUESS: Duration = Duration::from_secs(60);
 const FIRST_GUESS: Duration = Duration::from_secs(5);
-/// So many failures in a row, and the source is probed with one request at a time.
+/// After this many failures in a row the source is probed with one request at a time.
 const FAILURES_TO_PROBE: u32 = 5;
-/// How often a adaptive rate grows by a tenth.
+/// How often an adaptive rate grows by a tenth.
 const GROWTH_PERIOD: Duration = Duration::from_secs(10);
-/// The slowest adaptive rate: one poll in this time.
+/// The interval of the slowest adaptive rate, in nanoseconds.
 const SLOWEST: u64 = 5_000_000_000;
-/// Where no rate is set, a adaptive one that has grown to one poll in this time bounds nothing any more.
+/// Where no rate is set, an adaptive one is dropped when its interval has shrunk to this, in nanoseconds.
 const FASTEST: u64 = 1_000_000;
 
 #[derive(Debug)]
 pub(super) struct Throttle {
     seed: u64,
-    /// The rate that was set, the one that the service server_quota, and the one adaptive from unnamed refusals.
+    /// The rate that the user or the source set.
     set: Option<Rate>,
-    server_quota: Option<(Quota, Rate)>,
+    server_quota: Option<ServerQuota>,
+    /// The rate found by refusals that named no quota.
     adaptive: Option<Adaptive>,
     paused_until: Time,
     pause_began: Option<Time>,
@@ -37,6 +41,16 @@ pub(super) struct Throttle {
     failures: u32,
     answered: LastMinute,
     paused: Duration,
+}
+
+/// A quota that the service named in a refusal.
+#[derive(Debug)]
+struct ServerQuota {
+    quota: Quota,
+    /// Nine tenths of it: others may share it.
+    rate: Rate,
+    /// Until when it is believed, unless the service names it again.
+    until: Time,
 }
 
 #[derive(Debug)]
@@ -79,16 +93,20 @@ impl Throttle {
     }
 
     /// When the next request may be sent, as far as pause and rates go.
-    pub(super) fn free_at(&self) -> Time {
-        let rates = self.set.iter().chain(self.server_quota.iter().map(|(_, rate)| rate));
-        let rates = rates.chain(self.adaptive.iter().map(|adaptive| &adaptive.rate));
-        rates.map(Rate::free_at).fold(self.paused_until, Time::max)
+    pub(super) fn free_at(&self, now: Time) -> Time {
+        let adaptive = self.adaptive.as_ref().map(|adaptive| &adaptive.rate);
+        let own = self.set.iter().chain(adaptive).map(Rate::free_at);
+        let server = self.server_quota.iter().filter(|server| now < server.until);
+        let server = server.map(|server| server.rate.free_at().min(server.until));
+        own.chain(server).fold(self.paused_until, Time::max)
     }
 
     /// A request is sent.
     pub(super) fn spend(&mut self, now: Time) {
-        let rates = self.set.iter_mut().chain(self.server_quota.iter_mut().map(|(_, rate)| rate));
-        for rate in rates.chain(self.adaptive.iter_mut().map(|adaptive| &mut adaptive.rate)) {
+        self.server_quota.take_if(|server| server.until <= now);
+        let server = self.server_quota.as_mut().map(|server| &mut server.rate);
+        let adaptive = self.adaptive.as_mut().map(|adaptive| &mut adaptive.rate);
+        for rate in self.set.iter_mut().chain(server).chain(adaptive) {
             rate.spend(now);
         }
         self.grow(now);
@@ -145,9 +163,9 @@ impl Throttle {
         self.pause(now, pause);
     }
 
-    /// A request sent before the pause began tells what is known already.
+    /// Returns whether a request was sent before the pause began, or at the same instant: no request is sent within a pause.
     fn predates_pause(&self, sent: Time) -> bool {
-        self.pause_began.is_some_and(|began| sent < began)
+        self.pause_began.is_some_and(|began| sent <= began)
     }
 
     fn pause(&mut self, now: Time, pause: Duration) {
@@ -158,13 +176,17 @@ impl Throttle {
         self.window = 1;
     }
 
-    /// Keeps to nine tenths of the quota that the service server_quota: others may share it.
+    /// Keeps to a quota that the service named, for as long as that is believed.
     fn adopt(&mut self, now: Time, quota: Quota) {
-        if self.server_quota.as_ref().is_none_or(|&(server_quota, _)| server_quota != quota) {
-            let calls = quota.calls().get();
-            let ours =
-                Quota::new((calls - calls.div_ceil(10)).max(1), quota.per()).unwrap_or(quota);
-            self.server_quota = Some((quota, Rate::of(ours).from(now)));
+        let until = now.after(BELIEVED);
+        match &mut self.server_quota {
+            Some(server) if server.quota == quota && now < server.until => server.until = until,
+            server => {
+                let calls = quota.calls().get();
+                let ours =
+                    Quota::new((calls - calls.div_ceil(10)).max(1), quota.per()).unwrap_or(quota);
+                *server = Some(ServerQuota { quota, rate: Rate::of(ours).from(now), until });
+            }
         }
     }
 

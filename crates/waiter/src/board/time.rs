@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// A moment, in nanoseconds since the epoch of the waiter. It saturates: 584 years hence is never.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Time(u64);
 
 impl Time {

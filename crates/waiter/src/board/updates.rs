@@ -1,122 +1,175 @@
-//! What consumers hear. An update is made when it is asked for, from what its wait told last and what
-//! is known now: a slow consumer finds no backlog (rule 11).
+//! What consumers hear. An update is made when it is asked for, from what its wait reported last and what is known now: a
+//! slow consumer finds no backlog (rule 11).
 
 use std::task::{Poll, Waker};
+use std::time::Duration;
 
+use super::jobs::Stage;
+use super::waits::{Wait, Watch};
 use super::{Board, Time, WatchKey};
-use crate::util::slab::NONE;
-use crate::{JobView, Progress, Stats, Update, UpdateKind};
+use crate::util::slab::Key;
+use crate::{JobReport, JobView, Stats, Update, UpdateKind};
+
+/// Where a listing of a watch's jobs goes on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cursor(Position);
+
+#[derive(Clone, Copy, Debug)]
+enum Position {
+    Wait(Option<Key<Wait>>),
+    Pending(usize),
+}
 
 impl Board {
-    /// The next piece of news for a watch; `None` once all its jobs have ended and nobody can add more.
-    /// Gives back the waker of an earlier call that a pending one replaces.
-    pub(crate) fn next_update(
-        &mut self,
-        watch: WatchKey,
-        waker: &Waker,
-    ) -> (Poll<Option<Update>>, Option<Waker>) {
-        let Some(slot) = self.watch(watch) else { return (Poll::Ready(None), None) };
-        while self.watches[slot].first_ready != NONE {
-            let wait = self.watches[slot].first_ready;
-            if let Some(update) = self.news(slot, wait) {
-                return (Poll::Ready(Some(update)), None);
+    /// Returns the next update for a watch; `None` once all its jobs have ended and nobody can add more.
+    pub(crate) fn next_update(&mut self, watch: WatchKey) -> Poll<Option<Update>> {
+        let Some(watch) = self.waits.find_watch(watch) else { return Poll::Ready(None) };
+        while let Some(wait) = self.waits[watch].first_ready() {
+            if let Some(update) = self.make_update(watch, wait) {
+                return Poll::Ready(Some(update));
             }
-            self.pop_ready(slot);
+            self.waits.pop_ready(watch);
         }
-        let entry = &mut self.watches[slot];
-        if entry.first == NONE && entry.handles == 0 && entry.options.is_some() {
-            return (Poll::Ready(None), None);
-        }
-        let is_known = entry.waker.as_ref().is_some_and(|known| known.will_wake(waker));
-        let replaced = if is_known { None } else { entry.waker.replace(waker.clone()) };
-        (Poll::Pending, replaced)
+        if self.waits[watch].is_complete() { Poll::Ready(None) } else { Poll::Pending }
     }
 
-    /// What a wait has to tell: a change, then trouble, then the end.
-    fn news(&mut self, watch: u32, wait: u32) -> Option<Update> {
-        if let Some(update) = self.end_of(watch, wait) {
-            return Some(update);
-        }
-        let entry = &self.waits[wait];
-        let job = &self.jobs[entry.job];
-        if entry.last_reported != job.status {
-            let (slot, status) = (entry.job, job.status);
-            let (id, elapsed) = (job.id.clone(), self.last_success(slot).since(entry.started));
-            let from = self.statuses.text(entry.last_reported);
-            let to = self.state(slot)?;
-            let told = self.statuses.share(status);
-            let before = std::mem::replace(&mut self.waits[wait].last_reported, told);
-            self.statuses.release(before);
-            return Some(Update { id, elapsed, kind: UpdateKind::Changed { from, to } });
-        }
-        // What has passed by the time the consumer asks is no news.
-        let owed = std::mem::replace(&mut self.waits[wait].owes_trouble, false);
-        let entry = &self.waits[wait];
-        let trouble = self.troubles.get(&entry.job).filter(|_| owed)?;
-        let job = &self.jobs[entry.job];
-        let (id, elapsed) = (job.id.clone(), job.ended.since(entry.started));
-        Some(Update { id, elapsed, kind: UpdateKind::Trouble(trouble.error.clone()) })
+    /// Returns whether a watch wakes this consumer already.
+    pub(crate) fn has_waker(&self, watch: WatchKey, waker: &Waker) -> bool {
+        self.waits.find_watch(watch).is_some_and(|watch| self.waits[watch].has_waker(waker))
     }
 
-    /// What a wait that has ended has to tell: its last change, then its end.
-    fn end_of(&mut self, watch: u32, wait: u32) -> Option<Update> {
-        let outcome = self.ends.get(&wait)?;
+    /// Sets whom a watch wakes. Returns the waker that it replaces.
+    pub(crate) fn set_waker(&mut self, watch: WatchKey, waker: Waker) -> Option<Waker> {
+        match self.waits.find_watch(watch) {
+            Some(watch) => self.waits.set_waker(watch, waker),
+            None => Some(waker),
+        }
+    }
+
+    /// Makes the next update of a wait: a change, then a failure, then the end.
+    fn make_update(&mut self, watch: Key<Watch>, key: Key<Wait>) -> Option<Update> {
+        let wait = &self.waits[key];
+        let Some(job) = wait.job else { return self.make_last_update(watch, key) };
+        let (started, last_reported) = (wait.started, wait.last_reported);
+        let status = self.jobs[job].status;
+        if last_reported != status {
+            let to = self.jobs.state(job)?;
+            let id = self.jobs[job].id.clone();
+            let elapsed = self.jobs.observed(job).unwrap_or(started).since(started);
+            let is_told = !self.jobs.reads_the_same(last_reported, status);
+            let from = self.jobs.text(last_reported);
+            let shared = self.jobs.share_status(status);
+            self.jobs.release_status(last_reported);
+            if let Some(wait) = self.waits.get_mut(key) {
+                wait.last_reported = shared;
+            }
+            if is_told {
+                return Some(Update { id, elapsed, kind: UpdateKind::Changed { from, to } });
+            }
+        }
+        // A failure that has passed by the time the consumer asks is not reported.
+        let reports_failure =
+            self.waits.get_mut(key).map(|wait| std::mem::take(&mut wait.reports_failure));
+        let error = self.jobs.cause(job).filter(|_| reports_failure == Some(true))?;
+        let elapsed = self.jobs[job].last_answer.since(started);
+        Some(Update { id: self.jobs[job].id.clone(), elapsed, kind: UpdateKind::Trouble(error) })
+    }
+
+    /// Makes an update of a wait that has ended: its last change, then its end.
+    fn make_last_update(&mut self, watch: Key<Watch>, key: Key<Wait>) -> Option<Update> {
+        let outcome = self.waits.outcome(key)?;
         let report = outcome.as_ref().unwrap_or_else(|error| error.report());
         let (id, elapsed) = (report.id.clone(), report.elapsed);
-        let told = self.waits[wait].last_reported;
-        if let Some(state) = &report.state
-            && !self.watches[watch].ends_only
-            && !self.statuses.is(told, state)
-        {
-            let (from, to) = (self.statuses.text(told), state.clone());
-            self.waits[wait].last_reported = self.statuses.acquire(&to);
-            self.statuses.release(told);
-            return Some(Update { id, elapsed, kind: UpdateKind::Changed { from, to } });
+        let last_reported = self.waits[key].last_reported;
+        if let Some(state) = report.state.clone().filter(|_| !self.waits[watch].ends_only()) {
+            let from = self.jobs.text(last_reported);
+            if from.as_ref() != Some(&state.status) {
+                let status = self.jobs.acquire_status(&state);
+                self.jobs.release_status(last_reported);
+                if let Some(wait) = self.waits.get_mut(key) {
+                    wait.last_reported = Some(status);
+                }
+                let kind = UpdateKind::Changed { from, to: state };
+                return Some(Update { id, elapsed, kind });
+            }
         }
-        let outcome = self.ends.remove(&wait)?;
-        self.pop_ready(watch);
-        self.unlink_from_watch(wait);
-        self.free_wait(wait);
+        let outcome = self.waits.take_outcome(key)?;
+        self.waits.pop_ready(watch);
+        self.waits.remove(&mut self.jobs, key, &mut self.outbox.deferred);
         Some(Update { id, elapsed, kind: UpdateKind::Ended(outcome) })
     }
 
-    /// The live jobs of a watch, in the order in which they were added.
-    pub(crate) fn jobs(&mut self, now: Time, watch: WatchKey) -> Vec<JobView> {
+    /// Lists up to `limit` live jobs of a watch, in the order in which they were added, and where to go on.
+    pub(crate) fn jobs(
+        &mut self,
+        now: Time,
+        watch: WatchKey,
+        cursor: Option<Cursor>,
+        limit: usize,
+    ) -> (Vec<JobView>, Option<Cursor>) {
         let now = self.tick(now);
-        let Some(slot) = self.watch(watch) else { return Vec::new() };
+        let Some(watch) = self.waits.find_watch(watch) else { return (Vec::new(), None) };
+        let mut position =
+            cursor.map_or(Position::Wait(self.waits[watch].first()), |cursor| cursor.0);
         let mut views = Vec::new();
-        let mut next = self.watches[slot].first;
-        while next != NONE {
-            let wait = &self.waits[next];
-            if wait.job != NONE {
-                let job = &self.jobs[wait.job];
-                let in_flight = job.request != NONE;
-                let free_at = if job.is_ready {
-                    self.throttle.free_at()
-                } else {
-                    self.throttle.paused_until()
+        if let Position::Wait(mut next) = position {
+            for _ in 0..limit {
+                // A wait that was removed since the last part ends the listing early.
+                let Some((key, wait)) = next.and_then(|key| Some((key, self.waits.get(key)?)))
+                else {
+                    break;
                 };
-                views.push(JobView {
-                    report: self.report(next),
-                    in_flight,
-                    next_poll: (!in_flight && job.due != Time::NEVER)
-                        .then(|| job.due.max(free_at).since(now)),
-                    time_left: wait.deadline.since(now),
-                    trouble: self.cause(wait.job),
-                });
+                if wait.watch != watch {
+                    return (views, None);
+                }
+                views.extend(self.view(now, key));
+                next = self.waits.next_in_watch(key);
             }
-            next = wait.next_in_watch;
+            if next.is_some() {
+                return (views, Some(Cursor(Position::Wait(next))));
+            }
+            position = Position::Pending(0);
         }
-        views
+        let Position::Pending(position) = position else { return (views, None) };
+        let (own, started) = (self.waits[watch].options(), self.waits[watch].started());
+        let elapsed = started.map_or(Duration::ZERO, |started| now.since(started));
+        let mut pending = self.waits[watch].pending.iter_from(position);
+        for (_, job) in pending.by_ref().take(limit) {
+            let (id, options) = (job.id.clone(), job.options.as_ref().unwrap_or(own));
+            views.push(JobView {
+                report: JobReport { id, state: None, polls: 0, elapsed },
+                in_flight: false,
+                next_poll: None,
+                time_left: options.timeout().saturating_sub(elapsed),
+                trouble: None,
+            });
+        }
+        let next = pending.next().map(|(at, _)| Cursor(Position::Pending(at)));
+        (views, next)
     }
 
-    /// How many jobs of a watch are where.
-    pub(crate) fn progress(&self, watch: WatchKey) -> Progress {
-        let Some(slot) = self.watch(watch) else { return Progress::default() };
-        let watch = &self.watches[slot];
-        Progress { waiting: watch.progress.waiting + watch.pending.ids.len(), ..watch.progress }
+    fn view(&self, now: Time, key: Key<Wait>) -> Option<JobView> {
+        let wait = &self.waits[key];
+        let job_key = wait.job?;
+        let job = &self.jobs[job_key];
+        let free_at = match job.stage {
+            Stage::Ready { .. } => self.throttle.free_at(now),
+            Stage::Resting | Stage::InFlight(_) => self.throttle.paused_until(),
+        };
+        // The job's timer is for the schedule; the last polls of waits have timers of their own.
+        let last_poll = if wait.wants_poll(job) { wait.last_poll() } else { Time::NEVER };
+        let due = job.due.min(last_poll);
+        let in_flight = job.is_in_flight();
+        Some(JobView {
+            report: self.report(key, job_key),
+            in_flight,
+            next_poll: (!in_flight && due != Time::NEVER).then(|| due.max(free_at).since(now)),
+            time_left: wait.deadline.since(now),
+            trouble: self.jobs.cause(job_key),
+        })
     }
 
+    /// Returns what the board has done, and what it is doing.
     pub(crate) fn stats(&mut self, now: Time) -> Stats {
         let now = self.tick(now);
         Stats {

@@ -1,23 +1,30 @@
-//! The requests in flight: a slot each, used again and again, so that a poll allocates nothing here and
+//! The futures of the requests in flight: a slot each, used again and again, so that a poll allocates nothing here and
 //! an abort is one assignment.
 
-use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use std::task::{Context, Poll, Wake, Waker};
 
+use super::drivers::Driver;
 use crate::board::{Answer, RequestId};
-use crate::driver::DriverWaker;
+use crate::util::contain::{contain, contain_drop};
 use crate::{JobState, SourceError};
 
-/// What came of requests. An answer is put there as soon as it is made, since it is large to hand on.
+/// The answers to requests. An answer is written there as soon as it is made, since it is large to hand on.
 pub(crate) type Answers = Vec<(RequestId, Answer)>;
 
 /// Futures of one type, by the slot of their request.
+///
+/// Its driver holds the lock for each of its turns, so whoever else gets the lock knows that no request is making progress.
 pub(crate) struct InFlightSet<F> {
     slots: Vec<Slot<F>>,
-    waker: Arc<DriverWaker>,
+    driver: Arc<Driver>,
+}
+
+/// The in-flight set of a driver, whatever the type of its futures.
+pub(crate) trait Revoke: Send + Sync {
+    /// Drops all requests. Returns false, and does nothing, while the driver is in a turn.
+    fn try_revoke(&self) -> bool;
 }
 
 struct Slot<F> {
@@ -28,7 +35,7 @@ struct Slot<F> {
 
 struct SlotWaker {
     slot: usize,
-    waker: Arc<DriverWaker>,
+    driver: Arc<Driver>,
 }
 
 impl Wake for SlotWaker {
@@ -38,7 +45,39 @@ impl Wake for SlotWaker {
 
     fn wake_by_ref(self: &Arc<Self>) {
         // A slot woken twice is polled twice, which futures must bear.
-        self.waker.notify_for(self.slot);
+        self.driver.waker.notify_for(self.slot);
+    }
+}
+
+impl<F: Send> Revoke for Mutex<InFlightSet<F>> {
+    fn try_revoke(&self) -> bool {
+        let mut set = match self.try_lock() {
+            Ok(set) => set,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return false,
+        };
+        set.clear();
+        true
+    }
+}
+
+impl<F> InFlightSet<F> {
+    pub(crate) fn new(driver: Arc<Driver>) -> Self {
+        Self { slots: Vec::new(), driver }
+    }
+
+    /// Drops all futures. A panic in a destructor is contained.
+    pub(crate) fn clear(&mut self) {
+        self.slots.iter_mut().for_each(Slot::clear);
+    }
+
+    /// Drops a future, if it has not ended.
+    pub(crate) fn abort(&mut self, request: RequestId) {
+        if let Some(slot) =
+            self.slots.get_mut(request.slot()).filter(|slot| slot.request == Some(request))
+        {
+            slot.clear();
+        }
     }
 }
 
@@ -46,15 +85,11 @@ impl<F> InFlightSet<F>
 where
     F: Future<Output = Result<JobState, SourceError>>,
 {
-    pub(crate) fn new(waker: Arc<DriverWaker>) -> Self {
-        Self { slots: Vec::new(), waker }
-    }
-
     /// Starts a future and polls it for the first time.
     pub(crate) fn start(&mut self, request: RequestId, future: F, answers: &mut Answers) {
         let at = request.slot();
         while self.slots.len() <= at {
-            let waker = SlotWaker { slot: self.slots.len(), waker: Arc::clone(&self.waker) };
+            let waker = SlotWaker { slot: self.slots.len(), driver: Arc::clone(&self.driver) };
             self.slots.push(Slot {
                 request: None,
                 future: Box::pin(None),
@@ -65,15 +100,6 @@ where
             slot.request = Some(request);
             slot.future.set(Some(future));
             slot.poll(answers);
-        }
-    }
-
-    /// Drops a future, if it has not ended.
-    pub(crate) fn abort(&mut self, request: RequestId) {
-        if let Some(slot) =
-            self.slots.get_mut(request.slot()).filter(|slot| slot.request == Some(request))
-        {
-            slot.clear();
         }
     }
 
@@ -96,27 +122,41 @@ where
         };
         let mut context = Context::from_waker(&self.waker);
         // A source that panics has broken its own state only: the future is dropped and never polled again.
-        match catch_unwind(AssertUnwindSafe(|| future.poll(&mut context))) {
+        match contain(|| future.poll(&mut context)) {
             Ok(Poll::Pending) => return,
             Ok(Poll::Ready(told)) => answers.push((request, Answer::Told(told))),
-            Err(panic) => answers.push((request, Answer::Panicked(text(&*panic)))),
+            Err(message) => answers.push((request, Answer::Panicked(message))),
         }
         self.clear();
     }
 }
 
 impl<F> Slot<F> {
-    /// Empties the slot. A panic in the future's destructor is the source's affair, too.
+    /// Empties the slot. A panic in the future's destructor is contained.
     fn clear(&mut self) {
         self.request = None;
         let future = &mut self.future;
-        drop(catch_unwind(AssertUnwindSafe(|| future.set(None))));
+        let _ = contain(|| future.set(None));
     }
 }
 
-fn text(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("(no message)")
-        .to_owned()
+/// Locks the set for its own driver's turn. None while another driver revokes it.
+pub(crate) fn try_lock<F>(
+    set: &Mutex<InFlightSet<F>>,
+) -> Option<std::sync::MutexGuard<'_, InFlightSet<F>>> {
+    match set.try_lock() {
+        Ok(set) => Some(set),
+        Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+        Err(TryLockError::WouldBlock) => None,
+    }
+}
+
+/// Drops what is left of the requests when their driver ends.
+pub(crate) fn clear_on_end<F>(set: &Mutex<InFlightSet<F>>) {
+    set.lock().unwrap_or_else(PoisonError::into_inner).clear();
+}
+
+/// Drops answers, whose errors may have destructors that panic.
+pub(crate) fn drop_answers(answers: &mut Answers) {
+    answers.drain(..).for_each(contain_drop);
 }

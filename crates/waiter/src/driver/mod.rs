@@ -1,5 +1,6 @@
-//! The only task: does what the board wants and feeds back the answers. It decides nothing.
+//! The drivers: the only tasks of this crate. They do what the board wants and feed back the answers, and decide nothing.
 
+mod drivers;
 mod in_flight;
 pub(crate) mod shared;
 mod waker;
@@ -7,83 +8,101 @@ mod waker;
 use std::error::Error;
 use std::fmt;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::time::{Instant, Sleep};
 use tracing::{Level, debug, trace, warn};
 
-use self::in_flight::{Answers, InFlightSet};
-use self::shared::{Driver, Shared};
-pub(crate) use self::waker::DriverWaker;
-use crate::board::{Action, LogEvent, Time};
-use crate::{JobId, JobSource, JobState, SourceError};
+use self::drivers::{Aftermath, Driver};
+use self::in_flight::{Answers, InFlightSet, Revoke};
+use self::shared::{Core, Shared};
+use crate::board::{Action, LogEvent, Role, Time};
+use crate::util::contain::{contain, contain_drop};
+use crate::{Attempt, JobId, JobSource, JobState, SourceError};
 
-/// How much the driver does before it lets other tasks run.
+/// How much a driver does before it lets other tasks run.
 const STEPS_PER_TURN: u32 = 128;
 
-/// Starts the task that drives the board until nobody waits.
+/// Starts the task that drives the board for the waits on one runtime. `attempt` bounds each request of the source.
 pub(crate) fn start<S: JobSource>(
     shared: &Arc<Shared>,
     source: &Arc<S>,
+    attempt_timeout: Duration,
     runtime: &Handle,
-    driver: Driver,
+    driver: Arc<Driver>,
 ) {
     let source = Arc::clone(source);
+    let fetch = move |id: JobId| {
+        let source = Arc::clone(&source);
+        async move { source.fetch(&id, Attempt::new(attempt_timeout)).await }
+    };
+    let in_flight = Arc::new(Mutex::new(InFlightSet::new(Arc::clone(&driver))));
+    let revocable: Arc<dyn Revoke> = Arc::<Mutex<_>>::clone(&in_flight);
+    driver.set_in_flight(revocable);
     // Made before the task is spawned: a runtime that shuts down drops the task without polling it.
-    let guard = StopGuard { shared: Arc::clone(shared), number: driver.number };
+    let guard = StopGuard { shared: Arc::clone(shared), driver, in_flight };
     let drive = async move {
-        let source = &*source;
-        let fetch = |id: JobId| async move { source.fetch(&id).await };
-        let turn = DriverTask {
+        let task = DriverTask {
             shared: &guard.shared,
-            number: driver.number,
-            requests: InFlightSet::new(Arc::clone(&driver.waker)),
-            waker: &driver.waker,
+            driver: &guard.driver,
+            in_flight: &guard.in_flight,
             fetch,
             woken: Vec::new(),
             answers: Vec::new(),
             has_let_others: false,
         };
-        turn.drive().await;
+        task.drive().await;
     };
     drop(runtime.spawn(drive));
 }
 
-/// Ends all waits if the driver is dropped before it is done, as it is with its runtime (rule 12). After
-/// that the board has another driver or none, and this changes nothing.
-struct StopGuard {
+/// Drops the requests in flight, and ends the waits of a driver that is dropped before it is done, as it is with its
+/// runtime (rule 12).
+struct StopGuard<F> {
     shared: Arc<Shared>,
-    number: u64,
+    driver: Arc<Driver>,
+    in_flight: Arc<Mutex<InFlightSet<F>>>,
 }
 
-impl Drop for StopGuard {
+impl<F> Drop for StopGuard<F> {
     fn drop(&mut self) {
-        self.shared.driver_stopped(self.number);
+        // Before the lead is given up: the next leader may send requests for the same jobs at once.
+        in_flight::clear_on_end(&self.in_flight);
+        self.shared.driver_stopped(&self.driver);
     }
 }
 
 struct DriverTask<'a, F, Fut> {
-    shared: &'a Shared,
-    number: u64,
-    waker: &'a DriverWaker,
+    shared: &'a Arc<Shared>,
+    driver: &'a Arc<Driver>,
+    in_flight: &'a Mutex<InFlightSet<Fut>>,
     fetch: F,
-    requests: InFlightSet<Fut>,
     woken: Vec<usize>,
-    /// What has come, and the board does not know yet.
+    /// Answers that the board has not got yet.
     answers: Answers,
     /// Whether the last turn ended early, so that other tasks could run.
     has_let_others: bool,
 }
 
+/// What a driver does after a turn.
 enum Next {
-    /// Nothing to do before this moment, unless the waker rings.
+    /// Nothing before this moment, unless it is notified.
     Sleep(Option<Time>),
-    /// There is more to do, after other tasks have run.
+    /// More, after other tasks have run.
     Yield,
-    /// Nobody waits, or another driver is at work.
+    /// Nothing more, ever.
     End,
+}
+
+/// What a driver does outside the lock.
+enum Step {
+    Act(Action),
+    /// Empty the in-flight sets of former leaders.
+    Revoke(Vec<Arc<dyn Revoke>>),
+    Stop(Next),
 }
 
 impl<F, Fut> DriverTask<'_, F, Fut>
@@ -101,10 +120,10 @@ where
     }
 
     fn poll(&mut self, cx: &mut Context<'_>, mut timer: Pin<&mut Sleep>) -> Poll<()> {
-        // Before the board is looked at, so that no ring in between is missed.
-        self.waker.register(cx.waker());
+        // Before the board is looked at, so that no notification in between is missed.
+        self.driver.waker.register(cx.waker());
         loop {
-            match self.step() {
+            match self.turn() {
                 Next::End => return Poll::Ready(()),
                 Next::Yield => {
                     cx.waker().wake_by_ref();
@@ -125,72 +144,112 @@ where
         }
     }
 
-    fn step(&mut self) -> Next {
+    fn turn(&mut self) -> Next {
+        // Held for the whole turn: a driver that takes the lead over knows by it that no request is making progress.
+        let Some(mut in_flight) = in_flight::try_lock(self.in_flight) else { return Next::Yield };
         let logging = tracing::enabled!(Level::WARN);
-        let before = self.answers.len();
-        self.waker.take_woken(&mut self.woken);
-        for slot in self.woken.drain(..) {
-            self.requests.poll(slot, &mut self.answers);
+        self.driver.waker.take_woken(&mut self.woken);
+        if !self.woken.is_empty() {
+            if self.shared.with(|core| core.drivers.leads(self.driver)) {
+                for slot in self.woken.drain(..) {
+                    in_flight.poll(slot, &mut self.answers);
+                }
+            } else {
+                // Another driver leads: these requests must not go on.
+                self.woken.clear();
+                in_flight.clear();
+            }
         }
         let now = self.shared.now();
+        self.driver.begin_turn(now);
         // A client takes its connection back in a task of its own, which was woken with the answer: a request
         // sent before that task has run would open another one. But answers that keep coming must not keep
-        // requests from being sent, so this is done every other time at the most.
-        let has_answers = self.answers.len() > before;
-        let let_others_first = has_answers && !self.has_let_others;
-        self.has_let_others = let_others_first;
+        // requests from being sent, so this is done every other turn at the most.
+        let lets_others_first = !self.answers.is_empty() && !self.has_let_others;
+        self.has_let_others = lets_others_first;
         for _ in 0..STEPS_PER_TURN {
-            // One lock per order, so that little lies between "still wanted" and the request itself (rule 10).
-            let (next, log_events) = self.shared.with(|core| {
-                if !core.is_driven_by(self.number) {
-                    return (Err(Next::End), Vec::new());
-                }
-                for (request, answer) in &self.answers {
-                    core.board.handle_answer(now, *request, answer);
-                }
-                core.board.handle_time(now);
-                if let_others_first {
-                    return (Err(Next::Yield), core.board.take_log_events(logging));
-                }
-                let next = core.board.poll_action(now).ok_or_else(|| {
-                    if core.stop_if_idle() {
-                        Next::End
-                    } else {
-                        Next::Sleep(core.board.next_wake())
-                    }
-                });
-                (next, core.board.take_log_events(logging))
+            // One lock per action, so that little lies between "still wanted" and the request itself (rule 10).
+            let (step, log, aftermath) = self.shared.with(|core| {
+                let (step, aftermath) = self.step(core, now, lets_others_first);
+                (step, core.board.take_log(logging), aftermath)
             });
-            // Only now, outside the lock, whatever the board made of them: see `Action::Drop`.
-            self.answers.clear();
-            log_events.into_iter().for_each(log);
-            match next {
-                Ok(Action::Poll { request, id }) => {
+            // Only now, outside the lock: see `Action::Drop`.
+            in_flight::drop_answers(&mut self.answers);
+            log.into_iter().for_each(write_log);
+            self.shared.carry_out(aftermath);
+            match step {
+                Step::Act(Action::Poll { request, id }) => {
                     trace!(job = %id, "polling");
-                    self.requests.start(request, (self.fetch)(id), &mut self.answers);
+                    in_flight.start(request, (self.fetch)(id), &mut self.answers);
                 }
-                Ok(Action::Abort(request)) => self.requests.abort(request),
-                Ok(Action::Wake(waker)) => waker.wake(),
-                Ok(Action::Drop(deferred)) => drop(deferred),
-                Err(next) => return next,
+                Step::Act(Action::Abort(request)) => in_flight.abort(request),
+                Step::Act(Action::Wake(waker)) => drop(contain(|| waker.wake())),
+                Step::Act(Action::Drop(deferred)) => contain_drop(deferred),
+                Step::Revoke(mut sets) => {
+                    sets.retain(|set| !set.try_revoke());
+                    if !sets.is_empty() {
+                        self.shared.with(|core| core.drivers.put_back(sets));
+                        return Next::Yield;
+                    }
+                }
+                Step::Stop(next) => return next,
             }
         }
         Next::Yield
     }
+
+    /// Feeds the board and asks it for the next action, under the lock.
+    fn step(&self, core: &mut Core, now: Time, lets_others_first: bool) -> (Step, Aftermath) {
+        let Some(role) = core.drivers.role(self.driver) else {
+            return (Step::Stop(Next::End), Aftermath::default());
+        };
+        for (request, answer) in &self.answers {
+            core.board.handle_answer(now, *request, answer);
+        }
+        core.board.handle_time(now);
+        if role == Role::Leader {
+            let revoked = core.drivers.take_revoked();
+            if !revoked.is_empty() {
+                return (Step::Revoke(revoked), Aftermath::default());
+            }
+        }
+        if lets_others_first {
+            return (Step::Stop(Next::Yield), Aftermath::default());
+        }
+        if let Some(action) = core.board.poll_action(now, role) {
+            return (Step::Act(action), Aftermath::default());
+        }
+        let mut aftermath = core.follow(Some(self.driver));
+        if core.drivers.role(self.driver).is_none() {
+            return (Step::Stop(Next::End), aftermath);
+        }
+        let wake = match role {
+            Role::Leader => core.board.next_wake(),
+            Role::StandBy => {
+                let supervision =
+                    core.drivers.supervise(self.driver, &mut core.board, now, &mut aftermath);
+                [core.board.next_deadline(), supervision].into_iter().flatten().min()
+            }
+        };
+        (Step::Stop(Next::Sleep(wake)), aftermath)
+    }
 }
 
-fn log(note: LogEvent) {
-    match note {
+/// Writes a line to the log. The text of an error is user code, and so is the subscriber.
+fn write_log(event: LogEvent) {
+    let write = || match &event {
         LogEvent::Changed { id, from, to } => {
-            debug!(job = %id, from = from.as_deref(), to = &*to, "status changed")
+            debug!(job = %id, from = from.as_deref(), to = &**to, "status changed");
         }
-        LogEvent::Trouble { id, error, first: true } => {
-            warn!(job = %id, error = %Chain(&error), "polling is in trouble")
+        LogEvent::Trouble { id, error, is_outage: true } => {
+            warn!(job = %id, error = %Chain(error), "polling is in trouble");
         }
-        LogEvent::Trouble { id, error, first: false } => {
-            debug!(job = %id, error = %Chain(&error), "polling this job is in trouble");
+        LogEvent::Trouble { id, error, is_outage: false } => {
+            debug!(job = %id, error = %Chain(error), "polling this job is in trouble");
         }
-    }
+    };
+    let _ = contain(write);
+    contain_drop(event);
 }
 
 /// An error and what caused it, in one line: a log has no other place for the causes.

@@ -1,211 +1,276 @@
-//! What handles and driver share: the board behind a lock, and the clock.
+//! What handles and drivers share: the board and the drivers behind a lock, and the clock.
 //!
-//! No user code runs and no waker is called under the lock.
+//! No user code runs and no waker is called, cloned or dropped under the lock.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Poll, Waker};
 
-use tokio::runtime::{self, Handle};
+use tokio::runtime::Handle;
 use tokio::time::Instant;
 
-use crate::board::{Board, Budget, Time, WaitOptions, WatchKey};
-use crate::driver::DriverWaker;
-use crate::{JobId, Update};
+use super::drivers::{Aftermath, Driver, Drivers};
+use crate::board::{Board, Budget, Deferred, Pending, Time, WaitOptions, WatchKey};
+use crate::util::contain::{contain, contain_drop};
+use crate::{JobId, JobState, JobView, Update};
+
+/// How many waits are added, listed, stopped or removed under one lock. Others get at the board in between.
+const SLICE: usize = 512;
+
+const NO_RUNTIME: &str = "there is no Tokio runtime to poll it on";
+const RUNTIME_ENDED: &str = "its runtime was shut down, or has no timer";
 
 pub(crate) struct Shared {
     core: Mutex<Core>,
     epoch: Instant,
+    /// The runtime on which everything is driven, if the user named one.
+    runtime: Option<Handle>,
     start: Start,
 }
 
 /// Starts a driver. This closure is where the type of the source is erased, once per driver.
-type Start = Box<dyn Fn(&Arc<Shared>, &Handle, Driver) + Send + Sync>;
+type Start = Box<dyn Fn(&Arc<Shared>, &Handle, Arc<Driver>) + Send + Sync>;
 
 pub(crate) struct Core {
     pub(crate) board: Board,
-    driver: Option<Driver>,
-    drivers: u64,
-    /// Drivers to be to_notify as soon as the lock is released.
-    to_notify: Vec<Driver>,
-}
-
-/// A driver, as the handles see it.
-#[derive(Clone)]
-pub(crate) struct Driver {
-    pub(crate) number: u64,
-    pub(crate) waker: Arc<DriverWaker>,
-    runtime: runtime::Id,
+    pub(crate) drivers: Drivers,
 }
 
 impl Core {
-    pub(crate) fn is_driven_by(&self, number: u64) -> bool {
-        self.driver.as_ref().is_some_and(|driver| driver.number == number)
+    /// Makes drivers follow a change to the board.
+    pub(crate) fn follow(&mut self, caller: Option<&Arc<Driver>>) -> Aftermath {
+        self.drivers.follow(&mut self.board, caller)
     }
 
-    /// The driver ends when nobody waits, and with it what is in flight for nobody.
-    pub(crate) fn stop_if_idle(&mut self) -> bool {
-        let idle = self.board.is_idle();
-        if idle {
-            self.board.forget_requests();
-            self.driver = None;
+    /// Sets the runtime on which a watch is polled, if it is another one than before.
+    fn move_to(&mut self, watch: WatchKey, runtime: Option<&Handle>) {
+        let Some(runtime) = runtime else { return };
+        let known = self.board.runtime_of(watch);
+        if known.is_none_or(|known| !self.drivers.is(known, runtime)) {
+            let key = self.drivers.key_of(runtime);
+            self.board.set_runtime(watch, key);
         }
-        idle
     }
 
-    /// The driver to start for new waits, if none is at work.
-    fn ensure_driver(&mut self, runtime: Option<&Handle>) -> Result<Option<Driver>, NoRuntime> {
-        if let Some(driver) = &self.driver {
-            // A driver that only has requests of nobody left may be on a runtime that does not run any more:
-            // only a wait on the same runtime may take such a request over.
-            let is_ours = runtime.is_some_and(|runtime| runtime.id() == driver.runtime);
-            if is_ours || !self.board.is_idle() {
-                return Ok(None);
-            }
-            self.board.forget_requests();
-            self.to_notify.extend(self.driver.take());
-        }
-        let runtime = runtime.ok_or(NoRuntime)?;
-        self.drivers += 1;
-        let driver = Driver { number: self.drivers, waker: Arc::default(), runtime: runtime.id() };
-        self.driver = Some(driver.clone());
-        Ok(Some(driver))
+    /// Ends the waits of a watch that was never polled on a runtime.
+    fn stop_if_homeless(&mut self, watch: WatchKey, now: Time) -> bool {
+        self.board.runtime_of(watch).is_none()
+            && self.board.stop_watch(now, watch, NO_RUNTIME, SLICE)
     }
 }
 
-struct NoRuntime;
-
 impl Shared {
     #[expect(clippy::disallowed_methods, reason = "the epoch of the board's clock")]
-    pub(crate) fn new(seed: u64, budget: Budget, start: Start) -> Arc<Self> {
-        let core = Core {
-            board: Board::new(seed, budget),
-            driver: None,
-            drivers: 0,
-            to_notify: Vec::new(),
-        };
-        Arc::new(Self { core: Mutex::new(core), epoch: Instant::now(), start })
+    pub(crate) fn new(
+        seed: u64,
+        budget: Budget,
+        runtime: Option<Handle>,
+        start: Start,
+    ) -> Arc<Self> {
+        let core = Core { board: Board::new(seed, budget), drivers: Drivers::default() };
+        Arc::new(Self { core: Mutex::new(core), epoch: Instant::now(), runtime, start })
     }
 
-    /// The time on the board's clock.
+    /// Returns the time on the board's clock.
     #[expect(clippy::disallowed_methods, reason = "the one clock of the board")]
     pub(crate) fn now(&self) -> Time {
         Time::at(Instant::now().saturating_duration_since(self.epoch))
     }
 
-    /// The moment on the runtime's clock; none if it is further off than that can tell.
+    /// Returns the moment on the runtime's clock; none if it is further off than that can tell.
     pub(crate) fn instant(&self, time: Time) -> Option<Instant> {
         self.epoch.checked_add(time.since_epoch())
     }
 
-    /// Does something under the lock. For the driver, which hears of all wants anyway.
+    /// Runs a closure under the lock. The closure must leave nothing for others to do.
     pub(crate) fn with<T>(&self, act: impl FnOnce(&mut Core) -> T) -> T {
         act(&mut self.core.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Does something to the board on behalf of a handle; wakes whom it concerns.
-    pub(crate) fn change<T>(&self, act: impl FnOnce(&mut Board, Time) -> T) -> T {
-        self.change_core(|core, now| act(&mut core.board, now))
-    }
-
-    fn change_core<T>(&self, act: impl FnOnce(&mut Core, Time) -> T) -> T {
+    /// Changes the board on behalf of a handle, and does what follows outside the lock.
+    pub(crate) fn change<T>(self: &Arc<Self>, act: impl FnOnce(&mut Core, Time) -> T) -> T {
         let now = self.now();
-        let (result, (wakes, _deferred), to_notify) = self.with(|core| {
+        let (result, (wakers, deferred), aftermath) = self.with(|core| {
             let result = act(core, now);
-            if core.board.is_idle() && !core.board.has_requests() {
-                // The driver has nothing to do, and a wait to come must not rely on it: the runtime that it
-                // is on may not run any more.
-                core.to_notify.extend(core.driver.take());
-            } else if core.board.needs_driver() {
-                core.to_notify.extend(core.driver.clone());
-            }
-            (result, core.board.take_deferred(), std::mem::take(&mut core.to_notify))
+            let aftermath = core.follow(None);
+            (result, core.board.take_deferred(), aftermath)
         });
-        wakes.into_iter().for_each(Waker::wake);
-        to_notify.into_iter().for_each(|driver| driver.waker.notify());
+        finish(wakers, deferred);
+        self.carry_out(aftermath);
         result
     }
 
-    /// Opens a watch that is to start later.
-    pub(crate) fn open(&self, ids: impl IntoIterator<Item = JobId>) -> WatchKey {
-        self.change(|board, now| {
-            let watch = board.open(false);
-            for id in ids {
-                board.add(now, watch, id);
-            }
-            watch
-        })
+    /// Does what a change of the board means for the drivers.
+    pub(crate) fn carry_out(self: &Arc<Self>, aftermath: Aftermath) {
+        let Aftermath { notify, start, unused } = aftermath;
+        for (runtime, driver) in start {
+            (self.start)(self, &runtime, driver);
+        }
+        notify.iter().for_each(|driver| driver.waker.notify());
+        unused.into_iter().for_each(contain_drop);
     }
 
-    /// Starts a watch, and a driver if none is at work.
-    pub(crate) fn start(self: &Arc<Self>, watch: WatchKey, options: WaitOptions) {
-        self.change_driven(|board, now| board.start(now, watch, options));
+    fn current_runtime(&self) -> Option<Handle> {
+        self.runtime.clone().or_else(|| Handle::try_current().ok())
+    }
+
+    /// Opens a watch that is to start later.
+    pub(crate) fn open(self: &Arc<Self>, pending: Pending, options: WaitOptions) -> WatchKey {
+        self.with(|core| core.board.open(false, pending, options))
+    }
+
+    /// Starts a watch. Its jobs are added when it is polled, which follows at once.
+    pub(crate) fn start(self: &Arc<Self>, watch: WatchKey) {
+        let now = self.now();
+        self.with(|core| core.board.start(now, watch));
     }
 
     /// Opens a watch for a single job, and starts it.
     pub(crate) fn wait(self: &Arc<Self>, id: JobId, options: WaitOptions) -> WatchKey {
-        self.change_driven(|board, now| {
-            let watch = board.open(true);
-            board.start(now, watch, options);
-            board.add(now, watch, id);
+        let runtime = self.current_runtime();
+        self.change(|core, now| {
+            let watch = core.board.open(true, Pending::default(), options);
+            core.move_to(watch, runtime.as_ref());
+            core.board.start(now, watch);
+            core.board.add(now, watch, id, None);
+            core.stop_if_homeless(watch, now);
             watch
         })
     }
 
-    /// Ends a watch whose consumer is gone.
-    pub(crate) fn close(&self, watch: WatchKey) {
-        // The consumer's waker is dropped outside the lock: it may hold a task.
-        let _waker = self.change(|board, _| board.close(watch));
+    /// Removes a watch whose consumer is gone.
+    pub(crate) fn close(self: &Arc<Self>, watch: WatchKey) {
+        loop {
+            let (is_left, waker) = self.change(|core, _| core.board.close(watch, SLICE));
+            waker.into_iter().for_each(contain_drop);
+            if !is_left {
+                return;
+            }
+            std::thread::yield_now();
+        }
+    }
+
+    /// Adds a job to a watch. It is driven where the watch is polled, wherever this is called.
+    pub(crate) fn add(
+        self: &Arc<Self>,
+        watch: WatchKey,
+        id: JobId,
+        options: Option<WaitOptions>,
+    ) -> bool {
+        self.change(|core, now| {
+            let is_new = core.board.add(now, watch, id, options);
+            if is_new && core.board.is_started(watch) {
+                core.stop_if_homeless(watch, now);
+            }
+            is_new
+        })
     }
 
     /// Removes a job from a watch.
-    pub(crate) fn remove(&self, watch: WatchKey, id: &str) -> bool {
-        self.change(|board, now| board.remove(now, watch, id))
+    pub(crate) fn remove(self: &Arc<Self>, watch: WatchKey, id: &str) -> bool {
+        self.change(|core, now| core.board.remove(now, watch, id))
     }
 
-    /// Adds a job to a watch, and starts a driver if that makes one needed.
-    pub(crate) fn add(self: &Arc<Self>, watch: WatchKey, id: JobId) -> bool {
-        if !self.with(|core| core.board.is_started(watch)) {
-            return self.change(|board, now| board.add(now, watch, id));
-        }
-        self.change_driven(|board, now| board.add(now, watch, id))
+    /// Brings a job's next poll forward.
+    pub(crate) fn poke(self: &Arc<Self>, id: &str) -> bool {
+        self.change(|core, now| core.board.poke(now, id))
     }
 
-    /// Like `change`, for what brings new waits.
-    fn change_driven<T>(self: &Arc<Self>, act: impl FnOnce(&mut Board, Time) -> T) -> T {
-        let runtime = Handle::try_current().ok();
-        let mut hired = None;
-        let result = self.change_core(|core, now| {
-            let ensure_driver = core.ensure_driver(runtime.as_ref());
-            let result = act(&mut core.board, now);
-            match ensure_driver {
-                Ok(driver) => hired = driver,
-                Err(NoRuntime) => core.board.stop("there is no Tokio runtime to poll it on"),
+    /// Hands on a state of a job that is known from elsewhere.
+    pub(crate) fn tell(self: &Arc<Self>, id: &str, state: &JobState) -> bool {
+        self.change(|core, now| core.board.tell(now, id, state))
+    }
+
+    /// Returns the next update of a watch, which from now on is driven on the current runtime.
+    pub(crate) fn next_update(
+        self: &Arc<Self>,
+        watch: WatchKey,
+        waker: &Waker,
+    ) -> Poll<Option<Update>> {
+        let runtime = self.current_runtime();
+        let (update, has_waker) = self.with(|core| {
+            let known = core.board.runtime_of(watch);
+            let is_here = match (known, &runtime) {
+                (Some(known), Some(runtime)) => core.drivers.is(known, runtime),
+                (_, None) => true,
+                (None, Some(_)) => false,
+            };
+            if !is_here || core.board.has_pending(watch) {
+                return (None, false);
             }
-            result
+            (Some(core.board.next_update(watch)), core.board.has_waker(watch, waker))
         });
-        if let (Some(driver), Some(runtime)) = (hired, runtime) {
-            (self.start)(self, &runtime, driver);
+        match update {
+            Some(Poll::Ready(update)) => return Poll::Ready(update),
+            Some(Poll::Pending) if has_waker => return Poll::Pending,
+            Some(Poll::Pending) => {}
+            None => {
+                let (update, is_left) = self.change(|core, now| {
+                    core.move_to(watch, runtime.as_ref());
+                    let is_left = core.board.add_pending(now, watch, SLICE);
+                    let is_left = core.stop_if_homeless(watch, now) || is_left;
+                    (core.board.next_update(watch), is_left)
+                });
+                if update.is_ready() {
+                    return update;
+                }
+                if is_left {
+                    // A crowd of jobs is added in several polls, between which other tasks run.
+                    waker.wake_by_ref();
+                    return Poll::Pending;
+                }
+            }
         }
-        result
-    }
-
-    /// The next piece of news of a watch.
-    pub(crate) fn next_update(&self, watch: WatchKey, waker: &Waker) -> Poll<Option<Update>> {
-        // The waker that this one replaces is dropped outside the lock: it may hold a task.
-        let (update, _replaced) = self.with(|core| core.board.next_update(watch, waker));
+        // Cloning a waker is user code, so the lock is not held meanwhile: look again after it.
+        let clone = waker.clone();
+        let (update, unused) = self.with(|core| match core.board.next_update(watch) {
+            Poll::Pending => (Poll::Pending, core.board.set_waker(watch, clone)),
+            ready => (ready, Some(clone)),
+        });
+        unused.into_iter().for_each(contain_drop);
         update
     }
 
-    /// A driver was dropped before it was done, with its runtime or by a panic in this crate.
-    pub(crate) fn driver_stopped(&self, number: u64) {
-        self.change_core(|core, _| {
-            if core.is_driven_by(number) {
-                core.driver = None;
-                core.board.stop("its runtime was shut down, or has no timer");
-            }
-        });
+    /// Lists the live jobs of a watch.
+    pub(crate) fn jobs(&self, watch: WatchKey) -> Vec<JobView> {
+        let now = self.now();
+        let (mut views, mut next) = self.with(|core| core.board.jobs(now, watch, None, SLICE));
+        while next.is_some() {
+            std::thread::yield_now();
+            let (more, cursor) = self.with(|core| core.board.jobs(now, watch, next, SLICE));
+            views.extend(more);
+            next = cursor;
+        }
+        views
     }
+
+    /// A driver was dropped before it was done, with its runtime or by a panic in this crate. The waits on its runtime end.
+    pub(crate) fn driver_stopped(self: &Arc<Self>, driver: &Arc<Driver>) {
+        if !self.with(|core| core.drivers.remove(driver, &mut core.board)) {
+            return;
+        }
+        loop {
+            let is_left = self.change(|core, now| {
+                let is_left = core.board.stop(now, driver.runtime, RUNTIME_ENDED, SLICE);
+                if !is_left {
+                    core.drivers.end_stopping(driver.runtime);
+                }
+                is_left
+            });
+            if !is_left {
+                return;
+            }
+            std::thread::yield_now();
+        }
+    }
+}
+
+/// Wakes consumers and drops what the board has no more use for. All of it may be user code that panics.
+fn finish(wakers: Vec<Waker>, deferred: Vec<Deferred>) {
+    for waker in wakers {
+        let _ = contain(|| waker.wake());
+    }
+    deferred.into_iter().for_each(contain_drop);
 }
 
 impl fmt::Debug for Shared {

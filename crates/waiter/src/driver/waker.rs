@@ -1,33 +1,35 @@
-//! How a driver is woken.
+//! How a driver is woken: by handles, by requests that can go on, and by other drivers.
 
 use std::sync::{Mutex, PoisonError};
 use std::task::Waker;
 
 use futures_util::task::AtomicWaker;
 
-/// What wakes a driver: handles ring it, and so do requests that can go on.
 #[derive(Default)]
 pub(crate) struct DriverWaker {
-    driver: AtomicWaker,
+    task: AtomicWaker,
+    /// The slots of requests that can go on.
     woken: Mutex<Vec<usize>>,
 }
 
 impl DriverWaker {
-    /// Registers the task that is to be woken.
+    /// Sets the task that is to be woken.
     pub(crate) fn register(&self, waker: &Waker) {
-        self.driver.register(waker);
+        self.task.register(waker);
     }
 
+    /// Wakes the driver.
     pub(crate) fn notify(&self) {
-        self.driver.wake();
+        self.task.wake();
     }
 
-    /// The request in a slot can go on.
+    /// Wakes the driver for the request in a slot.
     pub(crate) fn notify_for(&self, slot: usize) {
         self.woken.lock().unwrap_or_else(PoisonError::into_inner).push(slot);
         self.notify();
     }
 
+    /// Moves the slots of requests that can go on to `slots`.
     pub(crate) fn take_woken(&self, slots: &mut Vec<usize>) {
         slots.append(&mut self.woken.lock().unwrap_or_else(PoisonError::into_inner));
     }

@@ -1,5 +1,7 @@
-//! Containers that know nothing of jobs.
+//! Containers that know nothing of jobs, and how user code is run.
 
+pub(crate) mod contain;
+pub(crate) mod interner;
 pub(crate) mod ordered_queue;
 pub(crate) mod slab;
 pub(crate) mod timer_queue;

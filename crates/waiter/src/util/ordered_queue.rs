@@ -1,13 +1,16 @@
-//! A priority queue for what mostly comes in order.
+//! A priority queue for items that are mostly pushed in order.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 
-/// The least comes out first. What is put in in order costs no comparison but the one that tells so.
+/// How much room an empty queue keeps.
+const KEPT: usize = 1_024;
+
+/// The least comes out first. An item pushed in order costs one comparison.
 #[derive(Debug)]
 pub(crate) struct OrderedQueue<T> {
     sorted: VecDeque<T>,
-    /// What came after something greater.
+    /// Items that were pushed after a greater one.
     strays: BinaryHeap<Reverse<T>>,
 }
 
@@ -40,6 +43,18 @@ impl<T: Copy + Ord> OrderedQueue<T> {
     }
 
     pub(crate) fn pop(&mut self) -> Option<T> {
+        let item = self.pop_least();
+        // Gives back what a crowd needed. More than `KEPT` pushes pay for the next allocation.
+        if self.sorted.is_empty() && self.sorted.capacity() > KEPT {
+            self.sorted = VecDeque::new();
+        }
+        if self.strays.is_empty() && self.strays.capacity() > KEPT {
+            self.strays = BinaryHeap::new();
+        }
+        item
+    }
+
+    fn pop_least(&mut self) -> Option<T> {
         let stray = self.strays.peek().map(|Reverse(stray)| stray);
         if stray.is_some_and(|stray| self.sorted.front().is_none_or(|sorted| stray < sorted)) {
             return self.strays.pop().map(|Reverse(stray)| stray);
@@ -47,9 +62,14 @@ impl<T: Copy + Ord> OrderedQueue<T> {
         self.sorted.pop_front()
     }
 
-    /// What came in order, in order.
+    /// Returns the items that were pushed in order, the least first.
     pub(crate) fn sorted(&self) -> impl Iterator<Item = &T> {
         self.sorted.iter()
+    }
+
+    #[cfg(any(test, debug_assertions))]
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.sorted.iter().chain(self.strays.iter().map(|Reverse(stray)| stray))
     }
 
     pub(crate) fn retain(&mut self, wanted: impl Fn(&T) -> bool) {

@@ -1,5 +1,5 @@
-//! When to look at what again. Entries are not taken out when plans change: the owner knows which time it is to be
-//! woken at, and one for another time is stale. Whoever pops an entry checks that first.
+//! A calendar of wake-ups. Entries are not removed when plans change: an entry whose generation is not its owner's
+//! current one is stale. Callers must check that a popped entry is current.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -8,34 +8,40 @@ use crate::board::Time;
 
 /// The length of a page, as a power of two of nanoseconds: about a quarter of a second.
 const PAGE_BITS: u32 = 28;
-/// So many pages after the open one are found without a search: some 17 seconds, longer than most delays.
+/// Pages within this distance of the open one are indexed directly: some 17 seconds, longer than most delays.
 const NEAR: usize = 64;
 
-/// A calendar of wake-ups: those of the page that time has reached are in order, those of later pages
-/// wait unsorted. In one heap of a million, each wake-up would touch twenty cache lines.
+/// A priority queue of timers in pages: the page that time has reached is in order, later pages are unsorted.
+///
+/// A binary heap of a million entries touches twenty cache lines per wake-up. CPU per poll against a task per job, jobs
+/// that never end, one `Watch`, measured side by side:
+///
+/// | jobs | binary heap | this calendar with prefetching |
+/// | ---: | ---: | ---: |
+/// | 100,000 | 1.04 to 1.17 | 0.46 to 0.52 |
 #[derive(Debug)]
-pub(crate) struct TimerQueue {
-    /// The wake-ups of `page`, and of earlier ones that were asked for late.
-    open: OrderedQueue<Timer>,
+pub(crate) struct TimerQueue<K> {
+    /// The timers of `page`, and of earlier ones that were pushed late.
+    open: OrderedQueue<Timer<K>>,
     page: u64,
-    /// Those of the pages that follow it, the next one first.
-    near: VecDeque<Vec<Timer>>,
-    /// Those of pages that were not near when they were asked for.
-    far: BTreeMap<u64, Vec<Timer>>,
+    /// The timers of the pages that follow `page`, the next one first.
+    near: VecDeque<Vec<Timer<K>>>,
+    /// The timers of pages that were not near when they were pushed.
+    far: BTreeMap<u64, Vec<Timer<K>>>,
     len: usize,
-    /// The first wake-up of all, or never.
+    /// Invariant: the earliest time of all timers, stale ones included; never if there are none.
     first: Time,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Timer {
+pub(crate) struct Timer<K> {
     pub(crate) at: Time,
-    pub(crate) slot: u32,
-    /// Tells the entry apart from one for an earlier owner of the slot.
+    pub(crate) key: K,
+    /// Distinguishes the owner's current timer from earlier ones, and from those of earlier owners of the key.
     pub(crate) generation: u32,
 }
 
-impl TimerQueue {
+impl<K: Copy + Ord> TimerQueue<K> {
     pub(crate) const fn new() -> Self {
         Self {
             open: OrderedQueue::new(),
@@ -47,14 +53,10 @@ impl TimerQueue {
         }
     }
 
-    /// Adds a wake-up. When two thirds of the entries are stale, given that each of `live` owners
-    /// needs one, those that are not `valid` go.
-    pub(crate) fn push(&mut self, timer: Timer, live: usize, valid: impl Fn(&Timer) -> bool) {
+    /// Adds a timer; one for never is not stored.
+    pub(crate) fn push(&mut self, timer: Timer<K>) {
         if timer.at == Time::NEVER {
             return;
-        }
-        if self.len > 2 * live + 64 {
-            self.retain(valid);
         }
         self.len += 1;
         self.first = self.first.min(timer.at);
@@ -71,7 +73,7 @@ impl TimerQueue {
         timers.push(timer);
     }
 
-    fn page_mut(&mut self, page: u64) -> &mut Vec<Timer> {
+    fn page_mut(&mut self, page: u64) -> &mut Vec<Timer<K>> {
         match usize::try_from(page - self.page - 1) {
             Ok(ahead) if ahead < NEAR => {
                 if self.near.len() <= ahead {
@@ -83,7 +85,8 @@ impl TimerQueue {
         }
     }
 
-    pub(crate) fn pop_due(&mut self, now: Time) -> Option<Timer> {
+    /// Returns the earliest timer that is due.
+    pub(crate) fn pop_due(&mut self, now: Time) -> Option<Timer<K>> {
         if self.first > now {
             return None;
         }
@@ -102,7 +105,7 @@ impl TimerQueue {
         let far = self.far.first_key_value();
         let pages = [near.map(|(page, _)| page), far.map(|(&page, _)| page)];
         let Some(page) = pages.into_iter().flatten().min() else { return };
-        // Up to this page all are empty. It may have been far when it was first written to.
+        // All pages up to this one are empty. It may have been far when it was first written to.
         let passed = usize::try_from(page - self.page).unwrap_or(usize::MAX);
         let mut passed = self.near.drain(..passed.min(self.near.len()));
         let mut timers = passed.next_back().unwrap_or_default();
@@ -112,13 +115,22 @@ impl TimerQueue {
         self.open = timers.into();
     }
 
-    /// The next wake-ups after the one popped last, as far as they are in order already.
-    pub(crate) fn upcoming(&self) -> impl Iterator<Item = &Timer> {
+    /// Returns the next timers after the one popped last, as far as they are in order already.
+    pub(crate) fn upcoming(&self) -> impl Iterator<Item = &Timer<K>> {
         self.open.sorted()
     }
 
+    /// Returns the time of the earliest timer, stale ones included.
     pub(crate) fn next(&self) -> Option<Time> {
         Some(self.first).filter(|&first| first != Time::NEVER)
+    }
+
+    /// Removes stale timers once they outnumber what `owners` with one timer each need. Costs nothing on average: as
+    /// many timers were pushed, or owners removed, since the last time.
+    pub(crate) fn compact(&mut self, owners: usize, is_current: impl Fn(&Timer<K>) -> bool) {
+        if self.len > 2 * owners + 64 {
+            self.retain(is_current);
+        }
     }
 
     fn find_first(&self) -> Time {
@@ -130,16 +142,27 @@ impl TimerQueue {
         next.map(|timer| timer.at).min().unwrap_or(Time::NEVER)
     }
 
-    fn retain(&mut self, valid: impl Fn(&Timer) -> bool) {
-        self.open.retain(&valid);
+    fn retain(&mut self, is_current: impl Fn(&Timer<K>) -> bool) {
+        self.open.retain(&is_current);
         for timers in self.near.iter_mut().chain(self.far.values_mut()) {
-            timers.retain(&valid);
+            timers.retain(&is_current);
             timers.shrink_to_fit();
         }
         self.far.retain(|_, timers| !timers.is_empty());
         let later = self.near.iter().chain(self.far.values());
         self.len = self.open.len() + later.map(Vec::len).sum::<usize>();
         self.first = self.find_first();
+    }
+
+    #[cfg(any(test, debug_assertions))]
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Timer<K>> {
+        let later = self.near.iter().chain(self.far.values()).flatten();
+        self.open.iter().chain(later)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.len
     }
 }
 
@@ -173,16 +196,16 @@ mod tests {
 
     proptest! {
         #[test]
-        fn wake_ups_come_in_order_and_none_is_lost(
+        fn timers_come_in_order_and_none_is_lost(
             steps in prop::collection::vec(step(), 30..300),
         ) {
             let (mut timers, mut model, mut now) = (TimerQueue::new(), BTreeSet::new(), Time::ZERO);
-            for (step, slot) in steps.into_iter().zip(0_u32..) {
+            for (step, key) in steps.into_iter().zip(0_u32..) {
                 match step {
                     Step::Push(delay) => {
                         let at = now.after(Duration::from_millis(delay));
-                        let timer = Timer { at, slot, generation: 0 };
-                        timers.push(timer, usize::MAX / 4, |_| true);
+                        let timer = Timer { at, key, generation: 0 };
+                        timers.push(timer);
                         model.insert(timer);
                     }
                     Step::Advance(delay) => {
@@ -193,12 +216,13 @@ mod tests {
                         prop_assert!(model.first().is_none_or(|timer| timer.at > now));
                     }
                     Step::Compact => {
-                        timers.retain(|timer| timer.slot % 2 == 0);
-                        model.retain(|timer| timer.slot % 2 == 0);
+                        timers.retain(|timer| timer.key % 2 == 0);
+                        model.retain(|timer| timer.key % 2 == 0);
                     }
                 }
                 prop_assert_eq!(timers.len, model.len());
                 prop_assert_eq!(timers.next(), model.first().map(|timer| timer.at));
+                prop_assert_eq!(timers.iter().copied().collect::<BTreeSet<_>>(), model.clone());
             }
         }
     }
@@ -206,11 +230,12 @@ mod tests {
     #[test]
     fn a_page_that_was_far_is_whole_when_its_time_comes() {
         let mut timers = TimerQueue::new();
-        let push = |timers: &mut TimerQueue, ms| {
+        let push = |timers: &mut TimerQueue<u32>, ms| {
             let at = Time::ZERO.after(Duration::from_millis(ms));
-            timers.push(Timer { at, slot: 0, generation: 0 }, 9, |_| true);
+            timers.push(Timer { at, key: 0, generation: 0 });
         };
-        let pop = |timers: &mut TimerQueue| timers.pop_due(Time::NEVER).map(|t| t.at.as_nanos());
+        let pop =
+            |timers: &mut TimerQueue<u32>| timers.pop_due(Time::NEVER).map(|t| t.at.as_nanos());
         for ms in [30_000, 10_000, u64::MAX / 2_000_000] {
             push(&mut timers, ms);
         }
@@ -231,8 +256,9 @@ mod tests {
         let mut timers = TimerQueue::new();
         for n in 0..10_000 {
             let at = Time::ZERO.after(Duration::from_millis(n * 7 % 5_000));
-            timers.push(Timer { at, slot: 0, generation: 0 }, 1, |_| false);
-            assert!(timers.len <= 67, "{}", timers.len);
+            timers.push(Timer { at, key: 0, generation: 0 });
+            timers.compact(1, |_| false);
+            assert!(timers.len <= 66, "{}", timers.len);
         }
     }
 }

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cfw_waiter::{JobId, JobSource, JobState, Policy, Schedule, SourceError, Waiter};
+use cfw_waiter::{Attempt, JobId, JobSource, JobState, Policy, Schedule, SourceError, Waiter};
 use tokio::time::Instant;
 
 pub(crate) fn ms(ms: u64) -> Duration {
@@ -75,7 +75,7 @@ impl Service {
 }
 
 impl JobSource for Service {
-    async fn fetch(&self, id: &JobId) -> Result<JobState, SourceError> {
+    async fn fetch(&self, id: &JobId, _attempt: Attempt) -> Result<JobState, SourceError> {
         let now = Instant::now();
         let started = *self.started.lock().unwrap().get_or_insert(now);
         self.record.lock().unwrap().push((now - started, id.to_string()));

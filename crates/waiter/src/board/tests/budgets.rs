@@ -210,7 +210,7 @@ fn rule_08_a_refusal_ends_every_wait_of_the_source() {
 
 #[test]
 fn when_budgets_bind_last_polls_go_first_then_the_longest_due() {
-    let narrow = Budget { quota: Quota::new(2, secs(1)), ..budget() };
+    let narrow = Budget { quota: Some(Quota::new(2, secs(1)).unwrap()), ..budget() };
     let mut world = crowd(narrow, 20, &Script::never(), &every(4).timeout(secs(1_000)));
     world.run_until(at(100_000));
     world.script("urgent", Script::never());

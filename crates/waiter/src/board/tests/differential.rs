@@ -16,7 +16,7 @@ use super::script::*;
 use super::world::*;
 use crate::board::{Answer, Time};
 use crate::{
-    ErrorClass, JobId, JobSource, JobState, Policy, SourceError, UpdateKind, WaitError,
+    Attempt, ErrorClass, JobId, JobSource, JobState, Policy, SourceError, UpdateKind, WaitError,
     WaitErrorKind, Waiter,
 };
 
@@ -33,7 +33,7 @@ struct Player {
 }
 
 impl JobSource for Player {
-    async fn fetch(&self, id: &JobId) -> Result<JobState, SourceError> {
+    async fn fetch(&self, id: &JobId, _attempt: Attempt) -> Result<JobState, SourceError> {
         let now = Time::at(self.start.elapsed());
         let script = &self.scripts[id];
         let number = {

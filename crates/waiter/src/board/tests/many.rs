@@ -1,8 +1,10 @@
 //! Many jobs, many waits: rules 2, 3, 10, 11 and 14.
 
+use std::sync::Arc;
+
 use super::script::*;
 use super::world::*;
-use crate::board::{Action, Answer};
+use crate::board::{Action, Answer, Pending, Role, WaitOptions};
 use crate::{JobState, Policy, Progress, Schedule, WaitErrorKind};
 
 fn every(interval: u64) -> Policy {
@@ -102,7 +104,7 @@ fn rule_03_in_one_watch_an_id_is_present_once() {
     assert_eq!(world.ended_watches, [0]);
     let key = world.key(0);
     assert_eq!(world.board.progress(key), Progress { succeeded: 1, ..Progress::default() });
-    assert!(world.board.add(world.now, key, "job".into()), "an ended id can be added again");
+    assert!(world.board.add(world.now, key, "job".into(), None), "an ended id can be added again");
 }
 
 #[test]
@@ -211,12 +213,12 @@ fn rule_14_a_clock_that_runs_back_reads_as_the_last() {
     world.watch(["job"], &every(10));
     let sent = at(10_000);
     world.board.handle_time(sent);
-    let Some(Action::Poll { request, .. }) = world.board.poll_action(sent) else {
+    let Some(Action::Poll { request, .. }) = world.board.poll_action(sent, Role::Leader) else {
         panic!("it is due")
     };
     world.board.handle_answer(at(1), request, &Answer::Told(Ok(JobState::running())));
     world.board.handle_time(at(2));
-    assert!(world.board.poll_action(at(3)).is_none());
+    assert!(world.board.poll_action(at(3), Role::Leader).is_none());
     let next = world.board.next_wake().expect("a poll is planned");
     assert!(next >= sent.after(secs(8)), "the rest counts from the answer: {next:?}");
 }
@@ -249,11 +251,12 @@ fn a_thousand_jobs_added_at_once_do_not_poll_in_step() {
 #[test]
 fn adds_before_the_start_collapse_and_can_be_taken_back() {
     let mut world = World::new(budget());
-    let key = world.board.open(false);
+    let options = WaitOptions { policy: Arc::new(Policy::new()), timeout: None };
+    let key = world.board.open(false, Pending::default(), options);
     let now = at(0);
     let board = &mut world.board;
-    assert!(board.add(now, key, "a".into()) && board.add(now, key, "b".into()));
-    assert!(!board.add(now, key, "a".into()));
+    assert!(board.add(now, key, "a".into(), None) && board.add(now, key, "b".into(), None));
+    assert!(!board.add(now, key, "a".into(), None));
     assert!(board.remove(now, key, "b") && !board.remove(now, key, "b"));
     assert_eq!(board.progress(key).waiting, 1);
     assert!(board.is_idle());
@@ -268,16 +271,12 @@ fn status_texts_are_kept_once_and_no_longer_than_needed() {
     }
     world.watch(ids.iter().map(String::as_str), &Policy::new());
     world.run_until(at(40_000));
-    assert_eq!(world.board.statuses.len(), 1);
+    assert_eq!(world.board.jobs.count_statuses(), 1);
     world.run();
-    assert_eq!(
-        (world.board.statuses.len(), world.board.policies.len(), world.board.cold.len()),
-        (0, 0, 0)
-    );
-    assert_eq!(
-        (world.board.jobs.len(), world.board.waits.len(), world.board.requests.len()),
-        (0, 0, 0)
-    );
+    world.close(0);
+    assert_eq!((world.board.jobs.count_statuses(), world.board.jobs.len()), (0, 0));
+    assert_eq!(world.board.waits.counts(), [0; 5]);
+    assert_eq!((world.board.requests.len(), world.board.agenda.len()), (0, 0));
 }
 
 #[test]
@@ -289,13 +288,10 @@ fn a_board_that_never_comes_to_rest_keeps_its_lists_short() {
         let now = at(step * 100);
         world.board.handle_time(now);
         // Twenty polls a second are asked for and ten are made, so there is always a next one.
-        if let Some(Action::Poll { request, .. }) = world.board.poll_action(now) {
+        if let Some(Action::Poll { request, .. }) = world.board.poll_action(now, Role::Leader) {
             world.board.handle_answer(now, request, &Answer::Told(Ok(JobState::running())));
         }
-        assert!(
-            world.board.pending_timers.len() < 110,
-            "{} at step {step}",
-            world.board.pending_timers.len()
-        );
+        let entries = world.board.agenda.len() + world.board.requests.count_expiries();
+        assert!(entries < 3 * 110, "{entries} at step {step}");
     }
 }

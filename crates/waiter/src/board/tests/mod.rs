@@ -7,4 +7,5 @@ mod many;
 mod properties;
 mod script;
 mod single;
+mod trace;
 mod world;

@@ -36,7 +36,7 @@ pub(super) struct Case {
 }
 
 fn fault() -> impl Strategy<Value = Fault> {
-    let quota = (1_u32..30, 1_u64..90).prop_map(|(calls, per)| Quota::new(calls, secs(per)));
+    let quota = (1_u32..30, 1_u64..90).prop_map(|(calls, per)| Quota::new(calls, secs(per)).ok());
     let hint = prop::option::of((1_u64..40_000).prop_map(ms));
     prop_oneof![
         8 => Just(Fault::Transient),
@@ -102,7 +102,7 @@ pub(super) fn case() -> impl Strategy<Value = Case> {
         (1_u32..8, quota, 0_u64..2).prop_map(|(max_in_flight, quota, resolution)| Budget {
             max_in_flight,
             quota: quota.and_then(|(calls, per, burst)| {
-                Some(Quota::new(calls, secs(per))?.with_burst(burst))
+                Some(Quota::new(calls, secs(per)).ok()?.with_burst(burst))
             }),
             resolution: ms(resolution),
             ..budget()

@@ -49,7 +49,7 @@ fn rule_01_every_other_end_is_an_error_of_its_kind() {
     assert_eq!(world.end(), (15_000, Some(WaitErrorKind::Removed)));
     let mut world = World::of_one(Script::never(), &steady());
     world.run_until(at(15_000));
-    world.board.stop("the runtime ended");
+    assert!(!world.board.stop(at(15_000), RUNTIME, "the runtime ended", usize::MAX));
     world.run();
     assert_eq!(world.end(), (15_000, Some(WaitErrorKind::Stopped)));
 }

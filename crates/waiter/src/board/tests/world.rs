@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::task::{Poll, Waker};
+use std::task::Poll;
 use std::time::Duration;
 
 use super::script::*;
-use crate::board::{Action, Answer, Board, Budget, RequestId, Time, WaitOptions, WatchKey};
+use crate::board::{
+    Action, Answer, Board, Budget, Pending, RequestId, Role, RuntimeKey, Time, WaitOptions,
+    WatchKey,
+};
 use crate::{ErrorClass, JobId, Outcome, Policy, Stats, Update, UpdateKind, WaitErrorKind};
 
 pub(super) fn ms(ms: u64) -> Duration {
@@ -50,11 +53,8 @@ pub(super) struct Heard {
     pub(super) removed: bool,
 }
 
-impl Default for Time {
-    fn default() -> Self {
-        Self::ZERO
-    }
-}
+/// The runtime on which all watches of a world are polled.
+pub(super) const RUNTIME: RuntimeKey = RuntimeKey(0);
 
 pub(super) struct World {
     pub(super) board: Board,
@@ -118,9 +118,10 @@ impl World {
         ids: impl IntoIterator<Item = &'a str>,
         policy: &Policy,
     ) -> usize {
-        let key = self.board.open(false);
-        let options = WaitOptions { policy: Arc::new(policy.clone()), timeout: policy.timeout };
-        self.board.start(self.now, key, options);
+        let options = WaitOptions { policy: Arc::new(policy.clone()), timeout: None };
+        let key = self.board.open(false, Pending::default(), options);
+        self.board.set_runtime(key, RUNTIME);
+        self.board.start(self.now, key);
         let number = self.watches.len();
         self.watches.push(Some((key, true)));
         for id in ids {
@@ -143,11 +144,11 @@ impl World {
 
     pub(super) fn add(&mut self, watch: usize, id: &str, policy: &Policy) -> bool {
         let Some((key, _)) = self.watches[watch] else { return false };
-        if self.board.find(id).is_none() {
+        if self.board.jobs.find(id).is_none() {
             // A forgotten id starts afresh: no earlier answer holds its poll back.
             self.last_answer.remove(id);
         }
-        let added = self.board.add(self.now, key, id.into());
+        let added = self.board.add(self.now, key, id.into(), None);
         if added {
             let deadline = self.now.after(policy.timeout);
             let heard = Heard { started: self.now, deadline, ..Heard::default() };
@@ -168,7 +169,7 @@ impl World {
 
     pub(super) fn close(&mut self, watch: usize) {
         if let Some((key, _)) = self.watches[watch].take() {
-            self.board.close(key);
+            assert!(!self.board.close(key, usize::MAX).0);
             self.heard.retain(|(number, _), _| *number != watch);
         }
     }
@@ -223,7 +224,7 @@ impl World {
             self.board.handle_answer(now, request, &answer);
         }
         self.board.handle_time(now);
-        while let Some(want) = self.board.poll_action(now) {
+        while let Some(want) = self.board.poll_action(now, Role::Leader) {
             match want {
                 Action::Poll { request, id } => self.send(request, id),
                 Action::Abort(request) => self.abort(request),
@@ -247,7 +248,7 @@ impl World {
     pub(super) fn drain(&mut self, number: usize) {
         let Some((key, _)) = self.watches[number] else { return };
         loop {
-            match self.board.next_update(key, Waker::noop()).0 {
+            match self.board.next_update(key) {
                 Poll::Ready(Some(update)) => self.hear(number, update),
                 Poll::Ready(None) => {
                     if !self.ended_watches.contains(&number) {
@@ -327,7 +328,7 @@ impl World {
             ErrorClass::Transient { retry_after } => (retry_after, false),
             ErrorClass::NotFound | ErrorClass::Fatal | ErrorClass::Refused => return,
         };
-        if (always || hint.is_some()) && self.pause_began.is_none_or(|began| sent >= began) {
+        if (always || hint.is_some()) && self.pause_began.is_none_or(|began| sent > began) {
             self.pause_began = Some(self.now);
             self.paused_until =
                 self.paused_until.max(self.now.after(hint.unwrap_or_default().min(secs(300))));

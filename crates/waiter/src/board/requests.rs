@@ -1,0 +1,136 @@
+//! The requests in flight, and when each is given up.
+
+use super::RequestId;
+use super::jobs::Job;
+use super::time::Time;
+use crate::util::ordered_queue::OrderedQueue;
+use crate::util::slab::{Key, Slab};
+
+#[derive(Debug)]
+pub(super) struct Request {
+    pub(super) job: Key<Job>,
+    pub(super) sent: Time,
+    generation: u32,
+}
+
+/// Why a request is to be dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AbortReason {
+    /// No wait wants its answer, unless one has come meanwhile.
+    NoWaiters,
+    /// It took too long; the board has forgotten it already.
+    TimedOut,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Expiry {
+    at: Time,
+    request: RequestId,
+}
+
+#[derive(Debug)]
+pub(super) struct Requests {
+    requests: Slab<Request>,
+    /// Invariant: holds an entry for each request; the first entry is for a request in flight.
+    expiries: OrderedQueue<Expiry>,
+    aborts: Vec<(RequestId, AbortReason)>,
+}
+
+impl Requests {
+    pub(super) fn new() -> Self {
+        Self { requests: Slab::new(), expiries: OrderedQueue::new(), aborts: Vec::new() }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.requests.len()
+    }
+
+    /// Adds a request that is given up at `expires`.
+    pub(super) fn insert(
+        &mut self,
+        job: Key<Job>,
+        sent: Time,
+        expires: Time,
+        generation: u32,
+    ) -> RequestId {
+        let key = self.requests.insert(Request { job, sent, generation });
+        let request = RequestId { key, generation };
+        self.expiries.push(Expiry { at: expires, request });
+        if self.expiries.len() > 2 * self.requests.len() + 64 {
+            // Entries of ended requests gather behind one that is not answered.
+            let requests = &self.requests;
+            self.expiries.retain(|expiry| is_in_flight(requests, expiry.request));
+        }
+        request
+    }
+
+    /// Ends a request. Returns none if it is not in flight any more.
+    pub(super) fn remove(&mut self, request: RequestId) -> Option<Request> {
+        let current = is_in_flight(&self.requests, request);
+        let removed = current.then(|| self.requests.remove(request.key)).flatten();
+        self.drop_stale();
+        removed
+    }
+
+    pub(super) fn get(&self, request: RequestId) -> Option<&Request> {
+        self.requests.get(request.key).filter(|known| known.generation == request.generation)
+    }
+
+    pub(super) fn id(&self, key: Key<Request>) -> RequestId {
+        RequestId { key, generation: self.requests[key].generation }
+    }
+
+    /// Returns the requests in flight.
+    pub(super) fn ids(&self) -> Vec<RequestId> {
+        let id = |(key, request): (_, &Request)| RequestId { key, generation: request.generation };
+        self.requests.iter().map(id).collect()
+    }
+
+    /// Ends the first request whose time is up.
+    pub(super) fn pop_expired(&mut self, now: Time) -> Option<(RequestId, Request)> {
+        let first = *self.expiries.first().filter(|first| first.at <= now)?;
+        let request = self.remove(first.request)?;
+        Some((first.request, request))
+    }
+
+    pub(super) fn next_expiry(&self) -> Option<Time> {
+        self.expiries.first().map(|first| first.at)
+    }
+
+    pub(super) fn push_abort(&mut self, request: RequestId, reason: AbortReason) {
+        self.aborts.push((request, reason));
+    }
+
+    pub(super) fn pop_abort(&mut self) -> Option<(RequestId, AbortReason)> {
+        self.aborts.pop()
+    }
+
+    pub(super) fn has_aborts(&self) -> bool {
+        !self.aborts.is_empty()
+    }
+
+    pub(super) fn clear_aborts(&mut self) {
+        self.aborts = Vec::new();
+    }
+
+    fn drop_stale(&mut self) {
+        let requests = &self.requests;
+        while self.expiries.first().is_some_and(|first| !is_in_flight(requests, first.request)) {
+            self.expiries.pop();
+        }
+    }
+
+    #[cfg(any(test, debug_assertions))]
+    pub(super) fn has_expiry(&self, request: RequestId) -> bool {
+        self.expiries.iter().any(|expiry| expiry.request == request)
+    }
+
+    #[cfg(test)]
+    pub(super) fn count_expiries(&self) -> usize {
+        self.expiries.len()
+    }
+}
+
+fn is_in_flight(requests: &Slab<Request>, request: RequestId) -> bool {
+    requests.get(request.key).is_some_and(|known| known.generation == request.generation)
+}

@@ -1,0 +1,659 @@
+//! The waits and watches, and the lists through them: by job, by watch, and those with updates. Links are keys, not
+//! pointers, so joining and leaving cost the same among a million waits as among two.
+
+use std::collections::{HashMap, VecDeque};
+use std::ops::Index;
+use std::sync::Arc;
+use std::task::Waker;
+
+use super::jobs::{Job, Jobs, StatusKey};
+use super::time::Time;
+use super::{Deferred, RuntimeKey, WaitOptions, WatchKey};
+use crate::util::interner::{Interned, Interner};
+use crate::util::slab::{Key, Slab};
+use crate::{JobId, Outcome, Policy, Progress};
+
+/// How long before its deadline a wait polls for the last time, unless a quarter of its timeout is shorter.
+const LAST_POLL_NANOS: u64 = 1_000_000_000;
+
+pub(super) type PolicyKey = Key<Interned<Arc<Policy>>>;
+
+/// The interest of one watch in one job, in one cache line.
+#[derive(Debug)]
+#[repr(align(64))]
+pub(super) struct Wait {
+    pub(super) started: Time,
+    pub(super) deadline: Time,
+    pub(super) policy: PolicyKey,
+    /// None once the wait has ended.
+    pub(super) job: Option<Key<Job>>,
+    pub(super) watch: Key<Watch>,
+    prev_in_job: Option<Key<Self>>,
+    next_in_job: Option<Key<Self>>,
+    prev_in_watch: Option<Key<Self>>,
+    next_in_watch: Option<Key<Self>>,
+    next_ready: Option<Key<Self>>,
+    /// The status that the consumer heard last.
+    pub(super) last_reported: Option<StatusKey>,
+    /// The job's polls when the wait began, without one in flight: its answer counts for the wait.
+    polls_before: u32,
+    /// The generation of its timer.
+    pub(super) generation: u32,
+    /// Whether the time for its last poll has come.
+    pub(super) is_last_poll_due: bool,
+    /// Whether it is in its watch's list of those with updates.
+    is_ready: bool,
+    /// Whether a failure is to be reported, should the job still be failing when the consumer asks.
+    pub(super) reports_failure: bool,
+}
+
+/// A consumer's set of waits.
+#[derive(Debug)]
+pub(super) struct Watch {
+    generation: u32,
+    /// Its waits, in the order in which they were added.
+    first: Option<Key<Wait>>,
+    last: Option<Key<Wait>>,
+    /// Its waits with updates, in the order in which they got them.
+    first_ready: Option<Key<Wait>>,
+    last_ready: Option<Key<Wait>>,
+    waker: Option<Waker>,
+    /// Handles that can still add jobs.
+    handles: usize,
+    /// Whether the consumer hears nothing but ends.
+    ends_only: bool,
+    /// Whether its consumer has gone, and its waits are being removed.
+    is_closing: bool,
+    /// The runtime on which it was polled last.
+    runtime: Option<RuntimeKey>,
+    /// For jobs without options of their own.
+    options: WaitOptions,
+    /// None before its first poll.
+    started: Option<Time>,
+    pub(super) pending: Box<Pending>,
+    progress: Progress,
+}
+
+/// Jobs that were added before the watch started. Removed ones leave a gap, so removing costs the same among any number.
+#[derive(Debug, Default)]
+pub(crate) struct Pending {
+    jobs: VecDeque<Option<PendingJob>>,
+    /// The position of each job, counted from the first that was ever added.
+    index: HashMap<JobId, usize>,
+    /// How many positions have been taken from the front.
+    taken: usize,
+}
+
+#[derive(Debug)]
+pub(super) struct PendingJob {
+    pub(super) id: JobId,
+    /// None for those of the watch.
+    pub(super) options: Option<WaitOptions>,
+}
+
+/// Bad answers since a wait began, where a verdict depends on them.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct WaitFailures {
+    /// Not-found answers without a status between them, and when the first one came.
+    pub(super) not_found: u32,
+    pub(super) not_found_since: Time,
+    /// Transient failures in a row, and in total.
+    pub(super) in_a_row: u32,
+    pub(super) in_total: u32,
+}
+
+/// The last look of a wait whose deadline passed while the process was suspended (rule 5).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LastLook {
+    /// Only the answer to a request sent since then counts.
+    pub(super) since: Time,
+    pub(super) until: Time,
+}
+
+const _: () = assert!(size_of::<Option<Wait>>() == 64, "one cache line, without a tag");
+
+#[derive(Debug)]
+pub(super) struct Waits {
+    waits: Slab<Wait>,
+    watches: Slab<Watch>,
+    policies: Interner<Arc<Policy>>,
+    /// How waits ended, until their consumers hear it.
+    outcomes: HashMap<Key<Wait>, Outcome>,
+    failures: HashMap<Key<Wait>, WaitFailures>,
+    last_looks: HashMap<Key<Wait>, LastLook>,
+    /// Waits that have not ended.
+    live: usize,
+    /// Which waits and watches were polled last on which runtime, by `RuntimeKey`.
+    on_runtime: Vec<OnRuntime>,
+    /// The policy acquired last: most waits share it.
+    recent_policy: Option<PolicyKey>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct OnRuntime {
+    live_waits: usize,
+    watches: usize,
+}
+
+impl Waits {
+    pub(super) fn new() -> Self {
+        Self {
+            waits: Slab::new(),
+            watches: Slab::new(),
+            policies: Interner::new(),
+            outcomes: HashMap::new(),
+            failures: HashMap::new(),
+            last_looks: HashMap::new(),
+            live: 0,
+            on_runtime: Vec::new(),
+            recent_policy: None,
+        }
+    }
+
+    pub(super) fn live(&self) -> usize {
+        self.live
+    }
+
+    pub(super) fn live_on(&self, runtime: RuntimeKey) -> usize {
+        self.on_runtime.get(runtime.0).map_or(0, |counts| counts.live_waits)
+    }
+
+    pub(super) fn has_watches_on(&self, runtime: RuntimeKey) -> bool {
+        self.on_runtime.get(runtime.0).is_some_and(|counts| counts.watches > 0)
+    }
+
+    pub(super) fn get(&self, key: Key<Wait>) -> Option<&Wait> {
+        self.waits.get(key)
+    }
+
+    pub(super) fn get_mut(&mut self, key: Key<Wait>) -> Option<&mut Wait> {
+        self.waits.get_mut(key)
+    }
+
+    /// Returns the waits on a job, the newest first.
+    pub(super) fn on<'a>(&'a self, job: &Job) -> impl Iterator<Item = (Key<Wait>, &'a Wait)> {
+        let pair = |key: Key<Wait>| self.waits.get(key).map(|wait| (key, wait));
+        std::iter::successors(job.first_wait.and_then(pair), move |(_, wait)| {
+            wait.next_in_job.and_then(pair)
+        })
+    }
+
+    pub(super) fn policy(&self, wait: &Wait) -> &Policy {
+        &self.policies[wait.policy]
+    }
+
+    // Watches.
+
+    pub(super) fn open(
+        &mut self,
+        generation: u32,
+        ends_only: bool,
+        pending: Pending,
+        options: WaitOptions,
+    ) -> WatchKey {
+        let key = self.watches.insert(Watch {
+            generation,
+            first: None,
+            last: None,
+            first_ready: None,
+            last_ready: None,
+            waker: None,
+            handles: 0,
+            ends_only,
+            is_closing: false,
+            runtime: None,
+            options,
+            started: None,
+            pending: Box::new(pending),
+            progress: Progress::default(),
+        });
+        WatchKey { key, generation }
+    }
+
+    pub(super) fn find_watch(&self, watch: WatchKey) -> Option<Key<Watch>> {
+        let found =
+            self.watches.get(watch.key).filter(|known| known.generation == watch.generation);
+        found.filter(|found| !found.is_closing).map(|_| watch.key)
+    }
+
+    /// Starts, or goes on with, closing a watch. Returns none once that is done.
+    pub(super) fn begin_close(&mut self, watch: WatchKey) -> Option<Key<Watch>> {
+        let found = self.watches.get_mut(watch.key)?;
+        (found.generation == watch.generation).then(|| {
+            found.is_closing = true;
+            watch.key
+        })
+    }
+
+    pub(super) fn watch_keys(&self) -> Vec<WatchKey> {
+        let pair =
+            |(key, watch): (Key<Watch>, &Watch)| WatchKey { key, generation: watch.generation };
+        self.watches.iter().map(pair).collect()
+    }
+
+    pub(super) fn start(&mut self, watch: Key<Watch>, now: Time) {
+        self.watches[watch].started.get_or_insert(now);
+    }
+
+    /// Returns the options of a watch that has not started.
+    pub(super) fn options_mut(&mut self, watch: Key<Watch>) -> Option<&mut WaitOptions> {
+        let watch = &mut self.watches[watch];
+        watch.started.is_none().then_some(&mut watch.options)
+    }
+
+    /// Sets the runtime on which a watch is polled, and moves the count of its live waits there.
+    pub(super) fn set_runtime(&mut self, watch: Key<Watch>, runtime: RuntimeKey) {
+        let live = self.watches[watch].live();
+        let before = self.watches[watch].runtime.replace(runtime);
+        if let Some(counts) = before.and_then(|before| self.on_runtime.get_mut(before.0)) {
+            counts.live_waits -= live;
+            counts.watches -= 1;
+        }
+        if self.on_runtime.len() <= runtime.0 {
+            self.on_runtime.resize(runtime.0 + 1, OnRuntime::default());
+        }
+        if let Some(counts) = self.on_runtime.get_mut(runtime.0) {
+            counts.live_waits += live;
+            counts.watches += 1;
+        }
+    }
+
+    pub(super) fn acquire_handle(&mut self, watch: Key<Watch>) {
+        self.watches[watch].handles += 1;
+    }
+
+    pub(super) fn release_handle(&mut self, watch: Key<Watch>) {
+        self.watches[watch].handles -= 1;
+    }
+
+    pub(super) fn progress_mut(&mut self, watch: Key<Watch>) -> &mut Progress {
+        &mut self.watches[watch].progress
+    }
+
+    pub(super) fn pending_mut(&mut self, watch: Key<Watch>) -> &mut Pending {
+        &mut self.watches[watch].pending
+    }
+
+    /// Replaces the consumer's waker. Returns the one before, which is dropped outside the lock.
+    pub(super) fn set_waker(&mut self, watch: Key<Watch>, waker: Waker) -> Option<Waker> {
+        self.watches[watch].waker.replace(waker)
+    }
+
+    /// Takes the consumer's waker, if its watch has come to its end.
+    pub(super) fn wake_if_complete(&mut self, watch: Key<Watch>) -> Option<Waker> {
+        self.watches.get_mut(watch).filter(|watch| watch.is_complete())?.waker.take()
+    }
+
+    /// Removes a watch that holds no waits any more. Returns its waker.
+    pub(super) fn remove_watch(&mut self, watch: Key<Watch>) -> Option<Waker> {
+        let removed = self.watches.remove(watch)?;
+        if let Some(counts) = removed.runtime.and_then(|runtime| self.on_runtime.get_mut(runtime.0))
+        {
+            counts.watches -= 1;
+        }
+        removed.waker
+    }
+
+    // Waits.
+
+    /// Adds a wait on a job, as the newest one there and the last one in its watch.
+    pub(super) fn insert(
+        &mut self,
+        jobs: &mut Jobs,
+        job: Key<Job>,
+        watch: Key<Watch>,
+        (options, started): (&WaitOptions, Time),
+        generation: u32,
+    ) -> Key<Wait> {
+        let policy = self.acquire_policy(&options.policy);
+        let entry = &mut jobs[job];
+        let previous = self.watches[watch].last;
+        let key = self.waits.insert(Wait {
+            started,
+            deadline: started.after(options.timeout()),
+            policy,
+            job: Some(job),
+            watch,
+            prev_in_job: None,
+            next_in_job: entry.first_wait,
+            prev_in_watch: previous,
+            next_in_watch: None,
+            next_ready: None,
+            last_reported: None,
+            polls_before: entry.polls - u32::from(entry.is_in_flight()),
+            generation,
+            is_last_poll_due: false,
+            is_ready: false,
+            reports_failure: false,
+        });
+        if let Some(next) = entry.first_wait.replace(key) {
+            self.waits[next].prev_in_job = Some(key);
+            entry.has_mixed_policies |= self.waits[next].policy != policy;
+        }
+        let watch = &mut self.watches[watch];
+        watch.last = Some(key);
+        match previous {
+            Some(previous) => self.waits[previous].next_in_watch = Some(key),
+            None => watch.first = Some(key),
+        }
+        self.live += 1;
+        if let Some(counts) = watch.runtime.and_then(|runtime| self.on_runtime.get_mut(runtime.0)) {
+            counts.live_waits += 1;
+        }
+        key
+    }
+
+    fn acquire_policy(&mut self, policy: &Arc<Policy>) -> PolicyKey {
+        let recent = self.recent_policy.filter(|&recent| {
+            self.policies.get(recent).is_some_and(|known| Arc::ptr_eq(known, policy))
+        });
+        let key = match recent {
+            Some(recent) => self.policies.share(recent),
+            None => self.policies.acquire(policy),
+        };
+        self.recent_policy = Some(key);
+        key
+    }
+
+    /// Takes a wait off its job: it is no longer live.
+    pub(super) fn leave_job(&mut self, jobs: &mut Jobs, key: Key<Wait>) -> Option<Key<Job>> {
+        let wait = &mut self.waits[key];
+        let (prev, next, watch) = (wait.prev_in_job.take(), wait.next_in_job.take(), wait.watch);
+        let job = wait.job.take()?;
+        match prev {
+            Some(prev) => self.waits[prev].next_in_job = next,
+            None => jobs[job].first_wait = next,
+        }
+        if let Some(next) = next {
+            self.waits[next].prev_in_job = prev;
+        }
+        jobs[job].is_plan_stale = true;
+        self.live -= 1;
+        let runtime = self.watches[watch].runtime;
+        if let Some(counts) = runtime.and_then(|runtime| self.on_runtime.get_mut(runtime.0)) {
+            counts.live_waits -= 1;
+        }
+        if !self.failures.is_empty() {
+            self.failures.remove(&key);
+        }
+        if !self.last_looks.is_empty() {
+            self.last_looks.remove(&key);
+        }
+        Some(job)
+    }
+
+    /// Takes a wait out of its watch and forgets it. It is off its job, and not in the list of those with updates.
+    pub(super) fn remove(&mut self, jobs: &mut Jobs, key: Key<Wait>, deferred: &mut Vec<Deferred>) {
+        let Some(wait) = self.waits.remove(key) else { return };
+        debug_assert!(
+            wait.job.is_none() && !wait.is_ready,
+            "a wait is removed last from its watch"
+        );
+        let watch = &mut self.watches[wait.watch];
+        match wait.prev_in_watch {
+            Some(prev) => self.waits[prev].next_in_watch = wait.next_in_watch,
+            None => watch.first = wait.next_in_watch,
+        }
+        match wait.next_in_watch {
+            Some(next) => self.waits[next].prev_in_watch = wait.prev_in_watch,
+            None => watch.last = wait.prev_in_watch,
+        }
+        self.policies.release(wait.policy);
+        jobs.release_status(wait.last_reported);
+        deferred.extend(self.take_outcome(key).map(|outcome| Deferred::Outcome(Box::new(outcome))));
+    }
+
+    /// Returns the wait of a watch on a job.
+    pub(super) fn find(&self, watch: Key<Watch>, job: &Job) -> Option<Key<Wait>> {
+        self.on(job).find(|(_, wait)| wait.watch == watch).map(|(key, _)| key)
+    }
+
+    pub(super) fn set_outcome(&mut self, key: Key<Wait>, outcome: Outcome) {
+        self.outcomes.insert(key, outcome);
+    }
+
+    pub(super) fn outcome(&self, key: Key<Wait>) -> Option<&Outcome> {
+        if self.outcomes.is_empty() { None } else { self.outcomes.get(&key) }
+    }
+
+    pub(super) fn take_outcome(&mut self, key: Key<Wait>) -> Option<Outcome> {
+        if self.outcomes.is_empty() {
+            return None;
+        }
+        let outcome = self.outcomes.remove(&key);
+        if self.outcomes.is_empty() && self.outcomes.capacity() > 1_024 {
+            self.outcomes = HashMap::new();
+        }
+        outcome
+    }
+
+    /// Returns the bad answers that count against a wait, to be changed.
+    pub(super) fn failures_mut(&mut self, key: Key<Wait>) -> &mut WaitFailures {
+        self.failures.entry(key).or_default()
+    }
+
+    /// Ends the rows of bad answers for the waits on a job: a status was told.
+    pub(super) fn end_rows(&mut self, job: &Job) {
+        let mut next = job.first_wait;
+        while let Some(key) = next {
+            if let Some(failures) = self.failures.get_mut(&key) {
+                *failures = WaitFailures { in_total: failures.in_total, ..WaitFailures::default() };
+            }
+            next = self.waits[key].next_in_job;
+        }
+    }
+
+    pub(super) fn has_failures(&self) -> bool {
+        !self.failures.is_empty()
+    }
+
+    pub(super) fn has_last_looks(&self) -> bool {
+        !self.last_looks.is_empty()
+    }
+
+    pub(super) fn last_look(&self, key: Key<Wait>) -> Option<LastLook> {
+        if self.last_looks.is_empty() { None } else { self.last_looks.get(&key).copied() }
+    }
+
+    pub(super) fn set_last_look(&mut self, key: Key<Wait>, look: LastLook) {
+        self.last_looks.insert(key, look);
+    }
+
+    // The list of waits with updates.
+
+    /// Queues a wait for its consumer, unless that hears only ends and this is none. Returns the waker to be called.
+    pub(super) fn mark_ready(&mut self, key: Key<Wait>) -> Option<Waker> {
+        let wait = &mut self.waits[key];
+        let watch = &mut self.watches[wait.watch];
+        if watch.is_closing || (watch.ends_only && wait.job.is_some()) {
+            return None;
+        }
+        if !std::mem::replace(&mut wait.is_ready, true) {
+            match watch.last_ready.replace(key) {
+                Some(previous) => self.waits[previous].next_ready = Some(key),
+                None => watch.first_ready = Some(key),
+            }
+        }
+        watch.waker.take()
+    }
+
+    /// Takes the first wait with updates out of the list.
+    pub(super) fn pop_ready(&mut self, watch: Key<Watch>) {
+        let entry = &mut self.watches[watch];
+        let Some(wait) = entry.first_ready.and_then(|first| self.waits.get_mut(first)) else {
+            return;
+        };
+        wait.is_ready = false;
+        entry.first_ready = wait.next_ready.take();
+        if entry.first_ready.is_none() {
+            entry.last_ready = None;
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn counts(&self) -> [usize; 5] {
+        let tables = self.outcomes.len() + self.failures.len() + self.last_looks.len();
+        [self.waits.len(), self.watches.len(), self.policies.len(), tables, self.live]
+    }
+
+    #[cfg(any(test, debug_assertions))]
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Key<Wait>, &Wait)> {
+        self.waits.iter()
+    }
+
+    pub(super) fn next_in_watch(&self, key: Key<Wait>) -> Option<Key<Wait>> {
+        self.waits.get(key)?.next_in_watch
+    }
+}
+
+/// For keys of watches that are known to exist.
+impl Index<Key<Watch>> for Waits {
+    type Output = Watch;
+
+    fn index(&self, key: Key<Watch>) -> &Watch {
+        &self.watches[key]
+    }
+}
+
+/// For keys of waits that are known to exist.
+impl Index<Key<Wait>> for Waits {
+    type Output = Wait;
+
+    fn index(&self, key: Key<Wait>) -> &Wait {
+        &self.waits[key]
+    }
+}
+
+impl Watch {
+    pub(super) fn first(&self) -> Option<Key<Wait>> {
+        self.first
+    }
+
+    pub(super) fn first_ready(&self) -> Option<Key<Wait>> {
+        self.first_ready
+    }
+
+    pub(super) fn options(&self) -> &WaitOptions {
+        &self.options
+    }
+
+    pub(super) fn started(&self) -> Option<Time> {
+        self.started
+    }
+
+    pub(super) fn runtime(&self) -> Option<RuntimeKey> {
+        self.runtime
+    }
+
+    pub(super) fn ends_only(&self) -> bool {
+        self.ends_only
+    }
+
+    /// Returns how many of its waits are live.
+    pub(super) fn live(&self) -> usize {
+        self.progress.live()
+    }
+
+    /// Returns whether it has no jobs, and nobody can add any.
+    pub(super) fn is_complete(&self) -> bool {
+        self.first.is_none()
+            && self.handles == 0
+            && self.started.is_some()
+            && self.pending.is_empty()
+    }
+
+    pub(super) fn has_waker(&self, waker: &Waker) -> bool {
+        self.waker.as_ref().is_some_and(|known| known.will_wake(waker))
+    }
+
+    pub(super) fn progress(&self) -> Progress {
+        Progress { waiting: self.progress.waiting + self.pending.len(), ..self.progress }
+    }
+}
+
+impl Wait {
+    /// Returns when the wait polls for the last time.
+    pub(super) fn last_poll(&self) -> Time {
+        let timeout = self.deadline.nanos_since(self.started);
+        self.deadline.before_nanos(LAST_POLL_NANOS.min(timeout / 4))
+    }
+
+    /// Returns whether the wait wants another poll. An answer at or after the time of its last poll was the last one, or
+    /// came of a request in flight then (rule 5).
+    pub(super) fn wants_poll(&self, job: &Job) -> bool {
+        self.answers(job) == 0 || job.last_answer < self.last_poll()
+    }
+
+    /// Returns how many answers have come since the wait began.
+    pub(super) fn answers(&self, job: &Job) -> u32 {
+        self.polls(job).saturating_sub(u32::from(job.is_in_flight()))
+    }
+
+    /// Returns how many polls were made for the wait, one in flight included.
+    pub(super) fn polls(&self, job: &Job) -> u32 {
+        job.polls.saturating_sub(self.polls_before)
+    }
+}
+
+impl Pending {
+    /// Adds a job. Returns whether it is new.
+    pub(crate) fn add(&mut self, id: JobId, options: Option<WaitOptions>) -> bool {
+        if self.index.contains_key(&id) {
+            return false;
+        }
+        self.index.insert(id.clone(), self.taken + self.jobs.len());
+        self.jobs.push_back(Some(PendingJob { id, options }));
+        true
+    }
+
+    /// Returns whether the job was there.
+    pub(super) fn remove(&mut self, id: &str) -> Option<JobId> {
+        let position = self.index.remove(id)?;
+        self.jobs.get_mut(position.checked_sub(self.taken)?)?.take().map(|job| job.id)
+    }
+
+    /// Takes the first job.
+    pub(super) fn pop(&mut self) -> Option<PendingJob> {
+        while let Some(next) = self.jobs.pop_front() {
+            self.taken += 1;
+            if let Some(job) = next {
+                self.index.remove(&job.id);
+                if self.index.is_empty() {
+                    *self = Self::default();
+                }
+                return Some(job);
+            }
+        }
+        *self = Self::default();
+        None
+    }
+
+    pub(super) fn contains(&self, id: &str) -> bool {
+        self.index.contains_key(id)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.index.is_empty()
+    }
+
+    /// Returns the jobs from a position on, each with its position.
+    pub(super) fn iter_from(&self, position: usize) -> impl Iterator<Item = (usize, &PendingJob)> {
+        let skipped = position.saturating_sub(self.taken);
+        let jobs = self.jobs.iter().enumerate().skip(skipped);
+        jobs.filter_map(|(at, job)| Some((at + self.taken, job.as_ref()?)))
+    }
+}
+
+impl FromIterator<JobId> for Pending {
+    fn from_iter<I: IntoIterator<Item = JobId>>(ids: I) -> Self {
+        let mut pending = Self::default();
+        for id in ids {
+            pending.add(id, None);
+        }
+        pending
+    }
+}
