@@ -106,7 +106,7 @@ fn a_line_for_each_job_and_final_lines_that_stay() {
     expect_file!["../screens/rows.txt"].assert_eq(&masked(&screen));
 
     sim.finish("create-firewall");
-    sim.heal();
+    sim.clear_faults();
     terminal.until("✓ create-firewall");
     sim.finish("flow-logs");
     let (screen, code, _) = terminal.end();

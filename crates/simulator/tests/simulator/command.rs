@@ -1,4 +1,4 @@
-//! The binary.
+//! The `cfw-simulator` binary.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
@@ -11,7 +11,7 @@ fn command(args: &[&str]) -> Command {
 }
 
 #[test]
-fn it_tells_a_shell_how_to_reach_it() {
+fn it_prints_variables_for_a_shell() {
     let mut child = command(&["--jobs", "2", "--mean-ms", "0"]).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let mut value = |name: &str| {
@@ -44,8 +44,8 @@ fn it_tells_a_shell_how_to_reach_it() {
 fn a_bad_argument_is_a_usage_error() {
     let output = command(&["--jobs", "banana"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
-    let told = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(told, "--jobs \"banana\": invalid digit found in string; see --help\n");
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(error, "--jobs \"banana\": invalid digit found in string; see --help\n");
 }
 
 #[test]

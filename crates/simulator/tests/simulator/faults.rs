@@ -1,15 +1,16 @@
-//! What goes wrong when it is told to.
+//! Planned faults.
 
 use std::io::ErrorKind;
 use std::time::Duration;
 
-use crate::support::{Answer, Client, eventually, job_path, ms, poll, status};
 use cfw_simulator::{Fault, JobScript, Request, Route, Simulator};
 use serde_json::json;
 use tokio::io::AsyncReadExt as _;
 
-/// A simulator whose next poll meets `fault`, a job, and a client that has sent that poll.
-async fn met(fault: Fault) -> (Simulator, String, Client) {
+use crate::support::{Answer, Client, eventually, job_path, ms, poll, status};
+
+/// Starts a simulator and sends one poll, which `fault` affects. Returns the job id and the client.
+async fn poll_with_fault(fault: Fault) -> (Simulator, String, Client) {
     let sim = Simulator::start().await.unwrap();
     let id = sim.add_job(JobScript::never());
     sim.fail_next(1, fault);
@@ -18,13 +19,13 @@ async fn met(fault: Fault) -> (Simulator, String, Client) {
     (sim, id, client)
 }
 
-async fn answer(fault: Fault) -> Answer {
-    let (_sim, _, mut client) = met(fault).await;
+async fn answer_with(fault: Fault) -> Answer {
+    let (_sim, _, mut client) = poll_with_fault(fault).await;
     client.receive().await.unwrap()
 }
 
 #[tokio::test]
-async fn faults_of_the_gateway_answer_in_its_words() {
+async fn gateway_faults_have_gateway_errors() {
     let throttled = "The throttling threshold has been reached: policy user over ratelimit";
     let retry = |after: &str| Some(after.to_owned());
     for (fault, status, code, msg, retry_after) in [
@@ -46,7 +47,7 @@ async fn faults_of_the_gateway_answer_in_its_words() {
             retry("2"),
         ),
     ] {
-        let answer = answer(fault).await;
+        let answer = answer_with(fault).await;
         assert_eq!(answer.status, status);
         assert_eq!(answer.header("Retry-After"), retry_after.as_deref());
         let request_id = answer.header("X-Request-Id").unwrap();
@@ -58,7 +59,7 @@ async fn faults_of_the_gateway_answer_in_its_words() {
 }
 
 #[tokio::test]
-async fn faults_of_the_service_answer_400_and_a_code() {
+async fn service_faults_have_cfw_errors() {
     for (fault, status, code, msg) in [
         (Fault::Busy, 400, "CFW.00100001", "System busy. Try again later."),
         (Fault::NotFound, 400, "CFW.00200005", "Object not found."),
@@ -69,7 +70,7 @@ async fn faults_of_the_service_answer_400_and_a_code() {
             "parse command error",
         ),
     ] {
-        let answer = answer(fault).await;
+        let answer = answer_with(fault).await;
         assert_eq!(
             (answer.status, answer.json()),
             (status, json!({"error_code": code, "error_msg": msg}))
@@ -78,9 +79,9 @@ async fn faults_of_the_service_answer_400_and_a_code() {
 }
 
 #[tokio::test]
-async fn a_bare_status_has_no_body() {
+async fn a_status_fault_has_no_body() {
     for (status, sent) in [(500, 500), (504, 504), (100, 500), (7, 500)] {
-        let (sim, _, mut client) = met(Fault::Status(status)).await;
+        let (sim, _, mut client) = poll_with_fault(Fault::Status(status)).await;
         let answer = client.receive().await.unwrap();
         assert_eq!((answer.status, answer.body.len()), (sent, 0));
         assert_eq!(sim.requests()[0].status, Some(sent));
@@ -88,15 +89,15 @@ async fn a_bare_status_has_no_body() {
 }
 
 #[tokio::test]
-async fn a_proxy_answers_in_html() {
-    let answer = answer(Fault::BadGatewayHtml).await;
+async fn a_bad_gateway_fault_is_html() {
+    let answer = answer_with(Fault::BadGatewayHtml).await;
     assert_eq!((answer.status, answer.header("Content-Type")), (502, Some("text/html")));
     assert!(answer.text().starts_with("<html>"));
 }
 
 #[tokio::test]
-async fn whoever_follows_a_redirect_is_found_in_the_record() {
-    let (sim, _, mut client) = met(Fault::Redirect).await;
+async fn a_redirect_points_to_a_recorded_route() {
+    let (sim, _, mut client) = poll_with_fault(Fault::Redirect).await;
     let answer = client.receive().await.unwrap();
     let location = format!("{}/redirected", sim.endpoint());
     assert_eq!((answer.status, answer.header("Location")), (307, Some(location.as_str())));
@@ -106,8 +107,8 @@ async fn whoever_follows_a_redirect_is_found_in_the_record() {
 }
 
 #[tokio::test]
-async fn a_reset_is_a_reset_and_no_regular_end() {
-    let (sim, id, mut client) = met(Fault::Reset).await;
+async fn a_reset_is_not_a_regular_close() {
+    let (sim, id, mut client) = poll_with_fault(Fault::Reset).await;
     assert_eq!(client.receive().await.unwrap_err().kind(), ErrorKind::ConnectionReset);
     assert_eq!(status(&sim, &id).await, "Running", "the next connection is fine");
     let request = sim.requests().remove(0);
@@ -115,8 +116,8 @@ async fn a_reset_is_a_reset_and_no_regular_end() {
 }
 
 #[tokio::test]
-async fn a_slow_answer_is_the_true_one_later() {
-    let (sim, id, mut client) = met(Fault::Slow(ms(30))).await;
+async fn a_slow_answer_is_complete_but_late() {
+    let (sim, id, mut client) = poll_with_fault(Fault::Slow(ms(30))).await;
     let answer = client.receive().await.unwrap();
     assert_eq!(answer.json()["data"]["id"], json!(id));
     let request = sim.requests().remove(0);
@@ -124,8 +125,8 @@ async fn a_slow_answer_is_the_true_one_later() {
 }
 
 #[tokio::test]
-async fn a_hanging_request_is_in_flight_until_the_client_gives_up() {
-    let (sim, _, client) = met(Fault::Hang).await;
+async fn a_hanging_request_is_in_flight_until_the_client_closes() {
+    let (sim, _, client) = poll_with_fault(Fault::Hang).await;
     eventually(|| sim.in_flight() == 1).await;
     drop(client);
     eventually(|| sim.in_flight() == 0 && sim.connections().open == 0).await;
@@ -134,38 +135,38 @@ async fn a_hanging_request_is_in_flight_until_the_client_gives_up() {
 }
 
 #[tokio::test]
-async fn a_cut_body_is_half_of_the_true_one() {
-    let (sim, id, mut client) = met(Fault::CutBody).await;
+async fn a_cut_body_is_half_of_the_whole_one() {
+    let (sim, id, mut client) = poll_with_fault(Fault::CutBody).await;
     let cut = client.receive().await.unwrap();
     let whole = poll(&sim, &id).await;
     assert_eq!(cut.header("Content-Length"), whole.header("Content-Length"));
-    assert!(!cut.whole);
+    assert!(!cut.is_whole);
     assert_eq!(cut.body, whole.body[..whole.body.len() / 2]);
 }
 
 #[tokio::test]
-async fn spoilt_bodies_keep_the_status() {
-    let plain = answer(Fault::NotJson).await;
+async fn corrupted_bodies_keep_the_status() {
+    let plain = answer_with(Fault::NotJson).await;
     assert_eq!((plain.status, plain.header("Content-Type")), (200, Some("text/plain")));
     assert!(serde_json::from_slice::<serde_json::Value>(&plain.body).is_err());
-    let empty = answer(Fault::EmptyBody).await;
+    let empty = answer_with(Fault::EmptyBody).await;
     assert_eq!((empty.status, empty.header("Content-Length")), (200, Some("0")));
 }
 
 #[tokio::test]
-async fn the_answer_can_be_about_another_job_or_in_another_word() {
-    let (_sim, id, mut client) = met(Fault::WrongId).await;
+async fn an_answer_can_have_another_id_or_status() {
+    let (_sim, id, mut client) = poll_with_fault(Fault::WrongId).await;
     let body = client.receive().await.unwrap().json();
     assert_ne!(body["data"]["id"], json!(id));
     assert_eq!(body["data"]["status"], "Running");
-    let (_sim, id, mut client) = met(Fault::UnknownStatus).await;
+    let (_sim, id, mut client) = poll_with_fault(Fault::UnknownStatus).await;
     let body = client.receive().await.unwrap().json();
     assert_eq!((&body["data"]["id"], &body["data"]["status"]), (&json!(id), &json!("Paused")));
 }
 
 #[tokio::test]
-async fn an_endless_body_never_ends_and_never_closes_its_brace() {
-    let (sim, _, mut client) = met(Fault::Endless).await;
+async fn an_endless_body_is_never_complete_json() {
+    let (sim, _, mut client) = poll_with_fault(Fault::Endless).await;
     let answer = client.receive().await.unwrap();
     assert_eq!((answer.status, answer.header("Transfer-Encoding")), (200, Some("chunked")));
     let mut read = Vec::new();
@@ -180,7 +181,7 @@ async fn an_endless_body_never_ends_and_never_closes_its_brace() {
 }
 
 #[tokio::test]
-async fn scripted_faults_hit_polls_in_order_and_those_of_a_job_first() {
+async fn queued_faults_apply_in_order_after_those_of_the_job() {
     let sim = Simulator::start().await.unwrap();
     let [one, other] = [(); 2].map(|()| sim.add_job(JobScript::never()));
     sim.fail_next(2, Fault::Status(500));
@@ -194,7 +195,7 @@ async fn scripted_faults_hit_polls_in_order_and_those_of_a_job_first() {
 }
 
 #[tokio::test]
-async fn faults_can_be_aimed_at_a_route_and_healed() {
+async fn faults_can_be_limited_to_a_route_and_cleared() {
     let sim = Simulator::start().await.unwrap();
     let id = sim.add_job(JobScript::never());
     sim.fail_next_on(Route::Other, 1, Fault::Status(500));
@@ -207,12 +208,12 @@ async fn faults_can_be_aimed_at_a_route_and_healed() {
     sim.fail_polls(&id, [Fault::Busy]);
     sim.fail_during(.., Fault::Busy);
     sim.fail_randomly(1.0, [Fault::Busy]);
-    sim.heal();
+    sim.clear_faults();
     assert_eq!(poll(&sim, &id).await.status, 200);
 }
 
 #[tokio::test]
-async fn an_outage_begins_and_ends_by_itself() {
+async fn a_timed_fault_starts_and_ends_on_time() {
     let sim = Simulator::start().await.unwrap();
     let id = sim.add_job(JobScript::never());
     let before = sim.now();
@@ -222,14 +223,11 @@ async fn an_outage_begins_and_ends_by_itself() {
         poll(&sim, &id).await;
     }
     for Request { at, status, .. } in sim.requests() {
-        let surely_out = (after + ms(20)..before + ms(40)).contains(&at);
-        let surely_well = at < before + ms(20) || at >= after + ms(40);
+        let is_during = (after + ms(20)..before + ms(40)).contains(&at);
+        let is_outside = at < before + ms(20) || at >= after + ms(40);
+        assert!(!(is_during && status == Some(200)), "{at:?} in the outage, planned at {before:?}");
         assert!(
-            !(surely_out && status == Some(200)),
-            "{at:?} in the outage, planned at {before:?}"
-        );
-        assert!(
-            !(surely_well && status == Some(503)),
+            !(is_outside && status == Some(503)),
             "{at:?} not in the outage, planned at {before:?}"
         );
     }
@@ -253,10 +251,10 @@ async fn random_faults_do_not_depend_on_the_order_of_arrival() {
 }
 
 #[tokio::test]
-async fn above_the_rate_limit_the_quota_is_named() {
+async fn calls_above_the_rate_limit_get_the_quota() {
     let sim = Simulator::start().await.unwrap();
     let id = sim.add_job(JobScript::never());
-    sim.rate_limit(2, Duration::from_secs(60));
+    sim.set_rate_limit(2, Duration::from_secs(60));
     let mut seen = Vec::new();
     for _ in 0..3 {
         seen.push(poll(&sim, &id).await);
@@ -269,12 +267,12 @@ async fn above_the_rate_limit_the_quota_is_named() {
         "{body}"
     );
     assert_eq!(sim.counts().throttled, 1);
-    sim.lift_rate_limit();
+    sim.clear_rate_limit();
     assert_eq!(poll(&sim, &id).await.status, 200);
 }
 
 #[tokio::test]
-async fn a_client_survives_one_of_each_transient_fault() {
+async fn each_transient_fault_but_a_delay_spoils_one_answer() {
     let sim = Simulator::start().await.unwrap();
     let id = sim.add_job(JobScript::never());
     let faults = Fault::transient();
