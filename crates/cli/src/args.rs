@@ -1,11 +1,11 @@
-//! What can be said on the command line.
+//! The command line.
 
 use std::num::NonZeroU16;
 
 use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
-use crate::exit::Complaint;
-use crate::values::{Length, Rate};
+use crate::exit::CliError;
+use crate::values::{DurationArg, RateArg};
 
 /// Sections of the long help and of the manual page.
 pub(crate) const SECTIONS: [(&str, &str); 3] = [
@@ -64,7 +64,7 @@ pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) wait: WaitArgs,
     #[command(flatten)]
-    pub(crate) show: ShowArgs,
+    pub(crate) output: OutputArgs,
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
 }
@@ -94,29 +94,29 @@ pub(crate) struct WaitArgs {
         help_heading = "When to stop",
         long_help = "How long to wait for each job, from when its id is known\n\nTimes are written 1.5s, 30m, 1h30m or 24h; days are not accepted."
     )]
-    pub(crate) timeout: Length,
+    pub(crate) timeout: DurationArg,
 
     /// How long a job may be unknown to the service before it counts as lost
     #[arg(long, value_name = "TIME", default_value = "30s", help_heading = "When to stop")]
-    pub(crate) grace: Length,
+    pub(crate) grace: DurationArg,
 
     /// The first pause between two polls of a job; it grows by half each time [default: 1s]
     #[arg(long, value_name = "TIME", help_heading = "How to poll")]
-    pub(crate) interval: Option<Length>,
+    pub(crate) interval: Option<DurationArg>,
 
     /// The longest pause between two polls of a job [default: 15s, or --interval if that is longer]
     #[arg(long, value_name = "TIME", help_heading = "How to poll")]
-    pub(crate) max_interval: Option<Length>,
+    pub(crate) max_interval: Option<DurationArg>,
 
     /// Never poll a job more often than this, whatever --interval says
     #[arg(long, value_name = "TIME", default_value = "500ms", help_heading = "How to poll")]
-    pub(crate) min_interval: Length,
+    pub(crate) min_interval: DurationArg,
 
     /// The most polls per time, for all jobs together, such as 50/s or 200/5m [default: 50 a second]
     ///
     /// Less when the service says so: it is slowed down for all jobs when one poll is throttled.
     #[arg(long, value_name = "CALLS/TIME", help_heading = "How to poll")]
-    pub(crate) rate: Option<Rate>,
+    pub(crate) rate: Option<RateArg>,
 
     /// The most polls in flight at once
     #[arg(
@@ -154,7 +154,7 @@ pub(crate) struct CloudArgs {
 }
 
 #[derive(Clone, Debug, Args)]
-pub(crate) struct ShowArgs {
+pub(crate) struct OutputArgs {
     /// What goes to standard output: nothing, or one JSON object per update
     ///
     /// Everything for people goes to standard error in any case. Each object has a version `v`, a `type` (changed,
@@ -223,7 +223,7 @@ pub(crate) struct SimulateArgs {
 
     /// Their mean duration; each takes between a quarter and one and three quarters of it
     #[arg(long, value_name = "TIME", default_value = "20s")]
-    pub(crate) duration: Length,
+    pub(crate) duration: DurationArg,
 
     /// The share of jobs that fail, from 0 to 1
     #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = share)]
@@ -238,12 +238,12 @@ pub(crate) struct SimulateArgs {
     pub(crate) seed: u64,
 }
 
-/// What came of reading the command line.
+/// The result of parsing the command line.
 pub(crate) enum Parsed {
     Run(Box<Cli>),
-    /// Help or the version, for standard output.
+    /// The text of the help or the version, for standard output.
     Print(clap::builder::StyledStr),
-    Wrong(Complaint),
+    Invalid(CliError),
 }
 
 pub(crate) fn parse(args: impl Iterator<Item = std::ffi::OsString>) -> Parsed {
@@ -251,23 +251,23 @@ pub(crate) fn parse(args: impl Iterator<Item = std::ffi::OsString>) -> Parsed {
         Ok(matches) => matches,
         Err(error) if !error.use_stderr() => return Parsed::Print(error.render()),
         Err(error) => {
-            return Parsed::Wrong(Complaint::usage(one_line(&error.render().to_string())));
+            return Parsed::Invalid(CliError::usage(one_line(&error.render().to_string())));
         }
     };
     if let Some((name, _)) = matches.subcommand()
-        && let Some(flag) = misplaced(&matches)
+        && let Some(flag) = wait_flag(&matches)
     {
         let message = format!("{flag} says how to wait for jobs and means nothing to {name}");
-        return Parsed::Wrong(Complaint::usage(message));
+        return Parsed::Invalid(CliError::usage(message));
     }
     match Cli::from_arg_matches(&matches) {
         Ok(cli) => Parsed::Run(Box::new(cli)),
-        Err(error) => Parsed::Wrong(Complaint::usage(one_line(&error.render().to_string()))),
+        Err(error) => Parsed::Invalid(CliError::usage(one_line(&error.render().to_string()))),
     }
 }
 
-/// A flag of waiting that was given beside a subcommand.
-fn misplaced(matches: &clap::ArgMatches) -> Option<String> {
+/// Returns a flag for waits that was given, if any.
+fn wait_flag(matches: &clap::ArgMatches) -> Option<String> {
     let command = Cli::command();
     let given = |id: &str| matches.value_source(id) == Some(clap::parser::ValueSource::CommandLine);
     let arg =
@@ -275,21 +275,21 @@ fn misplaced(matches: &clap::ArgMatches) -> Option<String> {
     arg.get_long().map(|long| format!("--{long}"))
 }
 
-/// clap explains in paragraphs; a log is read by the line.
+/// Joins the paragraphs of an error of clap into one line.
 fn one_line(rendered: &str) -> String {
-    let mut told = String::new();
+    let mut joined = String::new();
     for line in rendered.lines().map(str::trim) {
         if let Some(tip) = line.strip_prefix("tip: ") {
-            told = format!("{told} ({tip})");
+            joined = format!("{joined} ({tip})");
         } else if line.starts_with("Usage:") || line.starts_with("For more information") {
             break;
         } else if !line.is_empty() {
             let line = line.strip_prefix("error: ").unwrap_or(line);
-            let gap = if told.is_empty() { "" } else { " " };
-            told = format!("{told}{gap}{line}");
+            let separator = if joined.is_empty() { "" } else { " " };
+            joined = format!("{joined}{separator}{line}");
         }
     }
-    told.replace(char::is_control, "\u{fffd}")
+    joined.replace(char::is_control, "\u{fffd}")
 }
 
 fn share(text: &str) -> Result<f64, String> {
@@ -303,23 +303,23 @@ fn share(text: &str) -> Result<f64, String> {
 mod tests {
     use super::*;
 
-    fn complaint(args: &str) -> String {
+    fn error(args: &str) -> String {
         let args = std::iter::once("cfw-wait").chain(args.split_whitespace()).map(Into::into);
         match parse(args) {
-            Parsed::Wrong(complaint) => complaint.message.unwrap(),
+            Parsed::Invalid(error) => error.message.unwrap(),
             Parsed::Run(cli) => format!("ran: {cli:?}"),
             Parsed::Print(text) => format!("printed: {text}"),
         }
     }
 
     #[test]
-    fn clap_agrees_with_the_definition() {
+    fn the_definition_is_valid() {
         Cli::command().debug_assert();
     }
 
     #[test]
-    fn complaints_are_one_line_and_name_the_flag_and_the_value() {
-        for (args, told) in [
+    fn errors_are_one_line_and_name_the_flag_and_the_value() {
+        for (args, message) in [
             (
                 "--timeout banana a",
                 "invalid value 'banana' for '--timeout <TIME>': expected a time with its unit, such as 1.5s, 30m or 1h30m",
@@ -347,19 +347,19 @@ mod tests {
                 "invalid value '2' for '--failures <SHARE>': expected a number from 0 to 1",
             ),
         ] {
-            assert_eq!(complaint(args), told);
+            assert_eq!(error(args), message);
         }
     }
 
     #[test]
     fn a_line_break_in_a_value_does_not_break_the_line() {
         let args = ["cfw-wait", "--timeout", "1\n2", "a"].map(Into::into);
-        let Parsed::Wrong(complaint) = parse(args.into_iter()) else { panic!("accepted") };
-        assert_eq!(complaint.message.unwrap().lines().count(), 1);
+        let Parsed::Invalid(error) = parse(args.into_iter()) else { panic!("accepted") };
+        assert_eq!(error.message.unwrap().lines().count(), 1);
     }
 
     #[test]
-    fn the_first_word_decides_whether_it_is_a_subcommand() {
+    fn only_the_first_argument_can_be_a_subcommand() {
         for (args, ids, is_subcommand) in [
             ("demo", &[][..], true),
             ("-v demo", &[], true),
@@ -369,8 +369,8 @@ mod tests {
             ("demoo", &["demoo"], false),
             ("a --any b -", &["a", "b", "-"], false),
         ] {
-            let words = std::iter::once("cfw-wait").chain(args.split_whitespace());
-            let Parsed::Run(cli) = parse(words.map(Into::into)) else { panic!("{args} refused") };
+            let args_os = std::iter::once("cfw-wait").chain(args.split_whitespace());
+            let Parsed::Run(cli) = parse(args_os.map(Into::into)) else { panic!("{args} refused") };
             assert_eq!(
                 (&*cli.wait.ids, cli.command.is_some()),
                 (&*ids.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>(), is_subcommand),

@@ -1,14 +1,14 @@
-//! `cfw-wait simulate`: a service to try pipelines against.
+//! `cfw-wait simulate`: a simulated service for tests of pipelines.
 
 use std::io;
 
 use cfw_simulator::SimulateOptions;
 
 use crate::args::SimulateArgs;
-use crate::exit::{Complaint, Exit};
+use crate::exit::{CliError, Exit};
 use crate::output::print_error;
 
-pub(crate) async fn simulate(args: &SimulateArgs) -> Result<Exit, Complaint> {
+pub(crate) async fn simulate(args: &SimulateArgs) -> Result<Exit, CliError> {
     let mut options = SimulateOptions::default();
     options.port = args.port;
     options.seed = args.seed;
@@ -22,7 +22,7 @@ pub(crate) async fn simulate(args: &SimulateArgs) -> Result<Exit, Complaint> {
     match options.run(io::stdout(), tokio::signal::ctrl_c()).await {
         Ok(()) => Ok(Exit::Succeeded),
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(error.into()),
-        Err(error) => Err(Complaint::misconfigured(format!(
+        Err(error) => Err(CliError::misconfigured(format!(
             "cannot run the simulator on --port {}: {error}",
             args.port
         ))),

@@ -1,4 +1,4 @@
-//! How it all came out.
+//! The summary of a run.
 
 use std::time::Duration;
 
@@ -6,21 +6,21 @@ use cfw_waiter::{JobView, Progress, Stats};
 
 use crate::exit::Exit;
 
-/// What there is to say at the end.
+/// The result of a run.
 #[derive(Debug)]
 pub(crate) struct Summary {
     pub(crate) exit: Exit,
     pub(crate) reason: Reason,
     pub(crate) progress: Progress,
-    /// The jobs that were not waited for to their end.
+    /// The jobs whose waits had not ended.
     pub(crate) unfinished: Vec<JobView>,
-    /// Lines of standard input that are no ids.
+    /// The number of lines of standard input that were not job ids.
     pub(crate) rejected: u64,
     pub(crate) elapsed: Duration,
     pub(crate) stats: Stats,
 }
 
-/// Why the command stopped.
+/// The reason why the command stopped waiting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reason {
     AllEnded,

@@ -1,4 +1,4 @@
-//! What a person reads: words for news, and colours.
+//! Text for people: updates, the summary, durations, and colours.
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -8,30 +8,32 @@ use cfw_waiter::{JobId, Outcome, Phase, Progress, SourceError, Update, UpdateKin
 
 use crate::summary::{Reason, Summary};
 
-/// So many unfinished jobs are named at the end; of more, only the number.
-const NAMED: usize = 20;
+/// The most unfinished jobs that the summary lists. The others are only counted.
+const MAX_LISTED: usize = 20;
 
-/// Colours, or none.
+/// Applies styles as terminal escapes, or leaves the text plain if colours are disabled.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Paint(pub(crate) bool);
-
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Tone {
-    Good,
-    Bad,
-    Warning,
-    Faint,
+pub(crate) struct Styles {
+    pub(crate) has_colours: bool,
 }
 
-impl Paint {
-    pub(crate) fn paint(self, tone: Tone, text: &str) -> String {
-        let code = match tone {
-            Tone::Good => 32,
-            Tone::Bad => 31,
-            Tone::Warning => 33,
-            Tone::Faint => 2,
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Style {
+    Success,
+    Error,
+    Warning,
+    Dim,
+}
+
+impl Styles {
+    pub(crate) fn apply(self, style: Style, text: &str) -> String {
+        let code = match style {
+            Style::Success => 32,
+            Style::Error => 31,
+            Style::Warning => 33,
+            Style::Dim => 2,
         };
-        if self.0 && !text.is_empty() {
+        if self.has_colours && !text.is_empty() {
             format!("\x1b[{code}m{text}\x1b[0m")
         } else {
             text.to_owned()
@@ -39,9 +41,9 @@ impl Paint {
     }
 }
 
-/// A piece of news in one line without the job's name, and how it sounds. None where it repeats
-/// another one: a terminal status is told by the end that follows.
-pub(crate) fn news(update: &Update) -> Option<(Tone, String)> {
+/// Describes an update in one line without the job id. Returns `None` for a terminal status, because
+/// the end that follows contains it.
+pub(crate) fn describe_update(update: &Update) -> Option<(Style, String)> {
     match &update.kind {
         UpdateKind::Changed { to, .. } if to.phase.is_terminal() => None,
         UpdateKind::Changed { from, to } => {
@@ -50,47 +52,50 @@ pub(crate) fn news(update: &Update) -> Option<(Tone, String)> {
             if to.phase == Phase::Unknown {
                 text.push_str(" (a status not known here; waiting on)");
             }
-            Some((Tone::Faint, text))
+            Some((Style::Dim, text))
         }
         UpdateKind::Trouble(error) => {
-            Some((Tone::Warning, format!("{}; waiting on", trouble(&update.id, error))))
+            Some((Style::Warning, format!("{}; waiting on", describe_error(&update.id, error))))
         }
-        UpdateKind::Ended(outcome) => Some(end(&update.id, outcome)),
+        UpdateKind::Ended(outcome) => Some(describe_end(&update.id, outcome)),
         _ => None,
     }
 }
 
-/// What went wrong with a poll.
-pub(crate) fn trouble(id: &JobId, error: &SourceError) -> String {
-    // The line begins with the id already, and an id is long.
-    chain(error).replace(&format!("list job {id}: "), "")
+/// Describes a failed poll.
+pub(crate) fn describe_error(id: &JobId, error: &SourceError) -> String {
+    // The line already begins with the id.
+    error_chain(error).replace(&format!("list job {id}: "), "")
 }
 
-fn end(id: &JobId, outcome: &Outcome) -> (Tone, String) {
+fn describe_end(id: &JobId, outcome: &Outcome) -> (Style, String) {
     match outcome {
         Ok(report) => {
             let status = report.state.as_ref().map_or("succeeded", |state| &*state.status);
-            let text =
-                format!("{status} after {} ({})", length(report.elapsed), polls(report.polls));
-            (Tone::Good, text)
+            let text = format!(
+                "{status} after {} ({})",
+                format_duration(report.elapsed),
+                format_polls(report.polls)
+            );
+            (Style::Success, text)
         }
         Err(error) => {
-            let text = chain(error).replace(&format!("list job {id}: "), "");
+            let text = error_chain(error).replace(&format!("list job {id}: "), "");
             let text = text.strip_prefix(&format!("job {id} ")).map(str::to_owned).unwrap_or(text);
-            (Tone::Bad, text)
+            (Style::Error, text)
         }
     }
 }
 
-/// The last line, and which jobs were left.
-pub(crate) fn summary(summary: &Summary) -> Vec<String> {
+/// Returns the summary in one line, followed by the unfinished jobs.
+pub(crate) fn summary_lines(summary: &Summary) -> Vec<String> {
     let Summary { reason, progress, unfinished, elapsed, stats, rejected, .. } = summary;
     let mut text = match reason {
         Reason::Interrupted => "interrupted: ".to_owned(),
         Reason::AllEnded | Reason::FirstSuccess | Reason::FirstFailure => String::new(),
     };
-    text.push_str(&counts(*progress));
-    // Writing to a string cannot fail, here and below.
+    text.push_str(&format_counts(*progress));
+    // Writing to a string cannot fail.
     match rejected {
         0 => {}
         1 => text.push_str(", 1 bad line"),
@@ -98,32 +103,32 @@ pub(crate) fn summary(summary: &Summary) -> Vec<String> {
             let _ = write!(text, ", {rejected} bad lines");
         }
     }
-    let _ = write!(text, " ({}, {}", length(*elapsed), polls(stats.polls));
+    let _ = write!(text, " ({}, {}", format_duration(*elapsed), format_polls(stats.polls));
     if stats.transient > 0 {
         let _ = write!(text, ", {} of them failed", stats.transient);
     }
     if !stats.paused.is_zero() {
-        let _ = write!(text, ", paused {}", length(stats.paused));
+        let _ = write!(text, ", paused {}", format_duration(stats.paused));
     }
     text.push(')');
     let mut lines = vec![text];
-    for view in unfinished.iter().take(NAMED) {
+    for view in unfinished.iter().take(MAX_LISTED) {
         let status = view.report.state.as_ref().map_or("no status", |state| &*state.status);
         lines.push(format!("not finished: {} ({status})", view.report.id));
     }
-    if let Some(more @ 1..) = unfinished.len().checked_sub(NAMED) {
+    if let Some(more @ 1..) = unfinished.len().checked_sub(MAX_LISTED) {
         lines.push(format!("not finished: {more} more"));
     }
     lines
 }
 
-/// How many jobs are where.
-pub(crate) fn counts(progress: Progress) -> String {
+/// Formats the number of jobs in each state.
+pub(crate) fn format_counts(progress: Progress) -> String {
     let mut text = match progress.total() {
         1 => "1 job".to_owned(),
         total => format!("{total} jobs"),
     };
-    let mut gap = ": ";
+    let mut separator = ": ";
     for (count, word) in [
         (progress.succeeded, "succeeded"),
         (progress.failed, "did not"),
@@ -131,20 +136,20 @@ pub(crate) fn counts(progress: Progress) -> String {
         (progress.waiting, "without a status"),
     ] {
         if count > 0 {
-            let _ = write!(text, "{gap}{count} {word}");
-            gap = ", ";
+            let _ = write!(text, "{separator}{count} {word}");
+            separator = ", ";
         }
     }
     text
 }
 
-/// An error with its causes, on one line.
-pub(crate) fn chain(error: &dyn Error) -> String {
+/// Formats an error and its causes in one line.
+pub(crate) fn error_chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {
         let cause_text = cause.to_string();
-        // Libraries differ in whether a message repeats that of its cause.
+        // Some libraries repeat the message of the cause.
         if !text.ends_with(&cause_text) {
             let _ = write!(text, ": {cause_text}");
         }
@@ -153,8 +158,8 @@ pub(crate) fn chain(error: &dyn Error) -> String {
     text
 }
 
-/// `0.4s`, `12.0s`, `3m 04s`, `1h 02m`.
-pub(crate) fn length(duration: Duration) -> String {
+/// Formats as `0.4s`, `12.0s`, `3m 04s`, `1h 02m`.
+pub(crate) fn format_duration(duration: Duration) -> String {
     let seconds = duration.as_secs();
     match seconds {
         0..60 => format!("{}.{}s", seconds, duration.subsec_millis() / 100),
@@ -163,8 +168,8 @@ pub(crate) fn length(duration: Duration) -> String {
     }
 }
 
-/// `0:04`, `12:03`, `1:02:03`.
-pub(crate) fn clock(duration: Duration) -> String {
+/// Formats as `0:04`, `12:03`, `1:02:03`.
+pub(crate) fn format_clock(duration: Duration) -> String {
     let seconds = duration.as_secs();
     let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
     if hours == 0 {
@@ -174,7 +179,7 @@ pub(crate) fn clock(duration: Duration) -> String {
     }
 }
 
-pub(crate) fn polls(count: impl Into<u64>) -> String {
+pub(crate) fn format_polls(count: impl Into<u64>) -> String {
     match count.into() {
         1 => "1 poll".to_owned(),
         count => format!("{count} polls"),
@@ -186,8 +191,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_short() {
-        for (millis, text, time) in [
+    fn formats_durations_and_clocks() {
+        for (millis, text, clock) in [
             (0, "0.0s", "0:00"),
             (460, "0.4s", "0:00"),
             (59_999, "59.9s", "0:59"),
@@ -195,14 +200,15 @@ mod tests {
             (3_723_000, "1h 02m", "1:02:03"),
         ] {
             let duration = Duration::from_millis(millis);
-            assert_eq!((&*length(duration), &*clock(duration)), (text, time));
+            assert_eq!((&*format_duration(duration), &*format_clock(duration)), (text, clock));
         }
     }
 
     #[test]
-    fn no_colour_means_no_escape() {
-        assert_eq!(Paint(false).paint(Tone::Bad, "x"), "x");
-        assert_eq!(Paint(true).paint(Tone::Bad, "x"), "\x1b[31mx\x1b[0m");
-        assert_eq!(Paint(true).paint(Tone::Bad, ""), "");
+    fn plain_text_has_no_escapes() {
+        let [plain, coloured] = [false, true].map(|has_colours| Styles { has_colours });
+        assert_eq!(plain.apply(Style::Error, "x"), "x");
+        assert_eq!(coloured.apply(Style::Error, "x"), "\x1b[31mx\x1b[0m");
+        assert_eq!(coloured.apply(Style::Error, ""), "");
     }
 }
