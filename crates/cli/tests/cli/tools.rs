@@ -65,7 +65,7 @@ fn help_is_as_reviewed() {
 }
 
 #[test]
-fn version_and_help_go_to_standard_output_and_a_closed_standard_output_is_no_error() {
+fn version_and_completions_go_to_standard_output() {
     let output = run(bare_command(&["--version"]));
     assert_eq!((output.code, &*output.stderr), (Some(0), ""));
     assert!(output.stdout.starts_with("cfw-wait "));

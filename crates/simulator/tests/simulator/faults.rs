@@ -272,7 +272,7 @@ async fn calls_above_the_rate_limit_get_the_quota() {
 }
 
 #[tokio::test]
-async fn each_transient_fault_but_a_delay_spoils_one_answer() {
+async fn each_transient_fault_but_a_delay_prevents_one_answer() {
     let sim = Simulator::start().await.unwrap();
     let id = sim.add_job(JobScript::never());
     let faults = Fault::transient();
