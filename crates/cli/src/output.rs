@@ -10,7 +10,7 @@ use crate::args::{Format, OutputArgs};
 use crate::input::BadLine;
 use crate::json;
 use crate::screen::Screen;
-use crate::summary::{Reason, Summary};
+use crate::summary::{FailureCounts, Reason, Summary};
 use crate::text::{self, Styles};
 
 /// Writes updates and the summary in the formats that the flags select.
@@ -78,9 +78,15 @@ impl Output {
     }
 
     /// Redraws the live display, if there is one.
-    pub(crate) fn draw(&mut self, watch: &Watch, stats: &Stats, elapsed: Duration) {
+    pub(crate) fn draw(
+        &mut self,
+        watch: &Watch,
+        failures: &FailureCounts,
+        stats: &Stats,
+        elapsed: Duration,
+    ) {
         if let HumanOutput::Screen(screen) = &mut self.human {
-            screen.draw(watch, stats, elapsed);
+            screen.draw(watch, failures, stats, elapsed);
         }
     }
 

@@ -8,6 +8,7 @@ use cfw_waiter::{ErrorClass, JobView, Progress, Stats, Update, UpdateKind, Watch
 use console::{Term, measure_text_width, truncate_str};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::summary::FailureCounts;
 use crate::text::{self, Style, Styles};
 
 /// The redraw interval. [`Screen::draw`] draws once per call, and nothing else draws meanwhile.
@@ -98,7 +99,13 @@ impl Screen {
     }
 
     /// Redraws the block.
-    pub(crate) fn draw(&mut self, watch: &Watch, stats: &Stats, elapsed: Duration) {
+    pub(crate) fn draw(
+        &mut self,
+        watch: &Watch,
+        failures: &FailureCounts,
+        stats: &Stats,
+        elapsed: Duration,
+    ) {
         let (height, width) = self.term.size();
         let progress = watch.progress();
         // One row is for the summary, and one for the cursor.
@@ -106,7 +113,8 @@ impl Screen {
         self.is_collapsed = progress.live() > rows;
         let mut block = Vec::new();
         if self.is_collapsed {
-            block.push(self.collapsed_line(progress, stats, elapsed));
+            let summary = self.summary_line(progress, failures, stats, elapsed);
+            block.push(self.collapsed_line(progress, &summary));
         } else {
             let jobs = watch.jobs();
             if jobs.iter().all(|job| job.trouble.is_none()) {
@@ -117,7 +125,7 @@ impl Screen {
             self.id_width = self.id_width.max(widest.unwrap_or(0)).min(usize::from(width) / 2);
             block.extend(jobs.iter().map(|job| self.row(job)));
             if progress.total() != 1 {
-                block.push(self.summary_line(progress, stats, elapsed));
+                block.push(self.summary_line(progress, failures, stats, elapsed));
             }
         }
         self.frames = self.frames.wrapping_add(1);
@@ -196,10 +204,16 @@ impl Screen {
         row
     }
 
-    fn summary_line(&self, progress: Progress, stats: &Stats, elapsed: Duration) -> String {
+    fn summary_line(
+        &self,
+        progress: Progress,
+        failures: &FailureCounts,
+        stats: &Stats,
+        elapsed: Duration,
+    ) -> String {
         let text = format!(
             "  {}  {}  {}",
-            text::format_counts(progress),
+            text::format_counts(progress, failures),
             text::format_clock(elapsed),
             text::format_polls(stats.polls)
         );
@@ -211,12 +225,12 @@ impl Screen {
         format!("{text}  {}", self.styles.apply(Style::Warning, &pause))
     }
 
-    fn collapsed_line(&self, progress: Progress, stats: &Stats, elapsed: Duration) -> String {
+    fn collapsed_line(&self, progress: Progress, summary: &str) -> String {
         const CELLS: usize = 20;
         let ended = progress.succeeded + progress.failed;
         let full = (ended * CELLS).checked_div(progress.total()).unwrap_or(0);
         let bar = self.styles.apply(Style::Success, &"█".repeat(full)) + &"░".repeat(CELLS - full);
-        format!("{bar}{}", self.summary_line(progress, stats, elapsed))
+        format!("{bar}{summary}")
     }
 }
 

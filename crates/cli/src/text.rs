@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use cfw_waiter::{JobId, Outcome, Phase, Progress, SourceError, Update, UpdateKind};
 
-use crate::summary::{Reason, Summary};
+use crate::summary::{FailureCounts, Reason, Summary};
 
 /// The most unfinished jobs that the summary lists. The others are only counted.
 const MAX_LISTED: usize = 20;
@@ -50,12 +50,12 @@ pub(crate) fn describe_update(update: &Update) -> Option<(Style, String)> {
             let mut text = from.as_ref().map_or_else(String::new, |from| format!("{from} -> "));
             text.push_str(&to.status);
             if to.phase == Phase::Unknown {
-                text.push_str(" (a status not known here; waiting on)");
+                text.push_str(" (a status not known here; still waiting)");
             }
             Some((Style::Dim, text))
         }
         UpdateKind::Trouble(error) => {
-            Some((Style::Warning, format!("{}; waiting on", describe_error(&update.id, error))))
+            Some((Style::Warning, format!("{}; still waiting", describe_error(&update.id, error))))
         }
         UpdateKind::Ended(outcome) => Some(describe_end(&update.id, outcome)),
         _ => None,
@@ -89,12 +89,12 @@ fn describe_end(id: &JobId, outcome: &Outcome) -> (Style, String) {
 
 /// Returns the summary in one line, followed by the unfinished jobs.
 pub(crate) fn summary_lines(summary: &Summary) -> Vec<String> {
-    let Summary { reason, progress, unfinished, elapsed, stats, rejected, .. } = summary;
+    let Summary { reason, progress, failures, unfinished, elapsed, stats, rejected, .. } = summary;
     let mut text = match reason {
         Reason::Interrupted => "interrupted: ".to_owned(),
         Reason::AllEnded | Reason::FirstSuccess | Reason::FirstFailure => String::new(),
     };
-    text.push_str(&format_counts(*progress));
+    text.push_str(&format_counts(*progress, failures));
     // Writing to a string cannot fail.
     match rejected {
         0 => {}
@@ -123,23 +123,26 @@ pub(crate) fn summary_lines(summary: &Summary) -> Vec<String> {
 }
 
 /// Formats the number of jobs in each state.
-pub(crate) fn format_counts(progress: Progress) -> String {
+pub(crate) fn format_counts(progress: Progress, failures: &FailureCounts) -> String {
     let mut text = match progress.total() {
         1 => "1 job".to_owned(),
         total => format!("{total} jobs"),
     };
     let mut separator = ": ";
-    for (count, word) in [
-        (progress.succeeded, "succeeded"),
-        (progress.failed, "did not"),
-        (progress.running, "running"),
-        (progress.waiting, "without a status"),
-    ] {
+    let mut add = |count: usize, state: &str| {
         if count > 0 {
-            let _ = write!(text, "{separator}{count} {word}");
+            let _ = write!(text, "{separator}{count} {state}");
             separator = ", ";
         }
+    };
+    add(progress.succeeded, "succeeded");
+    for (kind, count) in failures.iter() {
+        add(count, &kind.replace('_', " "));
     }
+    // Ends that the watch has counted but not yet returned as updates.
+    add(progress.failed.saturating_sub(failures.total()), "unsuccessful");
+    add(progress.running, "running");
+    add(progress.waiting, "without a status");
     text
 }
 
@@ -188,6 +191,8 @@ pub(crate) fn format_polls(count: impl Into<u64>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use cfw_waiter::WaitErrorKind;
+
     use super::*;
 
     #[test]
@@ -202,6 +207,30 @@ mod tests {
             let duration = Duration::from_millis(millis);
             assert_eq!((&*format_duration(duration), &*format_clock(duration)), (text, clock));
         }
+    }
+
+    #[test]
+    fn ends_without_success_are_counted_by_kind() {
+        let progress = |succeeded, failed| {
+            let mut progress = Progress::default();
+            (progress.succeeded, progress.failed) = (succeeded, failed);
+            progress
+        };
+        let mut failures = FailureCounts::default();
+        assert_eq!(format_counts(progress(1, 0), &failures), "1 job: 1 succeeded");
+        for kind in [
+            WaitErrorKind::TimedOut,
+            WaitErrorKind::Failed,
+            WaitErrorKind::Failed,
+            WaitErrorKind::TooManyFailures,
+        ] {
+            failures.add(kind);
+        }
+        let counts = "4 jobs: 2 failed, 1 timed out, 1 too many failures";
+        assert_eq!(format_counts(progress(0, 4), &failures), counts);
+        let counts =
+            "6 jobs: 1 succeeded, 2 failed, 1 timed out, 1 too many failures, 1 unsuccessful";
+        assert_eq!(format_counts(progress(1, 5), &failures), counts, "an update is outstanding");
     }
 
     #[test]

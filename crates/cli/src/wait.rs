@@ -15,7 +15,7 @@ use crate::exit::{CliError, Exit};
 use crate::input::{self, Line};
 use crate::output::Output;
 use crate::screen::REDRAW;
-use crate::summary::{Reason, Summary};
+use crate::summary::{FailureCounts, Reason, Summary};
 
 /// The factor by which the delay between two polls grows.
 const GROWTH: f64 = 1.5;
@@ -132,7 +132,14 @@ pub(crate) async fn wait(
     let watch = waiter.watch(jobs.ids);
     // The handle keeps the watch open while more ids can be read.
     let stdin = jobs.stdin.map(|lines| (lines, watch.handle()));
-    let mut session = Session { watch, stdin, stop_condition, exit: Exit::default(), rejected: 0 };
+    let mut session = Session {
+        watch,
+        stdin,
+        stop_condition,
+        exit: Exit::default(),
+        failures: FailureCounts::default(),
+        rejected: 0,
+    };
     let stopwatch = Stopwatch::start();
     let reason = session.run(waiter, output, &stopwatch).await?;
     let exit = match reason {
@@ -144,6 +151,7 @@ pub(crate) async fn wait(
         exit,
         reason,
         progress: session.watch.progress(),
+        failures: session.failures,
         unfinished: session.watch.jobs(),
         rejected: session.rejected,
         elapsed: stopwatch.elapsed(),
@@ -159,6 +167,7 @@ struct Session {
     stop_condition: StopCondition,
     /// The most severe result so far.
     exit: Exit,
+    failures: FailureCounts,
     rejected: u64,
 }
 
@@ -198,7 +207,8 @@ impl Session {
                     self.handle_update(&update)
                 }
                 Event::Redraw => {
-                    output.draw(&self.watch, &waiter.stats(), stopwatch.elapsed());
+                    let stats = waiter.stats();
+                    output.draw(&self.watch, &self.failures, &stats, stopwatch.elapsed());
                     None
                 }
             };
@@ -242,6 +252,9 @@ impl Session {
     /// Records the end of a wait. Returns a reason if the stop condition holds now.
     fn handle_update(&mut self, update: &Update) -> Option<Reason> {
         let UpdateKind::Ended(outcome) = &update.kind else { return None };
+        if let Err(error) = outcome {
+            self.failures.add(error.kind());
+        }
         let exit = exit_for(outcome);
         self.exit = self.exit.max(exit);
         match (self.stop_condition, exit) {

@@ -110,6 +110,9 @@ fn the_most_severe_end_gives_the_exit_code() {
         let output = run(wait_command(&sim, &args));
         assert_eq!(output.code, Some(code), "{ids:?}: {}", output.stderr);
     }
+    let output = run(wait_command(&sim, &["--timeout=300ms", "bad", "slow"]));
+    let counts = "2 jobs: 1 failed, 1 timed out (";
+    assert!(output.stderr.contains(counts), "{}", output.stderr);
 }
 
 #[test]
@@ -123,7 +126,7 @@ fn any_stops_at_the_first_success() {
     let lines = Lines::of(child.stderr());
     lines.until("bad  failed");
     sim.finish("good");
-    lines.until("3 jobs: 1 succeeded, 1 did not, 1 ");
+    lines.until("3 jobs: 1 succeeded, 1 failed, 1 ");
     assert_eq!(child.code(), Some(0));
 }
 

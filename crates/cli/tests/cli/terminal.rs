@@ -102,7 +102,7 @@ fn each_job_has_a_row_and_a_permanent_final_line() {
     terminal.until("✗ create-east-west");
     sim.finish("protect-eip");
     terminal.until("✓ protect-eip");
-    let screen = terminal.until("1 did not, 1 running, 1 without a status");
+    let screen = terminal.until("1 failed, 1 running, 1 without a status");
     expect_file!["../screens/rows.txt"].assert_eq(&mask_text(&screen));
 
     sim.finish("create-firewall");
@@ -126,7 +126,7 @@ fn more_than_twenty_jobs_share_one_row() {
     ids[..8].iter().for_each(|id| assert!(sim.finish(id)));
     assert!(sim.fail("job-8"));
     terminal.until("✗ job-8  failed with status Failed");
-    let screen = terminal.until("30 jobs: 8 succeeded, 1 did not, 21 running");
+    let screen = terminal.until("30 jobs: 8 succeeded, 1 failed, 21 running");
     assert!(screen.contains("██████░░░░░░░░░░░░░░"), "{screen}");
     assert!(!screen.contains('✓'), "a success is counted only:\n{screen}");
     assert!(sim.fail("job-9"));
