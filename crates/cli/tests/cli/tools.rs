@@ -15,15 +15,23 @@ fn simulate_prints_variables_that_work() {
         let line = lines.until(name);
         line.split_once('=').unwrap().1.trim_matches('\'').to_owned()
     };
-    let mut command = bare_command(&[]);
-    for name in ["CFW_ENDPOINT", "CFW_PROJECT_ID", "CFW_TOKEN"] {
-        command.env(name, value(name));
-    }
+    let names = ["CFW_ENDPOINT", "CFW_PROJECT_ID", "CFW_TOKEN", "OS_ACCESS_KEY", "OS_SECRET_KEY"];
+    let variables = names.map(|name| (name, value(name)));
     let ids = value("CFW_JOB_IDS");
-    command.args(ids.split(' '));
-    let waited = run(command);
-    assert_eq!(waited.code, Some(0), "{}", waited.stderr);
-    assert!(waited.stderr.contains("2 jobs: 2 succeeded"), "{}", waited.stderr);
+    // As sourced, then with one of the two credentials.
+    for unset in [&[][..], &["OS_ACCESS_KEY", "OS_SECRET_KEY"], &["CFW_TOKEN"]] {
+        let mut command = bare_command(&[]);
+        command.envs(variables.clone()).args(ids.split(' '));
+        for name in unset {
+            command.env_remove(name);
+        }
+        let waited = run(command);
+        assert_eq!(waited.code, Some(0), "{unset:?}: {}", waited.stderr);
+        assert!(waited.stderr.contains("2 jobs: 2 succeeded"), "{unset:?}: {}", waited.stderr);
+    }
+    let mut command = bare_command(&ids.split(' ').collect::<Vec<_>>());
+    command.envs(variables).env_remove("CFW_TOKEN").env("OS_SECRET_KEY", "another");
+    assert_eq!(run(command).code, Some(3), "the secret key is checked");
     server.interrupt();
     assert_eq!(server.code(), Some(0));
 }

@@ -60,8 +60,8 @@ impl SimulateOptions {
 
     /// Starts the simulator, writes its variables to `out`, and serves until `end` is ready.
     ///
-    /// The lines can be sourced by a shell: `CFW_ENDPOINT`, `CFW_PROJECT_ID`, `CFW_TOKEN`, and the
-    /// ids in `CFW_JOB_IDS`, separated by spaces.
+    /// The lines can be sourced by a shell: `CFW_ENDPOINT`, `CFW_PROJECT_ID`, `CFW_TOKEN`, an access
+    /// key in `OS_ACCESS_KEY` and `OS_SECRET_KEY`, and the ids in `CFW_JOB_IDS`, separated by spaces.
     ///
     /// # Errors
     ///
@@ -75,6 +75,9 @@ impl SimulateOptions {
         writeln!(out, "CFW_ENDPOINT={}", sim.endpoint())?;
         writeln!(out, "CFW_PROJECT_ID={}", sim.project_id())?;
         writeln!(out, "CFW_TOKEN={}", sim.token())?;
+        // The names that OpenStack and vendor tools read. Nothing reads a `CFW_` name for keys.
+        writeln!(out, "OS_ACCESS_KEY={}", sim.access_key().access())?;
+        writeln!(out, "OS_SECRET_KEY={}", sim.access_key().secret())?;
         writeln!(out, "CFW_JOB_IDS='{}'", ids.join(" "))?;
         out.flush()?;
         end.await;

@@ -4,6 +4,8 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::{Command, Stdio};
 
+use cfw_simulator::Simulator;
+
 fn command(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cfw-simulator"));
     command.args(args).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -23,7 +25,11 @@ fn it_prints_variables_for_a_shell() {
             .to_owned()
     };
     let endpoint = value("CFW_ENDPOINT");
-    let (project, token, ids) = (value("CFW_PROJECT_ID"), value("CFW_TOKEN"), value("CFW_JOB_IDS"));
+    let (project, token) = (value("CFW_PROJECT_ID"), value("CFW_TOKEN"));
+    let sim = Simulator::builder().start_on_thread().unwrap();
+    assert_eq!(value("OS_ACCESS_KEY"), sim.access_key().access());
+    assert_eq!(value("OS_SECRET_KEY"), sim.access_key().secret());
+    let ids = value("CFW_JOB_IDS");
     let ids: Vec<_> = ids.split(' ').collect();
     assert_eq!(ids.len(), 2);
     let mut stream = TcpStream::connect(endpoint.strip_prefix("http://").unwrap()).unwrap();
