@@ -40,11 +40,20 @@ async fn a_password_login_returns_a_project_token() {
     let time = |name: &str| body[name].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
     assert_eq!(time("expires_at").duration_since(time("issued_at")).as_hours(), 24);
     assert_eq!(body["expires_at"].as_str().unwrap().len(), "2015-11-09T01:42:57.527363Z".len());
-    let url = format!("{}/v3/{}", sim.endpoint(), sim.project_id());
     let catalog = body["catalog"].as_array().unwrap();
-    let cfw = catalog.iter().find(|service| service["type"] == "cfwv3").unwrap();
-    assert_eq!(cfw["endpoints"][0]["url"], url);
-    assert_eq!(cfw["endpoints"][0]["region"], "eu-de");
+    let url_of = |kind: &str| {
+        let service = catalog.iter().find(|service| service["type"] == kind).unwrap();
+        assert_eq!(
+            (&service["name"], &service["endpoints"][0]["region"]),
+            (&json!("cfw"), &json!("eu-de"))
+        );
+        service["endpoints"][0]["url"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(url_of("cfw"), sim.endpoint());
+    for version in ["v1", "v2", "v3"] {
+        let url = format!("{}/{version}/{}", sim.endpoint(), sim.project_id());
+        assert_eq!(url_of(&format!("cfw{version}")), url);
+    }
     assert_eq!(poll_with(&sim, &id, &[("X-Auth-Token", token)]).await.status, 200);
     assert_eq!(sim.counts().tokens, 1);
 }

@@ -111,7 +111,8 @@ fn issue_token(state: &mut State, call: &Call<'_>, methods: &[String], is_scoped
         .header(HeaderName::from_static("x-subject-token"), Some(&token))
 }
 
-/// Lists one service per version of CFW, as clients of Open Telekom Cloud expect.
+/// Lists CFW as a service per version, as clients of Open Telekom Cloud expect, and as one service
+/// without a version.
 fn catalog(config: &Config, endpoint: &str) -> Value {
     let service = |kind: &str, path: String| {
         let id = |n| hex_id(config.seed, hash(kind), n);
@@ -131,6 +132,7 @@ fn catalog(config: &Config, endpoint: &str) -> Value {
     let project_id = &config.project_id;
     json!([
         service("identity", "/v3".to_owned()),
+        service("cfw", String::new()),
         service("cfwv1", format!("/v1/{project_id}")),
         service("cfwv2", format!("/v2/{project_id}")),
         service("cfwv3", format!("/v3/{project_id}")),
