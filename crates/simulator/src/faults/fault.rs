@@ -7,7 +7,8 @@ use std::time::Duration;
 /// Some faults answer **instead** of the service, which then does not process the request:
 /// [`Throttled`](Self::Throttled), [`Status`](Self::Status),
 /// [`ServiceUnavailable`](Self::ServiceUnavailable), [`Busy`](Self::Busy),
-/// [`NotFound`](Self::NotFound), [`Code`](Self::Code), [`Redirect`](Self::Redirect) and
+/// [`NotFound`](Self::NotFound), [`Code`](Self::Code), [`GatewayCode`](Self::GatewayCode),
+/// [`OverLimit`](Self::OverLimit), [`Redirect`](Self::Redirect), [`Html`](Self::Html) and
 /// [`BadGatewayHtml`](Self::BadGatewayHtml). All others **corrupt the
 /// answer** after the service has processed the request, so that a firewall whose creation ends in
 /// [`Reset`](Self::Reset) exists.
@@ -41,10 +42,26 @@ pub enum Fault {
         /// The `error_msg`.
         msg: String,
     },
+    /// Any status with any code and text, in the format of the gateway.
+    GatewayCode {
+        /// The HTTP status.
+        status: u16,
+        /// The `error_code`.
+        code: String,
+        /// The `error_msg`.
+        msg: String,
+    },
+    /// 413 with `overLimit`, as OpenStack services answer too many requests.
+    OverLimit {
+        /// The `Retry-After` header and the field `retryAfter`, sent verbatim.
+        retry_after: Option<String>,
+    },
     /// 307 to `/redirected` on this server. The record shows a client that follows it.
     Redirect,
     /// 502 with an HTML page.
     BadGatewayHtml,
+    /// Any status with an HTML page, as proxies send it.
+    Html(u16),
     /// A connection reset instead of an answer.
     Reset,
     /// The correct answer, delayed by this much.
@@ -94,6 +111,29 @@ impl Fault {
     #[must_use]
     pub fn code(status: u16, code: impl Into<String>, msg: impl Into<String>) -> Self {
         Self::Code { status, code: code.into(), msg: msg.into() }
+    }
+
+    /// Returns an answer of the gateway with this status, `error_code` and `error_msg`.
+    #[must_use]
+    pub fn gateway_code(status: u16, code: impl Into<String>, msg: impl Into<String>) -> Self {
+        Self::GatewayCode { status, code: code.into(), msg: msg.into() }
+    }
+
+    /// Returns one of each kind of 4xx answer that the service itself does not give to a valid
+    /// request. A proxy, a gateway node or a neighbour service can give one in between.
+    #[must_use]
+    pub fn foreign_client_errors() -> Vec<Self> {
+        let not_published = "The API does not exist or has not been published in the environment";
+        vec![
+            Self::Html(400),
+            Self::Status(400),
+            Self::Status(401),
+            Self::Html(403),
+            Self::gateway_code(404, "APIGW.0101", not_published),
+            Self::Status(405),
+            Self::OverLimit { retry_after: Some("1".to_owned()) },
+            Self::Status(421),
+        ]
     }
 
     /// Returns one fault of each transient kind, except those that cost a client seconds:

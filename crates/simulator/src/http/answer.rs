@@ -24,9 +24,8 @@ impl Answer {
         Self { status, headers: Vec::new(), content_type: "application/json", body: body.into() }
     }
 
-    fn text(status: u16, content_type: &'static str, body: &'static str) -> Self {
-        let body = Bytes::from_static(body.as_bytes());
-        Self { status, headers: Vec::new(), content_type, body }
+    pub(crate) fn text(status: u16, content_type: &'static str, body: impl Into<Bytes>) -> Self {
+        Self { status, headers: Vec::new(), content_type, body: body.into() }
     }
 
     /// Returns an error of CFW itself.
@@ -68,41 +67,6 @@ impl Answer {
             self.headers.push((name, value));
         }
         self
-    }
-
-    /// Returns the answer of a fault that answers instead of the service. Returns `None` for other
-    /// faults.
-    pub(crate) fn for_fault(fault: &Fault, endpoint: &str, request_id: &str) -> Option<Self> {
-        Some(match fault {
-            Fault::Throttled { retry_after, quota } => {
-                Self::throttled(quota.as_deref(), request_id)
-                    .header(header::RETRY_AFTER, retry_after.as_deref())
-            }
-            Fault::Status(status) => Self::text(*status, "text/plain", ""),
-            Fault::ServiceUnavailable { retry_after } => {
-                Self::gateway(503, "APIGW.0610", "No backend available.", request_id)
-                    .header(header::RETRY_AFTER, retry_after.as_deref())
-            }
-            Fault::Busy => Self::cfw(400, "CFW.00100001", "System busy. Try again later."),
-            Fault::NotFound => Self::not_found(),
-            Fault::Code { status, code, msg } => Self::cfw(*status, code, msg),
-            Fault::Redirect => Self::text(307, "text/plain", "")
-                .header(header::LOCATION, Some(&format!("{endpoint}/redirected"))),
-            Fault::BadGatewayHtml => Self::text(
-                502,
-                "text/html",
-                "<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>",
-            ),
-            Fault::Reset
-            | Fault::Slow(_)
-            | Fault::Hang
-            | Fault::CutBody
-            | Fault::NotJson
-            | Fault::EmptyBody
-            | Fault::WrongId
-            | Fault::UnknownStatus
-            | Fault::Endless => return None,
-        })
     }
 
     /// Converts the answer to a response. `in_flight` ends with the last byte of the body.

@@ -14,6 +14,7 @@ use crate::http::answer::Answer;
 use crate::http::auth::authenticate;
 use crate::http::call::Call;
 use crate::http::connection::Connection;
+use crate::http::fault_answers::fault_answer;
 use crate::http::headers::header_text;
 use crate::http::signature::Authorization;
 use crate::model::route::Route;
@@ -60,9 +61,7 @@ pub(crate) async fn serve(
             fault,
             request_id: &request_id,
         };
-        let fault_answer =
-            fault.and_then(|fault| Answer::for_fault(fault, &shared.endpoint, &request_id));
-        let answer = match fault_answer {
+        let answer = match fault.and_then(|fault| fault_answer(fault, &call)) {
             Some(answer) => answer,
             None if is_too_large => {
                 Answer::gateway(413, "APIGW.0201", "Request entity too large.", &request_id)

@@ -8,6 +8,7 @@ pub(crate) mod auth;
 pub(crate) mod body;
 pub(crate) mod call;
 pub(crate) mod connection;
+pub(crate) mod fault_answers;
 pub(crate) mod gateway;
 pub(crate) mod handlers;
 pub(crate) mod headers;

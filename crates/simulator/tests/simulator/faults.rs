@@ -96,6 +96,52 @@ async fn a_bad_gateway_fault_is_html() {
 }
 
 #[tokio::test]
+async fn foreign_client_errors_are_not_answers_of_the_service() {
+    let mut seen = Vec::new();
+    for fault in Fault::foreign_client_errors() {
+        let answer = answer_with(fault).await;
+        let kind = match serde_json::from_slice::<serde_json::Value>(&answer.body) {
+            Ok(json) => json.as_object().unwrap().keys().next().unwrap().clone(),
+            Err(_) if answer.body.is_empty() => "empty".to_owned(),
+            Err(_) => answer.header("Content-Type").unwrap().to_owned(),
+        };
+        seen.push((answer.status, kind));
+    }
+    let expected = [
+        (400, "text/html"),
+        (400, "empty"),
+        (401, "empty"),
+        (403, "text/html"),
+        (404, "error_code"),
+        (405, "empty"),
+        (413, "overLimit"),
+        (421, "empty"),
+    ];
+    assert_eq!(seen, expected.map(|(status, kind)| (status, kind.to_owned())));
+}
+
+#[tokio::test]
+async fn html_and_gateway_codes_can_have_any_status() {
+    let page = answer_with(Fault::Html(403)).await;
+    assert!(page.text().contains("<h1>403 Forbidden</h1>"), "{}", page.text());
+    let answer = answer_with(Fault::gateway_code(403, "APIGW.0306", "refused")).await;
+    let request_id = answer.header("X-Request-Id").unwrap();
+    let expected =
+        json!({ "error_msg": "refused", "error_code": "APIGW.0306", "request_id": request_id });
+    assert_eq!((answer.status, answer.json()), (403, expected));
+}
+
+#[tokio::test]
+async fn over_limit_has_the_format_of_openstack() {
+    let answer = answer_with(Fault::OverLimit { retry_after: Some("1".to_owned()) }).await;
+    assert_eq!((answer.status, answer.header("Retry-After")), (413, Some("1")));
+    assert_eq!(answer.json()["overLimit"]["retryAfter"], "1");
+    let answer = answer_with(Fault::OverLimit { retry_after: None }).await;
+    assert_eq!((answer.status, answer.header("Retry-After")), (413, None));
+    assert_eq!(answer.json()["overLimit"].get("retryAfter"), None);
+}
+
+#[tokio::test]
 async fn a_redirect_points_to_a_recorded_route() {
     let (sim, _, mut client) = poll_with_fault(Fault::Redirect).await;
     let answer = client.receive().await.unwrap();
