@@ -65,7 +65,7 @@ mod http;
 
 mod simulator;
 
-pub use faults::fault::Fault;
+pub use faults::fault::{EchoEncoding, Fault};
 pub use model::account::{AccessKey, User};
 pub use model::job::JobScript;
 pub use model::route::Route;

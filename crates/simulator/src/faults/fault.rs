@@ -8,8 +8,8 @@ use std::time::Duration;
 /// [`Throttled`](Self::Throttled), [`Status`](Self::Status),
 /// [`ServiceUnavailable`](Self::ServiceUnavailable), [`Busy`](Self::Busy),
 /// [`NotFound`](Self::NotFound), [`Code`](Self::Code), [`GatewayCode`](Self::GatewayCode),
-/// [`OverLimit`](Self::OverLimit), [`Redirect`](Self::Redirect), [`Html`](Self::Html) and
-/// [`BadGatewayHtml`](Self::BadGatewayHtml). All others **corrupt the
+/// [`OverLimit`](Self::OverLimit), [`Redirect`](Self::Redirect), [`Html`](Self::Html),
+/// [`BadGatewayHtml`](Self::BadGatewayHtml) and [`Echo`](Self::Echo). All others **corrupt the
 /// answer** after the service has processed the request, so that a firewall whose creation ends in
 /// [`Reset`](Self::Reset) exists.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,10 +62,14 @@ pub enum Fault {
     BadGatewayHtml,
     /// Any status with an HTML page, as proxies send it.
     Html(u16),
+    /// 400 with the request in its text: method, path, headers and body, with all secrets.
+    Echo(EchoEncoding),
     /// A connection reset instead of an answer.
     Reset,
     /// The correct answer, delayed by this much.
     Slow(Duration),
+    /// The correct answer, its body delayed by this much after its headers.
+    SlowBody(Duration),
     /// No answer. The connection stays open until the client closes it.
     Hang,
     /// Half of the body. Then the connection closes.
@@ -76,10 +80,27 @@ pub enum Fault {
     EmptyBody,
     /// The correct answer with another job's id in `data.id`. Affects polls only.
     WrongId,
+    /// The correct answer with an equal id in another form: a UUID in upper case and with its dashes
+    /// removed or added, or a number as a JSON number. Other ids are unchanged. Affects polls only.
+    EqualId,
     /// The correct answer with the status `Paused`. Affects polls only.
     UnknownStatus,
     /// A body that begins like the correct one and never ends.
     Endless,
+}
+
+/// The encoding of an [echo](Fault::Echo).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EchoEncoding {
+    /// Verbatim, as plain text.
+    Plain,
+    /// As a JSON string, in the error format of the service.
+    Json,
+    /// As HTML, with `&`, `<`, `>` and quotes as entities.
+    Html,
+    /// Percent-encoded, except letters and digits.
+    Percent,
 }
 
 impl Fault {

@@ -45,6 +45,14 @@ impl Answer {
         )
     }
 
+    /// Returns an error of IAM.
+    pub(crate) fn iam(status: u16, title: &str, message: &str) -> Self {
+        Self::json(
+            status,
+            &json!({ "error": { "code": status, "message": message, "title": title } }),
+        )
+    }
+
     /// Returns the gateway's refusal of credentials, with the reason in `detail`.
     pub(crate) fn unauthorized(detail: &str, request_id: &str) -> Self {
         let msg = format!("Incorrect IAM authentication information: {detail}");
@@ -88,6 +96,9 @@ impl Answer {
                 Content::whole("upstream connect error or disconnect before headers".into()),
             ),
             Some(Fault::EmptyBody) => (self.content_type, Content::whole(Bytes::new())),
+            Some(Fault::SlowBody(delay)) => {
+                (self.content_type, Content::delayed(self.body, *delay))
+            }
             Some(Fault::CutBody) => (self.content_type, Content::half(self.body)),
             Some(Fault::Endless) => (self.content_type, Content::endless(self.body)),
             _ => (self.content_type, Content::whole(self.body)),

@@ -2,12 +2,14 @@
 
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use axum::body::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 
 use crate::state::in_flight::InFlight;
+use crate::util::clock::sleep;
 
 /// A body that keeps its request in flight until it has been sent.
 pub(crate) struct TrackedBody {
@@ -24,6 +26,8 @@ impl TrackedBody {
 pub(crate) enum Content {
     /// `None` once sent, or if the body is empty.
     Whole(Option<Bytes>),
+    /// `body` is `None` once sent.
+    Delayed { delay: Pin<Box<dyn Future<Output = ()> + Send>>, body: Option<Bytes> },
     /// `part` is `None` once sent. `length` is the length that the headers announce.
     Half { part: Option<Bytes>, length: u64, is_flushed: bool },
     /// Holds the start of the body, `None` once sent.
@@ -33,6 +37,10 @@ pub(crate) enum Content {
 impl Content {
     pub(crate) fn whole(body: Bytes) -> Self {
         Self::Whole(Some(body).filter(|body| !body.is_empty()))
+    }
+
+    pub(crate) fn delayed(body: Bytes, delay: Duration) -> Self {
+        Self::Delayed { delay: Box::pin(sleep(delay)), body: Some(body) }
     }
 
     pub(crate) fn half(body: Bytes) -> Self {
@@ -58,6 +66,12 @@ impl Body for TrackedBody {
         const FILLER: &[u8] = &[b' '; 4096];
         Poll::Ready(match &mut self.get_mut().content {
             Content::Whole(body) => body.take().map(|body| Ok(Frame::data(body))),
+            Content::Delayed { delay, body } => {
+                if body.is_some() {
+                    ready!(delay.as_mut().poll(cx));
+                }
+                body.take().map(|body| Ok(Frame::data(body)))
+            }
             Content::Half { part, is_flushed, .. } => match part.take() {
                 Some(part) => Some(Ok(Frame::data(part))),
                 // hyper flushes when a body is pending, and drops its buffer when a body fails.
@@ -82,7 +96,7 @@ impl Body for TrackedBody {
 
     fn size_hint(&self) -> SizeHint {
         match &self.content {
-            Content::Whole(body) => SizeHint::with_exact(
+            Content::Whole(body) | Content::Delayed { body, .. } => SizeHint::with_exact(
                 body.as_ref().map_or(0, |body| u64::try_from(body.len()).unwrap_or(0)),
             ),
             Content::Half { length, .. } => SizeHint::with_exact(*length),

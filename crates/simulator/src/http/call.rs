@@ -7,11 +7,13 @@ use axum::http::request::Parts;
 
 use crate::faults::fault::Fault;
 use crate::http::answer::Answer;
+use crate::model::route::Route;
 use crate::state::shared::Shared;
 
 /// A request that has been read and is answered now.
 pub(crate) struct Call<'a> {
     pub(crate) shared: &'a Shared,
+    pub(crate) route: Route,
     pub(crate) now: Duration,
     pub(crate) parts: &'a Parts,
     pub(crate) body: &'a Bytes,

@@ -1,11 +1,13 @@
 //! The answers of faults that answer instead of the service.
 
 use axum::http::{StatusCode, header};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::json;
 
-use crate::faults::fault::Fault;
+use crate::faults::fault::{EchoEncoding, Fault};
 use crate::http::answer::Answer;
 use crate::http::call::Call;
+use crate::model::route::Route;
 
 /// Returns the answer of a fault that answers instead of the service. Returns `None` for other
 /// faults.
@@ -33,13 +35,16 @@ pub(crate) fn fault_answer(fault: &Fault, call: &Call<'_>) -> Option<Answer> {
         }
         Fault::BadGatewayHtml => html(502),
         Fault::Html(status) => html(*status),
+        Fault::Echo(encoding) => echo(*encoding, call),
         Fault::Reset
         | Fault::Slow(_)
+        | Fault::SlowBody(_)
         | Fault::Hang
         | Fault::CutBody
         | Fault::NotJson
         | Fault::EmptyBody
         | Fault::WrongId
+        | Fault::EqualId
         | Fault::UnknownStatus
         | Fault::Endless => return None,
     })
@@ -59,4 +64,39 @@ fn over_limit(retry_after: Option<&str>) -> Answer {
         error.insert("retryAfter".to_owned(), time.into());
     }
     Answer::json(413, &json!({ "overLimit": error })).header(header::RETRY_AFTER, retry_after)
+}
+
+/// Returns an answer that contains the request, as some gateways and proxies send it.
+fn echo(encoding: EchoEncoding, call: &Call<'_>) -> Answer {
+    let text = request_text(call);
+    match encoding {
+        EchoEncoding::Plain => Answer::text(400, "text/plain", text),
+        EchoEncoding::Json if call.route == Route::Token => Answer::iam(400, "Bad Request", &text),
+        EchoEncoding::Json => Answer::cfw(400, "CFW.00200001", &text),
+        EchoEncoding::Html => {
+            let escaped = text
+                .replace('&', "&amp;")
+                .replace('<', "&lt;")
+                .replace('>', "&gt;")
+                .replace('"', "&quot;")
+                .replace('\'', "&#39;");
+            Answer::text(
+                400,
+                "text/html",
+                format!("<html><body><pre>{escaped}</pre></body></html>"),
+            )
+        }
+        EchoEncoding::Percent => {
+            let encoded = utf8_percent_encode(&text, NON_ALPHANUMERIC).to_string();
+            Answer::text(400, "text/plain", encoded)
+        }
+    }
+}
+
+fn request_text(call: &Call<'_>) -> String {
+    let mut text = format!("{} {}\n", call.parts.method, call.parts.uri);
+    for (name, value) in &call.parts.headers {
+        text += &format!("{name}: {}\n", String::from_utf8_lossy(value.as_bytes()));
+    }
+    text + "\n" + &String::from_utf8_lossy(call.body)
 }

@@ -55,6 +55,7 @@ pub(crate) async fn serve(
         let now = shared.clock.now();
         let call = Call {
             shared: &shared,
+            route,
             now,
             parts: &parts,
             body: &body,
@@ -68,7 +69,7 @@ pub(crate) async fn serve(
             }
             None => {
                 let project = target.project.as_deref();
-                check_and_handle(&mut state, &call, route, project, &in_flight, handler)
+                check_and_handle(&mut state, &call, project, &in_flight, handler)
             }
         };
         let unix_millis = shared.unix_millis(&state, now);
@@ -150,12 +151,11 @@ fn record_arrival(
 fn check_and_handle(
     state: &mut State,
     call: &Call<'_>,
-    route: Route,
     project: Option<&str>,
     in_flight: &InFlight,
     handler: impl FnOnce(&mut State, &Call<'_>) -> Answer,
 ) -> Answer {
-    if matches!(route, Route::Token | Route::Other) {
+    if matches!(call.route, Route::Token | Route::Other) {
         return handler(state, call);
     }
     let (credential, refusal) = authenticate(state, call);
@@ -164,7 +164,7 @@ fn check_and_handle(
         return refusal;
     }
     if let Some(limiter) = &mut state.rate_limiter
-        && !limiter.allows(route, call.now)
+        && !limiter.allows(call.route, call.now)
     {
         return Answer::throttled(Some(&limiter.quota()), call.request_id);
     }

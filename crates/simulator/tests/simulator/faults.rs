@@ -3,11 +3,11 @@
 use std::io::ErrorKind;
 use std::time::Duration;
 
-use cfw_simulator::{Fault, JobScript, Request, Route, Simulator};
+use cfw_simulator::{EchoEncoding, Fault, JobScript, Request, Route, Simulator};
 use serde_json::json;
 use tokio::io::AsyncReadExt as _;
 
-use crate::support::{Answer, Client, eventually, job_path, ms, poll, status};
+use crate::support::{Answer, Client, eventually, job_path, ms, poll, poll_with, status};
 
 /// Starts a simulator and sends one poll, which `fault` affects. Returns the job id and the client.
 async fn poll_with_fault(fault: Fault) -> (Simulator, String, Client) {
@@ -139,6 +139,63 @@ async fn over_limit_has_the_format_of_openstack() {
     let answer = answer_with(Fault::OverLimit { retry_after: None }).await;
     assert_eq!((answer.status, answer.header("Retry-After")), (413, None));
     assert_eq!(answer.json()["overLimit"].get("retryAfter"), None);
+}
+
+#[tokio::test]
+async fn an_echo_contains_the_request_in_its_encoding() {
+    let token = r#"se"<cr>&et'"#;
+    for (encoding, content_type, echoed) in [
+        (EchoEncoding::Plain, "text/plain", token),
+        (EchoEncoding::Json, "application/json", r#"se\"<cr>&et'"#),
+        (EchoEncoding::Html, "text/html", "se&quot;&lt;cr&gt;&amp;et&#39;"),
+        (EchoEncoding::Percent, "text/plain", "se%22%3Ccr%3E%26et%27"),
+    ] {
+        let sim = Simulator::start().await.unwrap();
+        sim.fail_next(1, Fault::Echo(encoding));
+        let answer = poll_with(&sim, "a", &[("X-Auth-Token", token)]).await;
+        assert_eq!((answer.status, answer.header("Content-Type")), (400, Some(content_type)));
+        assert!(answer.text().contains(echoed), "{}", answer.text());
+    }
+}
+
+#[tokio::test]
+async fn an_echo_of_a_login_contains_its_body() {
+    let sim = Simulator::start().await.unwrap();
+    sim.fail_next_on(Route::Token, 1, Fault::Echo(EchoEncoding::Json));
+    let mut client = Client::connect(&sim).await;
+    let body = r#"{"auth":"pass\"word"}"#;
+    let answer = client.call("POST", "/v3/auth/tokens", &[], body).await;
+    let message = answer.json()["error"]["message"].as_str().unwrap().to_owned();
+    assert!(message.ends_with(body), "{message}");
+    assert!(answer.text().contains(r#"pass\\\"word"#), "escaped twice: {}", answer.text());
+}
+
+#[tokio::test]
+async fn an_equal_id_has_another_form() {
+    let (_sim, id, mut client) = poll_with_fault(Fault::EqualId).await;
+    let answer = client.receive().await.unwrap().json();
+    let equal = id.replace('-', "").to_uppercase();
+    assert_eq!(answer["data"]["id"], json!(equal));
+    assert_eq!(answer["data"]["status"], "Running");
+}
+
+#[tokio::test]
+async fn a_slow_body_is_complete_but_late() {
+    let (sim, id, mut client) = poll_with_fault(Fault::SlowBody(ms(30))).await;
+    let answer = client.receive().await.unwrap();
+    assert_eq!((answer.json()["data"]["id"].as_str(), answer.is_whole), (Some(&*id), true));
+    eventually(|| sim.in_flight() == 0).await;
+    let request = sim.requests().remove(0);
+    assert!(request.answered.unwrap() - request.at >= ms(30), "{request:?}");
+}
+
+#[tokio::test]
+async fn the_headers_of_a_slow_body_are_not_delayed() {
+    let (sim, _, mut client) = poll_with_fault(Fault::SlowBody(Duration::from_secs(10))).await;
+    let headers = client.receive_headers().await.unwrap();
+    assert_eq!(headers.status, 200);
+    assert_ne!(headers.header("Content-Length"), Some("0"));
+    assert_eq!(sim.in_flight(), 1);
 }
 
 #[tokio::test]

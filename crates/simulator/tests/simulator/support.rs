@@ -62,8 +62,9 @@ impl Client {
         self.stream.write_all(request.as_bytes()).await.unwrap();
     }
 
-    /// Returns an error if the connection ends before the headers of an answer are complete.
-    pub(crate) async fn receive(&mut self) -> std::io::Result<Answer> {
+    /// Receives an answer without its body. Returns an error if the connection ends before the
+    /// headers are complete.
+    pub(crate) async fn receive_headers(&mut self) -> std::io::Result<Answer> {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             head.push(self.stream.read_u8().await?);
@@ -75,7 +76,12 @@ impl Client {
             .filter_map(|line| line.split_once(": "))
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect();
-        let mut answer = Answer { status, headers, body: Vec::new(), is_whole: true };
+        Ok(Answer { status, headers, body: Vec::new(), is_whole: true })
+    }
+
+    /// Receives an answer. Returns an error if the connection ends before the headers are complete.
+    pub(crate) async fn receive(&mut self) -> std::io::Result<Answer> {
+        let mut answer = self.receive_headers().await?;
         if let Some(length) = answer.header("content-length") {
             let mut left: u64 = length.parse().unwrap();
             while left > 0 {

@@ -64,20 +64,20 @@ pub(crate) fn create_token(state: &mut State, call: &Call<'_>) -> Answer {
     let config = &call.shared.config;
     // The message of serde is left out: it can quote the body, and with it the password.
     let Ok(Request { auth }) = serde_json::from_slice(call.body) else {
-        return error(400, "Bad Request", "Request body is invalid.");
+        return Answer::iam(400, "Bad Request", "Request body is invalid.");
     };
     let lockout = &mut state.login_lockout;
     if lockout.is_locked(call.now) {
-        return error(401, "Unauthorized", "The account is locked.");
+        return Answer::iam(401, "Unauthorized", "The account is locked.");
     }
     if !auth.identity.authenticates(&config.user) {
         lockout.record_failure(config.login_attempts, call.now, LOCKOUT);
-        return error(401, "Unauthorized", "The username or password is wrong.");
+        return Answer::iam(401, "Unauthorized", "The username or password is wrong.");
     }
     lockout.record_success();
     let project = auth.scope.and_then(|scope| scope.project);
     if project.as_ref().is_some_and(|project| !project.matches(&config.project_id, PROJECT_NAME)) {
-        return error(401, "Unauthorized", "The project does not exist or is not yours.");
+        return Answer::iam(401, "Unauthorized", "The project does not exist or is not yours.");
     }
     issue_token(state, call, &auth.identity.methods, project.is_some())
 }
@@ -137,13 +137,6 @@ fn catalog(config: &Config, endpoint: &str) -> Value {
         service("cfwv2", format!("/v2/{project_id}")),
         service("cfwv3", format!("/v3/{project_id}")),
     ])
-}
-
-fn error(status: u16, title: &str, message: &str) -> Answer {
-    Answer::json(
-        status,
-        &json!({ "error": { "code": status, "message": message, "title": title } }),
-    )
 }
 
 impl Identity {

@@ -21,7 +21,7 @@ struct ListJob<'a> {
 
 #[derive(Serialize)]
 struct Data<'a> {
-    id: &'a str,
+    id: Value,
     status: &'a str,
     begin_time: Value,
     end_time: Value,
@@ -38,10 +38,10 @@ pub(crate) fn list_job(state: &State, call: &Call<'_>, id: &str) -> Answer {
             error_code: view.error.map(|(code, _)| code),
             error_msg: view.error.map(|(_, msg)| msg),
             data: Data {
-                id: if call.fault == Some(&Fault::WrongId) {
-                    "b7e5f1a0-0000-4000-a000-00000badcafe"
-                } else {
-                    id
+                id: match call.fault {
+                    Some(Fault::WrongId) => "b7e5f1a0-0000-4000-a000-00000badcafe".into(),
+                    Some(Fault::EqualId) => equal_id(id),
+                    _ => id.into(),
                 },
                 status: if call.fault == Some(&Fault::UnknownStatus) {
                     "Paused"
@@ -57,6 +57,32 @@ pub(crate) fn list_job(state: &State, call: &Call<'_>, id: &str) -> Answer {
             },
         },
     )
+}
+
+/// Returns another form of an id, if it has one: a number, or a UUID in upper case and with its
+/// dashes removed or added.
+fn equal_id(id: &str) -> Value {
+    if let Ok(number) = id.parse::<u64>()
+        && number.to_string() == id
+    {
+        return number.into();
+    }
+    let digits: String = id.chars().filter(|char| *char != '-').collect();
+    if digits.len() != 32 || !digits.chars().all(|char| char.is_ascii_hexdigit()) {
+        return id.into();
+    }
+    let digits = digits.to_ascii_uppercase();
+    if id.contains('-') {
+        return digits.into();
+    }
+    let mut dashed = String::new();
+    for (n, digit) in digits.chars().enumerate() {
+        if [8, 12, 16, 20].contains(&n) {
+            dashed.push('-');
+        }
+        dashed.push(digit);
+    }
+    dashed.into()
 }
 
 fn format_time(format: TimeFormat, unix_millis: i64) -> Value {
@@ -91,4 +117,22 @@ pub(crate) fn ecs_job(state: &State, call: &Call<'_>, id: &str) -> Answer {
             "entities": {},
         }),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_uuids_have_another_form() {
+        for (id, equal) in [
+            ("4711", json!(4711)),
+            ("04711", json!("04711")),
+            ("cd63a1c15ac54bd89d2e1a2b3c4d5e6f", json!("CD63A1C1-5AC5-4BD8-9D2E-1A2B3C4D5E6F")),
+            ("cd63a1c1-5ac5-4bd8-9d2e-1a2b3c4d5e6f", json!("CD63A1C15AC54BD89D2E1A2B3C4D5E6F")),
+            ("my-job", json!("my-job")),
+        ] {
+            assert_eq!(equal_id(id), equal);
+        }
+    }
 }
