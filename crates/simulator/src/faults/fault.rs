@@ -72,6 +72,12 @@ pub enum Fault {
     SlowBody(Duration),
     /// No answer. The connection stays open until the client closes it.
     Hang,
+    /// Interim answers (103) without end, and no final answer, until the client closes the
+    /// connection.
+    InterimFlood,
+    /// The correct answer. After it the connection stays open, but gives no answer to anything, until
+    /// the client closes it. Later requests on it do not arrive, so that they are not recorded.
+    DeadConnection,
     /// Half of the body. Then the connection closes.
     CutBody,
     /// The correct status with a plain-text body.

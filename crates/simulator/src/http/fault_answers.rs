@@ -40,6 +40,8 @@ pub(crate) fn fault_answer(fault: &Fault, call: &Call<'_>) -> Option<Answer> {
         | Fault::Slow(_)
         | Fault::SlowBody(_)
         | Fault::Hang
+        | Fault::InterimFlood
+        | Fault::DeadConnection
         | Fault::CutBody
         | Fault::NotJson
         | Fault::EmptyBody

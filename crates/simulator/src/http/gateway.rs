@@ -76,14 +76,28 @@ pub(crate) async fn serve(
         (answer, state.date(unix_millis))
     };
 
+    let connection = parts.extensions.get::<Connection>();
     match fault {
         Some(Fault::Slow(delay)) => sleep(*delay).await,
         Some(Fault::Hang) => std::future::pending().await,
         Some(Fault::Reset) => {
-            if let Some(connection) = parts.extensions.get::<Connection>() {
+            if let Some(connection) = connection {
                 connection.reset();
             }
             return Response::default();
+        }
+        Some(Fault::DeadConnection) => {
+            if let Some(connection) = connection {
+                connection.kill();
+            }
+        }
+        Some(Fault::InterimFlood) => {
+            if let Some(connection) = connection {
+                connection.flood();
+            }
+            // hyper reads again, and the stream sends, when the task is polled the next time.
+            tokio::task::yield_now().await;
+            std::future::pending().await
         }
         _ => {}
     }

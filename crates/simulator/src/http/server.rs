@@ -16,7 +16,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::http::connection::{Connection, ResettableStream};
+use crate::http::connection::{Connection, FaultyStream};
 use crate::http::routes::routes;
 use crate::state::shared::Shared;
 use crate::util::clock::sleep;
@@ -63,7 +63,7 @@ async fn serve_connection(stream: TcpStream, router: Router, shared: Arc<Shared>
     let connection = Connection::new(open.number);
     // Without this option answers are only slower.
     let _ = stream.set_nodelay(true);
-    let stream = ResettableStream::new(stream, connection.clone());
+    let stream = FaultyStream::new(stream, connection.clone());
     let router = TowerToHyperService::new(router);
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(connection.clone());

@@ -7,7 +7,7 @@ use cfw_simulator::{EchoEncoding, Fault, JobScript, Request, Route, Simulator};
 use serde_json::json;
 use tokio::io::AsyncReadExt as _;
 
-use crate::support::{Answer, Client, eventually, job_path, ms, poll, poll_with, status};
+use crate::support::{Answer, Client, eventually, job_path, ms, poll, poll_with, sleep, status};
 
 /// Starts a simulator and sends one poll, which `fault` affects. Returns the job id and the client.
 async fn poll_with_fault(fault: Fault) -> (Simulator, String, Client) {
@@ -196,6 +196,45 @@ async fn the_headers_of_a_slow_body_are_not_delayed() {
     assert_eq!(headers.status, 200);
     assert_ne!(headers.header("Content-Length"), Some("0"));
     assert_eq!(sim.in_flight(), 1);
+}
+
+#[tokio::test]
+async fn a_dead_connection_answers_once_and_stays_open() {
+    let (sim, id, mut client) = poll_with_fault(Fault::DeadConnection).await;
+    assert_eq!(client.receive().await.unwrap().status, 200);
+    client.send("GET", &job_path(&sim, &id), &[("X-Auth-Token", sim.token())], "").await;
+    assert_eq!(status(&sim, &id).await, "Running", "a new connection works");
+    let is_silent = tokio::select! {
+        biased;
+        _ = client.receive() => false,
+        () = sleep(ms(20)) => true,
+    };
+    assert!(is_silent);
+    assert_eq!(sim.counts().polls, 2, "the second request on it did not arrive");
+    eventually(|| sim.connections().open == 1).await;
+    drop(client);
+    eventually(|| sim.connections().open == 0).await;
+}
+
+#[tokio::test]
+async fn an_interim_flood_never_ends_until_the_client_closes() {
+    const INTERIM_ANSWER: &[u8] = b"HTTP/1.1 103 Early Hints\r\n\r\n";
+    let (sim, id, mut client) = poll_with_fault(Fault::InterimFlood).await;
+    let mut read = Vec::new();
+    while read.len() < 4 << 20 {
+        let length = tokio::select! {
+            length = client.stream().read_buf(&mut read) => length.unwrap(),
+            () = sleep(Duration::from_secs(10)) => 0,
+        };
+        assert!(length > 0, "{} bytes", read.len());
+    }
+    assert!(read.chunks_exact(INTERIM_ANSWER.len()).all(|answer| answer == INTERIM_ANSWER));
+    assert_eq!(sim.in_flight(), 1);
+    assert_eq!(status(&sim, &id).await, "Running", "other connections are served meanwhile");
+    drop(client);
+    eventually(|| sim.in_flight() == 0 && sim.connections().open == 0).await;
+    let request = sim.requests().remove(0);
+    assert_eq!((request.answered, request.status), (None, None));
 }
 
 #[tokio::test]
