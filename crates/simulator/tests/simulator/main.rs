@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod command;
 #[cfg(test)]
+mod fault_plan;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod firewalls;
