@@ -18,7 +18,7 @@ pub(crate) fn init(verbose: u8) {
         1 => Level::DEBUG,
         _ => Level::TRACE,
     };
-    let ours = Targets::new().with_target("cfw_", level);
+    let targets = Targets::new().with_target("cfw_", level);
     let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(has_colours());
-    tracing_subscriber::registry().with(lines).with(ours).init();
+    tracing_subscriber::registry().with(lines).with(targets).init();
 }
