@@ -86,7 +86,7 @@ async fn a_job_that_vanishes_is_lost_and_its_last_status_is_told() {
     let waiter = brisk(&sim).policy(policy).build().unwrap();
     let mut watch = waiter.watch([&id]);
     assert!(watch.next().await.is_some(), "seen running");
-    sim.forget(&id);
+    sim.remove_job(&id);
     assert_eq!(story(watch).await.last().unwrap(), "Lost");
 }
 

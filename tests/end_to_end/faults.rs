@@ -71,7 +71,7 @@ async fn an_outage_of_any_kind_is_survived_and_its_end_is_noticed() {
         let waiter = brisk(&sim).attempt_timeout(attempt(&fault)).build().unwrap();
         let (outcome, ()) = tokio::join!(waiter.wait_for_job(&id), async {
             eventually(|| sim.polls_of(&id).len() >= 4).await;
-            sim.heal();
+            sim.clear_faults();
         });
         outcome.unwrap_or_else(|error| panic!("{fault:?}: {error}"));
         let polls = sim.polls_of(&id);

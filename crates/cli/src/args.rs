@@ -1,44 +1,44 @@
-//! What can be said on the command line.
+//! The command line.
 
 use std::num::NonZeroU16;
 
 use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
-use crate::exit::Complaint;
-use crate::values::{Length, Rate};
+use crate::exit::CliError;
+use crate::values::{DurationArg, RateArg};
 
 /// Sections of the long help and of the manual page.
 pub(crate) const SECTIONS: [(&str, &str); 3] = [
     (
         "Exit codes",
-        "  0    every job succeeded (with --any: one did)
+        "  0    all jobs succeeded, or one did with --any
   1    a job failed, or its wait ended for a reason not listed here
-  2    the command was called wrongly, or a line of standard input is no job id
-  3    the credentials were refused, no poll can succeed, or something is misconfigured
-  4    a job is not found, and has not been for the whole --grace
+  2    the arguments are not valid, or a line of standard input is not a job id
+  3    the credentials were refused, no poll can succeed, or the configuration is not valid
+  4    a job was not found for the whole --grace
   124  a job was still running at its deadline
   130  interrupted by Ctrl-C
-Of several, the first in the order 130, 3, 2, 1, 4, 124 counts. With --fail-fast it is the
-code of the first job that did not succeed. A reader of standard output who leaves ends the
-command with 0.",
+If several apply, the exit code is the first in the order 130, 3, 2, 1, 4, 124. With
+--fail-fast it is the code of the first job that did not succeed. If the reader of standard
+output closes it, the command exits with 0.",
     ),
     (
         "Environment",
         "  CFW_ENDPOINT, CFW_PROJECT_ID, CFW_TOKEN    the service, the project, and a token for it
   OS_CLOUD                                   an entry of clouds.yaml
-  OS_*, HW_*, HUAWEICLOUD_SDK_*              as other tools read them: user and password,
+  OS_*, HW_*, HUAWEICLOUD_SDK_*              the variables of other tools: user and password,
                                              access key, token, region, project
-  NO_COLOR                                   no colours
-Secrets are never arguments, which every user of the machine can read: put them into the
-environment or into clouds.yaml, a token also into a file (--token-file FILE) or onto
-standard input (--token-file -).",
+  NO_COLOR                                   disables colours
+Secrets are never arguments, because all users of the machine can read arguments. They come
+from the environment or clouds.yaml. A token can also come from a file (--token-file FILE)
+or from standard input (--token-file -).",
     ),
     (
         "Examples",
-        "  cfw-wait demo                             see it work, without a cloud
+        "  cfw-wait demo                             a demonstration without a cloud
   cfw-wait --timeout 45m \"$JOB_ID\"          one job, in a pipeline
-  list-my-jobs | cfw-wait --fail-fast -     ids as they come, one a line
-  cfw-wait --output json A B C | jq -c .    for programs; one object a line
+  list-my-jobs | cfw-wait --fail-fast -     ids from a pipe, one per line
+  cfw-wait --output json A B C | jq -c .    one JSON object per line, for programs
   cfw-wait -- demo                          a job whose id is the name of a subcommand",
     ),
 ];
@@ -47,8 +47,8 @@ fn after_help() -> String {
     SECTIONS.map(|(title, text)| format!("{title}:\n{text}")).join("\n\n")
 }
 
-/// Waits for Cloud Firewall jobs to end: shows progress to a person, prints lines for a program, and exits
-/// with a meaning
+/// Waits for Cloud Firewall jobs to end, with progress for people, JSON lines for programs, and an exit code
+/// for each kind of result
 #[derive(Debug, Parser)]
 #[command(
     name = "cfw-wait",
@@ -64,17 +64,17 @@ pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) wait: WaitArgs,
     #[command(flatten)]
-    pub(crate) show: ShowArgs,
+    pub(crate) output: OutputArgs,
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct WaitArgs {
-    /// Ids of the jobs to wait for; `-` reads more from standard input, one a line, as they arrive
+    /// Ids of the jobs to wait for; `-` reads more ids from standard input during the wait, one per line
     ///
-    /// Blank lines are skipped. An id given twice is waited for once. The name of a subcommand counts as one only
-    /// in the first place: `cfw-wait -- demo` waits for a job called demo.
+    /// Blank lines are skipped. An id given twice is waited for once. The name of a subcommand is one only as the
+    /// first argument: `cfw-wait -- demo` waits for the job demo.
     #[arg(value_name = "JOB_ID")]
     pub(crate) ids: Vec<String>,
 
@@ -86,37 +86,37 @@ pub(crate) struct WaitArgs {
     #[arg(long, help_heading = "When to stop")]
     pub(crate) fail_fast: bool,
 
-    /// How long to wait for each job, from when its id is known
+    /// How long to wait for each job, from the time at which its id is known
     #[arg(
         long,
         value_name = "TIME",
         default_value = "30m",
         help_heading = "When to stop",
-        long_help = "How long to wait for each job, from when its id is known\n\nTimes are written 1.5s, 30m, 1h30m or 24h; days are not accepted."
+        long_help = "How long to wait for each job, from the time at which its id is known\n\nExamples of times are 1.5s, 30m, 1h30m and 24h. Days are not accepted."
     )]
-    pub(crate) timeout: Length,
+    pub(crate) timeout: DurationArg,
 
-    /// How long a job may be unknown to the service before it counts as lost
+    /// How long the service may not find a job before the wait for it ends
     #[arg(long, value_name = "TIME", default_value = "30s", help_heading = "When to stop")]
-    pub(crate) grace: Length,
+    pub(crate) grace: DurationArg,
 
-    /// The first pause between two polls of a job; it grows by half each time [default: 1s]
+    /// The first delay between two polls of a job; later ones grow by half each time [default: 1s]
     #[arg(long, value_name = "TIME", help_heading = "How to poll")]
-    pub(crate) interval: Option<Length>,
+    pub(crate) interval: Option<DurationArg>,
 
-    /// The longest pause between two polls of a job [default: 15s, or --interval if that is longer]
+    /// The longest delay between two polls of a job [default: 15s, or --interval if that is longer]
     #[arg(long, value_name = "TIME", help_heading = "How to poll")]
-    pub(crate) max_interval: Option<Length>,
+    pub(crate) max_interval: Option<DurationArg>,
 
-    /// Never poll a job more often than this, whatever --interval says
+    /// The shortest delay between two polls of a job; --interval must not be shorter
     #[arg(long, value_name = "TIME", default_value = "500ms", help_heading = "How to poll")]
-    pub(crate) min_interval: Length,
+    pub(crate) min_interval: DurationArg,
 
-    /// The most polls per time, for all jobs together, such as 50/s or 200/5m [default: 50 a second]
+    /// The most polls of all jobs per time, such as 50/s or 200/5m [default: 50/s]
     ///
-    /// Less when the service says so: it is slowed down for all jobs when one poll is throttled.
+    /// The rate is lowered for all jobs when the service throttles a poll.
     #[arg(long, value_name = "CALLS/TIME", help_heading = "How to poll")]
-    pub(crate) rate: Option<Rate>,
+    pub(crate) rate: Option<RateArg>,
 
     /// The most polls in flight at once
     #[arg(
@@ -134,32 +134,32 @@ pub(crate) struct WaitArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct CloudArgs {
-    /// URL of the firewall API, in place of CFW_ENDPOINT
+    /// URL of the firewall API, instead of CFW_ENDPOINT
     #[arg(long, value_name = "URL", help_heading = "Where")]
     pub(crate) endpoint: Option<String>,
 
-    /// Id of the project, in place of CFW_PROJECT_ID
+    /// Id of the project, instead of CFW_PROJECT_ID
     #[arg(long, value_name = "ID", help_heading = "Where")]
     pub(crate) project_id: Option<String>,
 
-    /// The entry of clouds.yaml that says where the cloud is and how to sign in
+    /// Entry of clouds.yaml with the cloud and its credentials, instead of OS_CLOUD
     ///
-    /// In place of OS_CLOUD, and of CFW_* variables as well.
+    /// The CFW_* variables are ignored then.
     #[arg(long, value_name = "NAME", help_heading = "Where")]
     pub(crate) os_cloud: Option<String>,
 
-    /// File that holds a token, in place of CFW_TOKEN; `-` is standard input
+    /// File with a token, instead of CFW_TOKEN; `-` is standard input
     #[arg(long, value_name = "FILE", help_heading = "Where")]
     pub(crate) token_file: Option<String>,
 }
 
 #[derive(Clone, Debug, Args)]
-pub(crate) struct ShowArgs {
-    /// What goes to standard output: nothing, or one JSON object per update
+pub(crate) struct OutputArgs {
+    /// Format of standard output: `text` leaves it empty, `json` prints one object per update
     ///
-    /// Everything for people goes to standard error in any case. Each object has a version `v`, a `type` (changed,
-    /// trouble, ended, rejected) and a `time`; the last has the type summary. SCHEMA.md beside the source of this
-    /// command tells the rest.
+    /// Text for people goes to standard error with both. Each object has a version `v`, a `type` (changed, trouble,
+    /// ended, rejected) and a `time`. The last object has the type summary. SCHEMA.md, beside the source of this
+    /// command, describes all fields.
     #[arg(
         long,
         value_name = "FORMAT",
@@ -169,15 +169,15 @@ pub(crate) struct ShowArgs {
     )]
     pub(crate) output: Format,
 
-    /// Say nothing to people but what went wrong
+    /// Print only errors to standard error
     #[arg(short, long, global = true, help_heading = "Output")]
     pub(crate) quiet: bool,
 
-    /// Plain lines, even on a terminal
+    /// Print plain lines, even on a terminal
     #[arg(long, global = true, help_heading = "Output")]
     pub(crate) no_progress: bool,
 
-    /// Log what the library does, to standard error; -vv every poll, too. Implies --no-progress
+    /// Log events of the library to standard error; -vv also logs every poll. Implies --no-progress
     #[arg(short, long, action = ArgAction::Count, global = true, help_heading = "Output")]
     pub(crate) verbose: u8,
 }
@@ -190,15 +190,15 @@ pub(crate) enum Format {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Show what waiting looks like: simulated jobs, a throttled spell and an outage, in ten seconds
+    /// Wait for simulated jobs through throttling and an outage, in ten seconds
     ///
-    /// A simulated service runs inside the command; nothing leaves this machine and nothing is configured. One of
-    /// the jobs fails by design. The exit code is 0 if every job ended as it was meant to.
+    /// The simulated service runs inside the command. Nothing leaves this machine, and no configuration is needed.
+    /// One of the jobs is meant to fail. The exit code is 0 if all jobs ended as intended.
     Demo,
 
-    /// Run a simulated service on this machine until interrupted, to try a pipeline against
+    /// Run a simulated service on this machine until interrupted, for tests of pipelines
     ///
-    /// Prints how to reach it as lines that a shell can source. Exits with 0 when interrupted.
+    /// Prints its endpoint, credentials and job ids as lines that a shell can source. Exits with 0 when interrupted.
     Simulate(SimulateArgs),
 
     /// Print the completions for a shell
@@ -217,33 +217,33 @@ pub(crate) struct SimulateArgs {
     #[arg(long, value_name = "PORT", default_value_t = 0)]
     pub(crate) port: u16,
 
-    /// How many jobs there are
+    /// Number of jobs
     #[arg(long, value_name = "N", default_value = "3")]
     pub(crate) jobs: NonZeroU16,
 
-    /// Their mean duration; each takes between a quarter and one and three quarters of it
+    /// Mean duration of a job; each takes 0.25 to 1.75 times this long
     #[arg(long, value_name = "TIME", default_value = "20s")]
-    pub(crate) duration: Length,
+    pub(crate) duration: DurationArg,
 
-    /// The share of jobs that fail, from 0 to 1
+    /// Share of jobs that fail, from 0 to 1
     #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = share)]
     pub(crate) failures: f64,
 
-    /// The share of polls that meet a fault which passes, from 0 to 1
+    /// Share of polls with a transient fault, from 0 to 1
     #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = share)]
     pub(crate) faults: f64,
 
-    /// Decides ids, durations and faults
+    /// Seed of ids, durations and faults
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) seed: u64,
 }
 
-/// What came of reading the command line.
+/// The result of parsing the command line.
 pub(crate) enum Parsed {
     Run(Box<Cli>),
-    /// Help or the version, for standard output.
+    /// The text of the help or the version, for standard output.
     Print(clap::builder::StyledStr),
-    Wrong(Complaint),
+    Invalid(CliError),
 }
 
 pub(crate) fn parse(args: impl Iterator<Item = std::ffi::OsString>) -> Parsed {
@@ -251,23 +251,23 @@ pub(crate) fn parse(args: impl Iterator<Item = std::ffi::OsString>) -> Parsed {
         Ok(matches) => matches,
         Err(error) if !error.use_stderr() => return Parsed::Print(error.render()),
         Err(error) => {
-            return Parsed::Wrong(Complaint::usage(one_line(&error.render().to_string())));
+            return Parsed::Invalid(CliError::usage(one_line(&error.render().to_string())));
         }
     };
     if let Some((name, _)) = matches.subcommand()
-        && let Some(flag) = misplaced(&matches)
+        && let Some(flag) = wait_flag(&matches)
     {
         let message = format!("{flag} says how to wait for jobs and means nothing to {name}");
-        return Parsed::Wrong(Complaint::usage(message));
+        return Parsed::Invalid(CliError::usage(message));
     }
     match Cli::from_arg_matches(&matches) {
         Ok(cli) => Parsed::Run(Box::new(cli)),
-        Err(error) => Parsed::Wrong(Complaint::usage(one_line(&error.render().to_string()))),
+        Err(error) => Parsed::Invalid(CliError::usage(one_line(&error.render().to_string()))),
     }
 }
 
-/// A flag of waiting that was given beside a subcommand.
-fn misplaced(matches: &clap::ArgMatches) -> Option<String> {
+/// Returns a flag for waits that was given, if any.
+fn wait_flag(matches: &clap::ArgMatches) -> Option<String> {
     let command = Cli::command();
     let given = |id: &str| matches.value_source(id) == Some(clap::parser::ValueSource::CommandLine);
     let arg =
@@ -275,21 +275,21 @@ fn misplaced(matches: &clap::ArgMatches) -> Option<String> {
     arg.get_long().map(|long| format!("--{long}"))
 }
 
-/// clap explains in paragraphs; a log is read by the line.
+/// Joins the paragraphs of an error of clap into one line.
 fn one_line(rendered: &str) -> String {
-    let mut told = String::new();
+    let mut joined = String::new();
     for line in rendered.lines().map(str::trim) {
         if let Some(tip) = line.strip_prefix("tip: ") {
-            told = format!("{told} ({tip})");
+            joined = format!("{joined} ({tip})");
         } else if line.starts_with("Usage:") || line.starts_with("For more information") {
             break;
         } else if !line.is_empty() {
             let line = line.strip_prefix("error: ").unwrap_or(line);
-            let gap = if told.is_empty() { "" } else { " " };
-            told = format!("{told}{gap}{line}");
+            let separator = if joined.is_empty() { "" } else { " " };
+            joined = format!("{joined}{separator}{line}");
         }
     }
-    told.replace(char::is_control, "\u{fffd}")
+    joined.replace(char::is_control, "\u{fffd}")
 }
 
 fn share(text: &str) -> Result<f64, String> {
@@ -303,23 +303,23 @@ fn share(text: &str) -> Result<f64, String> {
 mod tests {
     use super::*;
 
-    fn complaint(args: &str) -> String {
+    fn error(args: &str) -> String {
         let args = std::iter::once("cfw-wait").chain(args.split_whitespace()).map(Into::into);
         match parse(args) {
-            Parsed::Wrong(complaint) => complaint.message.unwrap(),
+            Parsed::Invalid(error) => error.message.unwrap(),
             Parsed::Run(cli) => format!("ran: {cli:?}"),
             Parsed::Print(text) => format!("printed: {text}"),
         }
     }
 
     #[test]
-    fn clap_agrees_with_the_definition() {
+    fn the_definition_is_valid() {
         Cli::command().debug_assert();
     }
 
     #[test]
-    fn complaints_are_one_line_and_name_the_flag_and_the_value() {
-        for (args, told) in [
+    fn errors_are_one_line_and_name_the_flag_and_the_value() {
+        for (args, message) in [
             (
                 "--timeout banana a",
                 "invalid value 'banana' for '--timeout <TIME>': expected a time with its unit, such as 1.5s, 30m or 1h30m",
@@ -347,19 +347,19 @@ mod tests {
                 "invalid value '2' for '--failures <SHARE>': expected a number from 0 to 1",
             ),
         ] {
-            assert_eq!(complaint(args), told);
+            assert_eq!(error(args), message);
         }
     }
 
     #[test]
     fn a_line_break_in_a_value_does_not_break_the_line() {
         let args = ["cfw-wait", "--timeout", "1\n2", "a"].map(Into::into);
-        let Parsed::Wrong(complaint) = parse(args.into_iter()) else { panic!("accepted") };
-        assert_eq!(complaint.message.unwrap().lines().count(), 1);
+        let Parsed::Invalid(error) = parse(args.into_iter()) else { panic!("accepted") };
+        assert_eq!(error.message.unwrap().lines().count(), 1);
     }
 
     #[test]
-    fn the_first_word_decides_whether_it_is_a_subcommand() {
+    fn only_the_first_argument_can_be_a_subcommand() {
         for (args, ids, is_subcommand) in [
             ("demo", &[][..], true),
             ("-v demo", &[], true),
@@ -369,8 +369,8 @@ mod tests {
             ("demoo", &["demoo"], false),
             ("a --any b -", &["a", "b", "-"], false),
         ] {
-            let words = std::iter::once("cfw-wait").chain(args.split_whitespace());
-            let Parsed::Run(cli) = parse(words.map(Into::into)) else { panic!("{args} refused") };
+            let args_os = std::iter::once("cfw-wait").chain(args.split_whitespace());
+            let Parsed::Run(cli) = parse(args_os.map(Into::into)) else { panic!("{args} refused") };
             assert_eq!(
                 (&*cli.wait.ids, cli.command.is_some()),
                 (&*ids.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>(), is_subcommand),

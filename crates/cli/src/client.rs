@@ -1,4 +1,4 @@
-//! The client, from flags laid over the environment.
+//! The client, configured by flags and the environment.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -6,14 +6,14 @@ use std::io::{self, Read};
 use cfw_api::{Client, ConfigError, Settings};
 
 use crate::args::CloudArgs;
-use crate::exit::Complaint;
-use crate::words;
+use crate::exit::CliError;
+use crate::text;
 
-/// A token has a few kilobytes. A file of more is not one.
-const LONGEST_TOKEN: u64 = 64 * 1024;
+/// The longest token file that is read. Tokens have a few kilobytes.
+const MAX_TOKEN_LEN: u64 = 64 * 1024;
 
-/// Makes the client that the flags and the environment describe.
-pub(crate) fn client(args: &CloudArgs) -> Result<Client, Complaint> {
+/// Builds the client. Flags take precedence over the environment.
+pub(crate) fn build_client(args: &CloudArgs) -> Result<Client, CliError> {
     let token = args.token_file.as_deref().map(read_token).transpose()?;
     let lookup = |name: &str| {
         let flag = match name {
@@ -22,25 +22,25 @@ pub(crate) fn client(args: &CloudArgs) -> Result<Client, Complaint> {
             "OS_CLOUD" => args.os_cloud.clone(),
             _ => None,
         };
-        // Whoever names a cloud on the command line means that one, whatever our own variables say.
-        let is_hidden = args.os_cloud.is_some() && name.starts_with("CFW_")
+        // `--os-cloud` selects a cloud, and variables for another one must not be mixed in.
+        let is_overridden = args.os_cloud.is_some() && name.starts_with("CFW_")
             || args.endpoint.is_some() && name == "CFW_ENDPOINT";
-        flag.or_else(|| environment(name).filter(|_| !is_hidden))
+        flag.or_else(|| environment(name).filter(|_| !is_overridden))
     };
     let settings = Settings::from_lookup(lookup)
-        .map_err(|error| Complaint::misconfigured(words::chain(&error)))?;
+        .map_err(|error| CliError::misconfigured(text::error_chain(&error)))?;
     let mut builder = Client::builder()
         .settings(&settings)
         .user_agent(concat!("cfw-wait/", env!("CARGO_PKG_VERSION")));
     if let Some(url) = &args.endpoint {
         builder = builder.endpoint(url);
     }
-    builder.build().map_err(|error| Complaint::misconfigured(missing(&error)))
+    builder.build().map_err(|error| CliError::misconfigured(config_message(&error)))
 }
 
-/// What is wrong, and which flag mends it.
-fn missing(error: &ConfigError) -> String {
-    let text = words::chain(error);
+/// Describes a configuration error, with the variable and the flag that resolve it.
+fn config_message(error: &ConfigError) -> String {
+    let text = text::error_chain(error);
     match (error.field(), error.value()) {
         ("endpoint", None) => format!("{text}: set CFW_ENDPOINT or give --endpoint"),
         ("project_id", None) => format!("{text}: set CFW_PROJECT_ID or give --project-id"),
@@ -48,26 +48,26 @@ fn missing(error: &ConfigError) -> String {
     }
 }
 
-fn read_token(path: &str) -> Result<String, Complaint> {
-    let wrong =
-        |problem: String| Complaint::misconfigured(format!("--token-file {path:?}: {problem}"));
+fn read_token(path: &str) -> Result<String, CliError> {
+    let invalid =
+        |problem: String| CliError::misconfigured(format!("--token-file {path:?}: {problem}"));
     let read = |input: &mut dyn Read| {
         let mut text = String::new();
-        input.take(LONGEST_TOKEN).read_to_string(&mut text).map(|_| text)
+        input.take(MAX_TOKEN_LEN).read_to_string(&mut text).map(|_| text)
     };
     let text = if path == "-" {
         read(&mut io::stdin().lock())
     } else {
         File::open(path).and_then(|mut file| read(&mut file))
     };
-    let text = text.map_err(|error| wrong(format!("cannot be read: {error}")))?;
+    let text = text.map_err(|error| invalid(format!("cannot be read: {error}")))?;
     match text.trim() {
-        "" => Err(wrong("is empty".to_owned())),
+        "" => Err(invalid("is empty".to_owned())),
         token => Ok(token.to_owned()),
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+#[expect(clippy::disallowed_methods, reason = "the environment is read here only")]
 fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }

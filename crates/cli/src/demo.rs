@@ -1,4 +1,4 @@
-//! `cfw-wait demo`: what waiting looks like, on a service inside this very process.
+//! `cfw-wait demo`: waits for simulated jobs of a service in this process.
 
 use std::error::Error;
 use std::time::Duration;
@@ -7,27 +7,27 @@ use cfw_api::{Client, Credentials, JobId};
 use cfw_simulator::{Fault, JobScript, Simulator};
 use cfw_waiter::{Policy, Schedule, Waiter};
 
-use crate::args::{Format, ShowArgs};
-use crate::exit::{Complaint, Exit};
+use crate::args::{Format, OutputArgs};
+use crate::exit::{CliError, Exit};
 use crate::output::{Output, print_error};
-use crate::wait::{Jobs, Until, wait};
-use crate::words::chain;
+use crate::text::error_chain;
+use crate::wait::{Jobs, StopCondition, wait};
 
 const fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
-/// Of a real service, much less often is polite; this one is our own.
+/// Shorter than the default, because the service is simulated.
 const MIN_INTERVAL: Duration = ms(200);
 
-/// How many of the jobs of [`cast`] fail.
+/// The number of jobs that fail, of those that [`add_jobs`] adds.
 const FAILING: usize = 1;
 
-pub(crate) async fn demo(args: &ShowArgs) -> Result<Exit, Complaint> {
-    let sim = Simulator::builder().start_on_thread().map_err(|error| cannot(&error))?;
+pub(crate) async fn demo(args: &OutputArgs) -> Result<Exit, CliError> {
+    let sim = Simulator::builder().start_on_thread().map_err(|error| demo_error(&error))?;
     let waiter = waiter(&sim)?;
-    let is_talking = !args.quiet && args.output == Format::Text;
-    if is_talking {
+    let has_text = !args.quiet && args.output == Format::Text;
+    if has_text {
         print_error(&format!(
             "Seven jobs of a simulated firewall service on {}. It throttles\n\
              for a while at 1.5 s, and is out of order from 4.5 s to 6 s. Here a job is polled\n\
@@ -36,14 +36,14 @@ pub(crate) async fn demo(args: &ShowArgs) -> Result<Exit, Complaint> {
         ));
     }
     let mut output = Output::new(args);
-    let jobs = Jobs::named(cast(&sim));
-    let mut summary = wait(&waiter, jobs, Until::AllEnded, &mut output).await?;
-    // One failure belongs to the play: with it, the demo has gone well.
+    let jobs = Jobs::from_ids(add_jobs(&sim));
+    let mut summary = wait(&waiter, jobs, StopCondition::AllEnded, &mut output).await?;
+    // One job is meant to fail.
     if summary.exit == Exit::Failed && summary.progress.failed == FAILING {
         summary.exit = Exit::Succeeded;
     }
     output.finish(&summary)?;
-    if is_talking && summary.exit == Exit::Succeeded {
+    if has_text && summary.exit == Exit::Succeeded {
         print_error(
             "\nNext: cfw-wait JOB_ID... for a real job, cfw-wait simulate to try a pipeline against;\n\
              cfw-wait --help says more.",
@@ -52,27 +52,28 @@ pub(crate) async fn demo(args: &ShowArgs) -> Result<Exit, Complaint> {
     Ok(summary.exit)
 }
 
-fn waiter(sim: &Simulator) -> Result<Waiter, Complaint> {
+fn waiter(sim: &Simulator) -> Result<Waiter, CliError> {
     let client = Client::builder()
         .endpoint(sim.endpoint())
         .project_id(sim.project_id())
         .credentials(Credentials::token(sim.token()))
         .build()
-        .map_err(|error| cannot(&error))?;
-    let schedule = Schedule::exponential(ms(300), 1.2, ms(900)).map_err(|error| cannot(&error))?;
+        .map_err(|error| demo_error(&error))?;
+    let schedule =
+        Schedule::exponential(ms(300), 1.2, ms(900)).map_err(|error| demo_error(&error))?;
     Waiter::builder(client)
         .policy(Policy::new().schedule(schedule))
         .min_interval(MIN_INTERVAL)
         .build()
-        .map_err(|error| cannot(&error))
+        .map_err(|error| demo_error(&error))
 }
 
-fn cannot(error: &dyn Error) -> Complaint {
-    Complaint::misconfigured(format!("cannot run the demo: {}", chain(error)))
+fn demo_error(error: &dyn Error) -> CliError {
+    CliError::misconfigured(format!("cannot run the demo: {}", error_chain(error)))
 }
 
-/// Puts the jobs and the troubles on the stage; the clocks start now.
-fn cast(sim: &Simulator) -> Vec<JobId> {
+/// Adds the jobs and the faults, which start now.
+fn add_jobs(sim: &Simulator) -> Vec<JobId> {
     let no_flavor = ("CFW.00600003", "no available flavor");
     let scripts = [
         ("create-firewall", JobScript::succeeds_after(ms(8_200))),

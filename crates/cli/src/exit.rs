@@ -1,26 +1,26 @@
-//! The exit codes: each of them here, and what leads to it.
+//! The exit codes, and the errors and ends that lead to them.
 
 use std::io;
 use std::process::ExitCode;
 
 use cfw_waiter::WaitErrorKind;
 
-/// Everything that was waited for succeeded.
+/// All jobs succeeded, or one did with `--any`.
 pub(crate) const SUCCEEDED: u8 = 0;
-/// A job failed, or its wait ended in a way that no other code stands for.
+/// A job failed, or its wait ended for a reason without a code of its own.
 pub(crate) const FAILED: u8 = 1;
-/// The command was called wrongly: a flag, a value, an id.
+/// The arguments are not valid, or a line of standard input is not a job id.
 pub(crate) const USAGE: u8 = 2;
 /// The service refused the credentials, no poll can succeed, or the command cannot run as configured.
 pub(crate) const MISCONFIGURED: u8 = 3;
-/// The service does not know a job, and has not for the whole grace.
+/// The service has not found a job for the whole grace period.
 pub(crate) const LOST: u8 = 4;
-/// A job was still running at its deadline. As `timeout(1)` has it.
+/// A job was still running at its deadline. `timeout(1)` uses the same code.
 pub(crate) const TIMED_OUT: u8 = 124;
-/// Interrupted by Ctrl-C. As shells have it: 128 and the signal's number.
+/// Interrupted by Ctrl-C. Shells use the same code: 128 plus the number of the signal.
 pub(crate) const INTERRUPTED: u8 = 130;
 
-/// How the command ends, from the best to the worst: of several ends the greatest counts.
+/// The result of the command, in ascending severity. The greatest of several results counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Exit {
     #[default]
@@ -34,13 +34,13 @@ pub(crate) enum Exit {
 }
 
 impl Exit {
-    /// The code that a wait of this end asks for.
-    pub(crate) fn of(kind: WaitErrorKind) -> Self {
+    /// Returns the result for a wait that ended with this error.
+    pub(crate) fn from_kind(kind: WaitErrorKind) -> Self {
         match kind {
             WaitErrorKind::Refused | WaitErrorKind::Fatal => Self::Misconfigured,
             WaitErrorKind::Lost => Self::Lost,
             WaitErrorKind::TimedOut => Self::TimedOut,
-            // Failed, and ends that nobody can act on by the code alone: the message tells them apart.
+            // `Failed`, and rare ends that only the message distinguishes.
             _ => Self::Failed,
         }
     }
@@ -64,14 +64,14 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// Why the command cannot go on: a code, and one line for people if there is anything to say.
+/// An error that ends the command, with an optional message of one line.
 #[derive(Debug)]
-pub(crate) struct Complaint {
+pub(crate) struct CliError {
     pub(crate) exit: Exit,
     pub(crate) message: Option<String>,
 }
 
-impl Complaint {
+impl CliError {
     pub(crate) fn usage(message: impl Into<String>) -> Self {
         Self { exit: Exit::Usage, message: Some(message.into()) }
     }
@@ -81,8 +81,8 @@ impl Complaint {
     }
 }
 
-/// Standard output cannot be written. A reader who has left has read what he wanted.
-impl From<io::Error> for Complaint {
+/// Converts an error of standard output. A reader that has closed it is not an error.
+impl From<io::Error> for CliError {
     fn from(error: io::Error) -> Self {
         if error.kind() == io::ErrorKind::BrokenPipe {
             return Self { exit: Exit::Succeeded, message: None };
@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_worst_end_counts() {
+    fn results_are_ordered_by_severity() {
         let order = [
             Exit::Succeeded,
             Exit::TimedOut,
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn every_end_of_a_wait_has_its_code() {
+    fn every_error_kind_has_an_exit_code() {
         for (kind, code) in [
             (WaitErrorKind::Failed, 1),
             (WaitErrorKind::TimedOut, 124),
@@ -124,7 +124,7 @@ mod tests {
             (WaitErrorKind::Stopped, 1),
             (WaitErrorKind::Removed, 1),
         ] {
-            assert_eq!(Exit::of(kind).code(), code, "{kind:?}");
+            assert_eq!(Exit::from_kind(kind).code(), code, "{kind:?}");
         }
     }
 }

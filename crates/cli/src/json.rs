@@ -1,4 +1,4 @@
-//! What a program reads: one JSON object a line. SCHEMA.md tells what they mean.
+//! Output for programs: one JSON object per line. SCHEMA.md describes the objects.
 
 use std::io::{self, Write as _};
 use std::time::{Duration, SystemTime};
@@ -10,12 +10,12 @@ use serde::{Serialize, Serializer};
 use crate::exit::Exit;
 use crate::input::BadLine;
 use crate::summary::{Reason, Summary};
-use crate::words;
+use crate::text;
 
-/// The version of the schema. Fields and kinds may be added under it; none changes its meaning.
+/// The version of the schema. Fields and kinds may be added within a version, but not changed.
 const VERSION: u32 = 1;
 
-/// Writes the line of an update to standard output.
+/// Writes an update to standard output.
 pub(crate) fn write_update(update: &Update) -> io::Result<()> {
     let (job_id, elapsed_ms) = (update.id.as_str(), millis(update.elapsed));
     let event = match &update.kind {
@@ -24,39 +24,39 @@ pub(crate) fn write_update(update: &Update) -> io::Result<()> {
             elapsed_ms,
             from: from.as_deref(),
             status: &to.status,
-            phase: phase(to.phase),
+            phase: phase_name(to.phase),
             begin_time: to.begin.and_then(timestamp),
             end_time: to.end.and_then(timestamp),
             detail: to.detail.as_deref(),
         },
         UpdateKind::Trouble(error) => {
-            Event::Trouble { job_id, elapsed_ms, error: Cause::of(error) }
+            Event::Trouble { job_id, elapsed_ms, error: PollError::from_source(error) }
         }
         UpdateKind::Ended(outcome) => ended(job_id, elapsed_ms, outcome),
-        // A kind of news that this version of the command does not know.
+        // This version of the command does not know the kind of update.
         _ => return Ok(()),
     };
     write(&event)
 }
 
-/// Writes the line of an id that is none.
+/// Writes a line of standard input that is not a job id.
 pub(crate) fn write_rejected(line: &BadLine) -> io::Result<()> {
     write(&Event::Rejected { line: line.number, message: &line.problem })
 }
 
-/// Writes the last line.
+/// Writes the summary, which is the last line.
 pub(crate) fn write_summary(summary: &Summary) -> io::Result<()> {
     let Summary { exit, reason, progress, rejected, elapsed, stats, .. } = summary;
     write(&Event::Summary {
         exit_code: exit.code(),
-        reason: reason_word(*reason),
+        reason: reason_name(*reason),
         total: progress.total(),
         succeeded: progress.succeeded,
         unsuccessful: progress.failed,
         unfinished: progress.live(),
         rejected: *rejected,
         elapsed_ms: millis(*elapsed),
-        polls: Polls::of(stats),
+        polls: Polls::from_stats(stats),
     })
 }
 
@@ -78,16 +78,16 @@ enum Event<'a> {
         status: &'a str,
         phase: &'static str,
         #[serde(skip_serializing_if = "Option::is_none")]
-        begin_time: Option<Timestamp3>,
+        begin_time: Option<TimestampMillis>,
         #[serde(skip_serializing_if = "Option::is_none")]
-        end_time: Option<Timestamp3>,
+        end_time: Option<TimestampMillis>,
         #[serde(skip_serializing_if = "Option::is_none")]
         detail: Option<&'a str>,
     },
     Trouble {
         job_id: &'a str,
         elapsed_ms: u64,
-        error: Cause<'a>,
+        error: PollError<'a>,
     },
     Ended {
         job_id: &'a str,
@@ -102,7 +102,7 @@ enum Event<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         message: Option<String>,
         #[serde(skip_serializing_if = "Option::is_none")]
-        error: Option<Cause<'a>>,
+        error: Option<PollError<'a>>,
     },
     Rejected {
         line: u64,
@@ -123,7 +123,7 @@ enum Event<'a> {
 
 /// A failed poll.
 #[derive(Serialize)]
-struct Cause<'a> {
+struct PollError<'a> {
     class: &'static str,
     message: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -136,8 +136,8 @@ struct Cause<'a> {
     retry_after_ms: Option<u64>,
 }
 
-impl<'a> Cause<'a> {
-    fn of(error: &'a SourceError) -> Self {
+impl<'a> PollError<'a> {
+    fn from_source(error: &'a SourceError) -> Self {
         let (class, retry_after) = match error.class() {
             ErrorClass::Transient { retry_after } => ("transient", retry_after),
             ErrorClass::Throttled { retry_after, .. } => ("throttled", retry_after),
@@ -147,7 +147,7 @@ impl<'a> Cause<'a> {
         };
         Self {
             class,
-            message: words::chain(error),
+            message: text::error_chain(error),
             error_code: error.code(),
             error_msg: error.message(),
             request_id: error.request_id(),
@@ -169,7 +169,7 @@ struct Polls {
 }
 
 impl Polls {
-    fn of(stats: &Stats) -> Self {
+    fn from_stats(stats: &Stats) -> Self {
         Self {
             total: stats.polls,
             answered: stats.answers,
@@ -192,16 +192,16 @@ fn ended<'a>(job_id: &'a str, elapsed_ms: u64, outcome: &'a Outcome) -> Event<'a
         job_id,
         elapsed_ms,
         outcome: error.map_or("succeeded", |error| error.kind().as_str()),
-        exit_code: error.map_or(Exit::Succeeded, |error| Exit::of(error.kind())).code(),
+        exit_code: error.map_or(Exit::Succeeded, |error| Exit::from_kind(error.kind())).code(),
         status: state.map(|state| &*state.status),
         polls: report.polls,
         detail: state.and_then(|state| state.detail.as_deref()),
-        message: error.map(|error| words::chain(error)),
-        error: error.and_then(|error| error.cause()).map(Cause::of),
+        message: error.map(|error| text::error_chain(error)),
+        error: error.and_then(|error| error.cause()).map(PollError::from_source),
     }
 }
 
-fn phase(phase: Phase) -> &'static str {
+fn phase_name(phase: Phase) -> &'static str {
     match phase {
         Phase::Running => "running",
         Phase::Succeeded => "succeeded",
@@ -210,7 +210,7 @@ fn phase(phase: Phase) -> &'static str {
     }
 }
 
-fn reason_word(reason: Reason) -> &'static str {
+fn reason_name(reason: Reason) -> &'static str {
     match reason {
         Reason::AllEnded => "all_ended",
         Reason::FirstSuccess => "first_success",
@@ -219,24 +219,24 @@ fn reason_word(reason: Reason) -> &'static str {
     }
 }
 
-/// RFC 3339 in UTC, to the millisecond: the service tells no more.
-struct Timestamp3(Timestamp);
+/// Serializes as RFC 3339 in UTC with milliseconds, the resolution of the service.
+struct TimestampMillis(Timestamp);
 
-impl Serialize for Timestamp3 {
+impl Serialize for TimestampMillis {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&format_args!("{:.3}", self.0))
     }
 }
 
-fn timestamp(time: SystemTime) -> Option<Timestamp3> {
-    Timestamp::try_from(time).ok().map(Timestamp3)
+fn timestamp(time: SystemTime) -> Option<TimestampMillis> {
+    Timestamp::try_from(time).ok().map(TimestampMillis)
 }
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Standard output is buffered by the line, so that a line is one write and is seen at once.
+/// Writes one line. Standard output is line-buffered, so that this is one write without delay.
 fn write(event: &Event<'_>) -> io::Result<()> {
     let line = Line { v: VERSION, time: format!("{:.3}", Timestamp::now()), event };
     let mut text = serde_json::to_vec(&line)?;

@@ -1,4 +1,4 @@
-//! The library's tracing on standard error.
+//! Logs of the library on standard error.
 
 use std::io;
 
@@ -7,18 +7,18 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use crate::output::colours;
+use crate::output::has_colours;
 
-/// Shows what our own crates log: at `-v` what they do, at `-vv` every poll.
+/// Enables the logs of this workspace: debug events with `-v`, and every poll with `-vv`.
 ///
-/// Nothing of other crates is shown at any level, so that none of them can log a header that holds a token.
-pub(crate) fn start(verbose: u8) {
+/// Logs of other crates are never enabled, because they could contain a header with a token.
+pub(crate) fn init(verbose: u8) {
     let level = match verbose {
         0 => return,
         1 => Level::DEBUG,
         _ => Level::TRACE,
     };
-    let ours = Targets::new().with_target("cfw_", level);
-    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(colours());
-    tracing_subscriber::registry().with(lines).with(ours).init();
+    let targets = Targets::new().with_target("cfw_", level);
+    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(has_colours());
+    tracing_subscriber::registry().with(lines).with(targets).init();
 }

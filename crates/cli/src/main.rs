@@ -1,7 +1,7 @@
 //! `cfw-wait`: waits for Cloud Firewall jobs in shells and pipelines.
 //!
-//! Everything for people goes to standard error, everything for programs to standard output, and the exit
-//! code says how it came out (`exit`). The waiting is done by `cfw-waiter`; here are only words and wires.
+//! Text for people goes to standard error, data for programs to standard output, and the exit code is
+//! the result (`exit`). `cfw-waiter` does the waiting. This crate parses arguments and formats output.
 
 mod args;
 mod client;
@@ -16,9 +16,9 @@ mod output;
 mod screen;
 mod simulate;
 mod summary;
+mod text;
 mod values;
 mod wait;
-mod words;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -26,19 +26,19 @@ use std::process::ExitCode;
 use clap::CommandFactory as _;
 use tokio::runtime::Runtime;
 
-use args::{Cli, Command, Parsed};
-use exit::{Complaint, Exit};
-use output::{Output, print_error};
+use crate::args::{Cli, Command, Parsed};
+use crate::exit::{CliError, Exit};
+use crate::output::{Output, print_error};
 
 fn main() -> ExitCode {
-    let done = match args::parse(std::env::args_os()) {
+    let result = match args::parse(std::env::args_os()) {
         Parsed::Run(cli) => run(&cli),
         Parsed::Print(text) => print(text.ansi().to_string().as_bytes()),
-        Parsed::Wrong(complaint) => Err(complaint),
+        Parsed::Invalid(error) => Err(error),
     };
-    match done {
+    match result {
         Ok(exit) => exit.into(),
-        Err(Complaint { exit, message }) => {
+        Err(CliError { exit, message }) => {
             if let Some(message) = message {
                 print_error(&format!("cfw-wait: {message}"));
             }
@@ -47,11 +47,11 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(cli: &Cli) -> Result<Exit, Complaint> {
-    logs::start(cli.show.verbose);
+fn run(cli: &Cli) -> Result<Exit, CliError> {
+    logs::init(cli.output.verbose);
     match &cli.command {
         None => wait(cli),
-        Some(Command::Demo) => on_runtime(demo::demo(&cli.show)),
+        Some(Command::Demo) => on_runtime(demo::demo(&cli.output)),
         Some(Command::Simulate(args)) => on_runtime(simulate::simulate(args)),
         Some(Command::Completions { shell }) => {
             let mut script = Vec::new();
@@ -62,33 +62,34 @@ fn run(cli: &Cli) -> Result<Exit, Complaint> {
     }
 }
 
-fn wait(cli: &Cli) -> Result<Exit, Complaint> {
-    let jobs = wait::Jobs::of(&cli.wait)?;
-    let client = client::client(&cli.wait.cloud)?;
-    let waiter = wait::waiter(&cli.wait, client)?;
-    let until = wait::Until::of(&cli.wait);
-    let mut output = Output::new(&cli.show);
+fn wait(cli: &Cli) -> Result<Exit, CliError> {
+    let jobs = wait::Jobs::from_args(&cli.wait)?;
+    let client = client::build_client(&cli.wait.cloud)?;
+    let waiter = wait::build_waiter(&cli.wait, client)?;
+    let stop_condition = wait::StopCondition::from_args(&cli.wait);
+    let mut output = Output::new(&cli.output);
     on_runtime(async {
-        let summary = wait::wait(&waiter, jobs, until, &mut output).await?;
+        let summary = wait::wait(&waiter, jobs, stop_condition, &mut output).await?;
         output.finish(&summary)?;
         Ok(summary.exit)
     })
 }
 
-/// A thread apart polls, so that a reader of our output who takes his time delays no poll.
-fn on_runtime(work: impl Future<Output = Result<Exit, Complaint>>) -> Result<Exit, Complaint> {
+/// Runs a future on a runtime with one worker thread, which polls even while a slow reader blocks
+/// this thread.
+fn on_runtime(command: impl Future<Output = Result<Exit, CliError>>) -> Result<Exit, CliError> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     let runtime: Runtime =
-        runtime.map_err(|error| Complaint::misconfigured(format!("no runtime: {error}")))?;
-    let done = runtime.block_on(work);
-    // What is still in flight is of no use to anybody.
+        runtime.map_err(|error| CliError::misconfigured(format!("no runtime: {error}")))?;
+    let result = runtime.block_on(command);
+    // Requests in flight are no longer needed.
     runtime.shutdown_background();
-    done
+    result
 }
 
-/// Writes to standard output; without the colours of the help text where they are not wanted.
-fn print(bytes: &[u8]) -> Result<Exit, Complaint> {
+/// Writes to standard output, without colours unless it is a terminal that supports them.
+fn print(bytes: &[u8]) -> Result<Exit, CliError> {
     let mut stdout = anstream::stdout().lock();
     stdout.write_all(bytes)?;
     stdout.flush()?;

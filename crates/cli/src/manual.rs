@@ -7,7 +7,7 @@ use clap_mangen::Man;
 
 use crate::args::{Cli, SECTIONS};
 
-/// The page in roff.
+/// Returns the page in roff format.
 pub(crate) fn page() -> io::Result<Vec<u8>> {
     let command = Cli::command();
     let man = Man::new(command.clone());
@@ -19,14 +19,14 @@ pub(crate) fn page() -> io::Result<Vec<u8>> {
     man.render_options_section(&mut page)?;
     page.extend(subcommands(&command).into_bytes());
     for (title, text) in SECTIONS {
-        // Lines as they are: clap_mangen would fill the tables into paragraphs.
+        // `.nf` keeps the lines of tables, which clap_mangen would join.
         let title = title.to_uppercase();
         page.extend(format!(".SH {title}\n.nf\n{}\n.fi\n", escape(text)).into_bytes());
     }
     Ok(page)
 }
 
-/// clap_mangen refers to a page for each subcommand; there is only this one.
+/// Lists the subcommands. clap_mangen would refer to a page for each, which does not exist.
 fn subcommands(command: &Command) -> String {
     let mut section = ".SH SUBCOMMANDS\n".to_owned();
     for subcommand in command.get_subcommands() {
@@ -37,7 +37,7 @@ fn subcommands(command: &Command) -> String {
     section
 }
 
-/// None of our lines begins with a dot or an apostrophe, which roff would obey.
+/// Escapes text for roff. Lines must not begin with a dot or an apostrophe.
 fn escape(text: &str) -> String {
     text.replace('\\', "\\e").replace('-', "\\-")
 }
@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_line_of_ours_is_an_order_to_roff() {
+    fn no_line_is_a_roff_request() {
         for (_, text) in SECTIONS {
             assert!(text.lines().all(|line| !line.starts_with(['.', '\''])), "{text}");
         }

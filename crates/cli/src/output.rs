@@ -1,4 +1,4 @@
-//! Where news go: to a program on standard output, to a person on standard error.
+//! Output: JSON for programs on standard output, text for people on standard error.
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::time::Duration;
@@ -6,133 +6,138 @@ use std::time::Duration;
 use anstream::{AutoStream, ColorChoice};
 use cfw_waiter::{Stats, Update, UpdateKind, Watch};
 
-use crate::args::{Format, ShowArgs};
+use crate::args::{Format, OutputArgs};
 use crate::input::BadLine;
 use crate::json;
 use crate::screen::Screen;
-use crate::summary::{Reason, Summary};
-use crate::words::{self, Paint};
+use crate::summary::{FailureCounts, Reason, Summary};
+use crate::text::{self, Styles};
 
-/// Whoever listens.
+/// Writes updates and the summary in the formats that the flags select.
 pub(crate) struct Output {
     is_json: bool,
-    people: People,
+    human: HumanOutput,
 }
 
-enum People {
-    /// Hears of what went wrong only.
-    Quiet(Paint),
-    Lines(Paint),
+enum HumanOutput {
+    /// Prints errors only.
+    Quiet(Styles),
+    Lines(Styles),
     Screen(Screen),
 }
 
 impl Output {
-    /// Chooses by the flags, and by whether there is a terminal.
-    pub(crate) fn new(args: &ShowArgs) -> Self {
+    /// Selects the formats by the flags and by whether standard error is a terminal.
+    pub(crate) fn new(args: &OutputArgs) -> Self {
         let is_json = args.output == Format::Json;
-        let paint = Paint(colours());
-        // Two kinds of lines on one screen are of use to nobody.
+        let styles = Styles { has_colours: has_colours() };
+        // JSON and text would mix on one screen.
         let is_shared = is_json && io::stdout().is_terminal() && io::stderr().is_terminal();
-        let people = if args.quiet || is_shared {
-            People::Quiet(paint)
+        let human = if args.quiet || is_shared {
+            HumanOutput::Quiet(styles)
         } else if args.no_progress || args.verbose > 0 {
-            People::Lines(paint)
+            HumanOutput::Lines(styles)
         } else {
-            Screen::new(paint).map_or(People::Lines(paint), People::Screen)
+            Screen::new(styles).map_or(HumanOutput::Lines(styles), HumanOutput::Screen)
         };
-        Self { is_json, people }
+        Self { is_json, human }
     }
 
-    /// Tells a piece of news.
+    /// Writes an update.
     ///
     /// # Errors
     ///
-    /// If standard output cannot be written. Whether standard error can be is nobody's concern: the job
-    /// is to wait.
+    /// Returns an error if standard output cannot be written. A closed standard error is ignored.
     pub(crate) fn update(&mut self, update: &Update) -> io::Result<()> {
-        match &mut self.people {
-            People::Screen(screen) => screen.update(update),
-            People::Lines(paint) => tell(*paint, update),
-            People::Quiet(paint) => {
+        match &mut self.human {
+            HumanOutput::Screen(screen) => screen.update(update),
+            HumanOutput::Lines(styles) => print_update(*styles, update),
+            HumanOutput::Quiet(styles) => {
                 if matches!(update.kind, UpdateKind::Ended(Err(_))) {
-                    tell(*paint, update);
+                    print_update(*styles, update);
                 }
             }
         }
         if self.is_json { json::write_update(update) } else { Ok(()) }
     }
 
-    /// Tells that a line of standard input is no id.
+    /// Reports a line of standard input that is not a job id.
     ///
     /// # Errors
     ///
-    /// If standard output cannot be written.
+    /// Returns an error if standard output cannot be written.
     pub(crate) fn rejected(&mut self, line: &BadLine) -> io::Result<()> {
         let text = format!("cfw-wait: line {} of standard input: {}", line.number, line.problem);
         self.line(text);
         if self.is_json { json::write_rejected(line) } else { Ok(()) }
     }
 
-    /// Whether [`draw`](Self::draw) shows anything.
+    /// Returns whether [`draw`](Self::draw) has an effect.
     pub(crate) fn is_live(&self) -> bool {
-        matches!(self.people, People::Screen(_))
+        matches!(self.human, HumanOutput::Screen(_))
     }
 
-    /// Shows how things stand.
-    pub(crate) fn draw(&mut self, watch: &Watch, stats: &Stats, elapsed: Duration) {
-        if let People::Screen(screen) = &mut self.people {
-            screen.draw(watch, stats, elapsed);
+    /// Redraws the live display, if there is one.
+    pub(crate) fn draw(
+        &mut self,
+        watch: &Watch,
+        failures: &FailureCounts,
+        stats: &Stats,
+        elapsed: Duration,
+    ) {
+        if let HumanOutput::Screen(screen) = &mut self.human {
+            screen.draw(watch, failures, stats, elapsed);
         }
     }
 
-    /// Tells how it came out.
+    /// Writes the summary.
     ///
     /// # Errors
     ///
-    /// If standard output cannot be written.
+    /// Returns an error if standard output cannot be written.
     pub(crate) fn finish(self, summary: &Summary) -> io::Result<()> {
         let is_interrupted = summary.reason == Reason::Interrupted;
-        let is_quiet = matches!(self.people, People::Quiet(_));
-        if let People::Screen(screen) = self.people {
-            if is_interrupted { screen.abandon() } else { screen.close() }
+        let is_quiet = matches!(self.human, HumanOutput::Quiet(_));
+        if let HumanOutput::Screen(screen) = self.human {
+            if is_interrupted { screen.leave() } else { screen.clear() }
         }
-        // One job that ended has said it all.
-        let is_told = summary.progress.total() == 1 && summary.unfinished.is_empty();
-        if !is_quiet && !is_told {
-            words::summary(summary).iter().for_each(|line| print_error(line));
+        // The end of the only job has been printed, and the summary would repeat it.
+        let is_redundant = summary.progress.total() == 1 && summary.unfinished.is_empty();
+        if !is_quiet && !is_redundant {
+            text::summary_lines(summary).iter().for_each(|line| print_error(line));
         }
         if !self.is_json {
             return Ok(());
         }
         match json::write_summary(summary) {
-            // The verdict is known and stands, whether or not somebody reads it here.
+            // The exit code is already known, and does not depend on the reader.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             written => written,
         }
     }
 
-    /// Says a line to people in any case.
+    /// Prints a line to standard error, also if the output is quiet.
     pub(crate) fn line(&mut self, line: String) {
-        match &mut self.people {
-            People::Screen(screen) => screen.line(line),
-            People::Lines(_) | People::Quiet(_) => print_error(&line),
+        match &mut self.human {
+            HumanOutput::Screen(screen) => screen.line(line),
+            HumanOutput::Lines(_) | HumanOutput::Quiet(_) => print_error(&line),
         }
     }
 }
 
-/// Writes a line to standard error. If it is closed there is nobody to tell.
+/// Writes a line to standard error. If it is closed, the error cannot be reported.
 pub(crate) fn print_error(line: &str) {
     let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
 }
 
-/// Whether standard error takes colours: a terminal, and no `NO_COLOR`.
-pub(crate) fn colours() -> bool {
+/// Returns whether standard error is a terminal with colours, and `NO_COLOR` is not set.
+pub(crate) fn has_colours() -> bool {
     AutoStream::choice(&io::stderr()) != ColorChoice::Never
 }
 
-fn tell(paint: Paint, update: &Update) {
-    if let Some((tone, text)) = words::news(update) {
-        let clock = words::clock(update.elapsed);
-        print_error(&format!("[{clock:>5}] {}  {}", update.id, paint.paint(tone, &text)));
+fn print_update(styles: Styles, update: &Update) {
+    if let Some((style, text)) = text::describe_update(update) {
+        let clock = text::format_clock(update.elapsed);
+        print_error(&format!("[{clock:>5}] {}  {}", update.id, styles.apply(style, &text)));
     }
 }

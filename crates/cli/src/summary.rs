@@ -1,30 +1,50 @@
-//! How it all came out.
+//! The summary of a run.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use cfw_waiter::{JobView, Progress, Stats};
+use cfw_waiter::{JobView, Progress, Stats, WaitErrorKind};
 
 use crate::exit::Exit;
 
-/// What there is to say at the end.
+/// The result of a run.
 #[derive(Debug)]
 pub(crate) struct Summary {
     pub(crate) exit: Exit,
     pub(crate) reason: Reason,
     pub(crate) progress: Progress,
-    /// The jobs that were not waited for to their end.
+    pub(crate) failures: FailureCounts,
+    /// The jobs whose waits had not ended.
     pub(crate) unfinished: Vec<JobView>,
-    /// Lines of standard input that are no ids.
+    /// The number of lines of standard input that were not job ids.
     pub(crate) rejected: u64,
     pub(crate) elapsed: Duration,
     pub(crate) stats: Stats,
 }
 
-/// Why the command stopped.
+/// The reason why the command stopped waiting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reason {
     AllEnded,
     FirstSuccess,
     FirstFailure,
     Interrupted,
+}
+
+/// The number of waits that ended without success, by the name of the kind.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct FailureCounts(BTreeMap<&'static str, usize>);
+
+impl FailureCounts {
+    pub(crate) fn add(&mut self, kind: WaitErrorKind) {
+        *self.0.entry(kind.as_str()).or_default() += 1;
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&'static str, usize)> + '_ {
+        self.0.iter().map(|(kind, count)| (*kind, *count))
+    }
+
+    pub(crate) fn total(&self) -> usize {
+        self.0.values().sum()
+    }
 }

@@ -1,4 +1,4 @@
-//! Values as people write them: `30m`, `1.5s`, `200/5m`.
+//! Values of arguments: `30m`, `1.5s`, `200/5m`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,32 +7,32 @@ use std::time::Duration;
 use cfw_waiter::Quota;
 use jiff::fmt::friendly::SpanParser;
 
-/// A length of time as it was written, so that it can be said back.
+/// A duration, with its text for error messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Length {
+pub(crate) struct DurationArg {
     text: String,
     pub(crate) duration: Duration,
 }
 
-impl FromStr for Length {
+impl FromStr for DurationArg {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        Ok(Self { text: text.to_owned(), duration: duration(text)? })
+        Ok(Self { text: text.to_owned(), duration: parse_duration(text)? })
     }
 }
 
-impl fmt::Display for Length {
+impl fmt::Display for DurationArg {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
     }
 }
 
-/// So many calls per length of time.
+/// A number of calls per duration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Rate(pub(crate) Quota);
+pub(crate) struct RateArg(pub(crate) Quota);
 
-impl FromStr for Rate {
+impl FromStr for RateArg {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -42,16 +42,16 @@ impl FromStr for Rate {
         let per = per.trim();
         let per =
             if per.starts_with(char::is_alphabetic) { format!("1{per}") } else { per.to_owned() };
-        let quota = Quota::new(calls, duration(&per).map_err(|_| expected)?);
+        let quota = Quota::new(calls, parse_duration(&per).map_err(|_| expected)?);
         quota.map(Self).ok_or_else(|| "zero lets no poll through".to_owned())
     }
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+fn parse_duration(text: &str) -> Result<Duration, String> {
     let parser = SpanParser::new();
     let parsed = parser.parse_unsigned_duration(text.trim());
     parsed.map_err(|_| match parser.parse_span(text.trim()) {
-        // What is a span but not a duration has units of varying length, days included, or is too long.
+        // A span that is not a duration has days or longer units, or is too long.
         Ok(_) => "expected hours or less, such as 24h, without a sign".to_owned(),
         Err(_) => "expected a time with its unit, such as 1.5s, 30m or 1h30m".to_owned(),
     })
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_read_as_people_write_them() {
+    fn durations_are_parsed() {
         for (text, millis) in [
             ("30m", 1_800_000),
             ("1.5s", 1_500),
@@ -74,38 +74,38 @@ mod tests {
             (" 3s\n", 3_000),
             ("0s", 0),
         ] {
-            let length: Length = text.parse().unwrap();
-            assert_eq!(length.duration, Duration::from_millis(millis), "{text}");
+            let arg: DurationArg = text.parse().unwrap();
+            assert_eq!(arg.duration, Duration::from_millis(millis), "{text}");
         }
     }
 
     #[test]
-    fn what_is_no_time_is_refused_with_an_example() {
+    fn invalid_durations_are_refused_with_an_example() {
         for text in ["banana", "", "30", "5 parsecs", "s", "1.5.5s"] {
-            let complaint = text.parse::<Length>().unwrap_err();
-            assert_eq!(complaint, "expected a time with its unit, such as 1.5s, 30m or 1h30m");
+            let error = text.parse::<DurationArg>().unwrap_err();
+            assert_eq!(error, "expected a time with its unit, such as 1.5s, 30m or 1h30m");
         }
         for text in ["1d", "-3s", "2 weeks"] {
-            let complaint = text.parse::<Length>().unwrap_err();
-            assert_eq!(complaint, "expected hours or less, such as 24h, without a sign");
+            let error = text.parse::<DurationArg>().unwrap_err();
+            assert_eq!(error, "expected hours or less, such as 24h, without a sign");
         }
     }
 
     #[test]
-    fn rates_are_calls_per_time() {
+    fn rates_are_parsed() {
         for (text, calls, seconds) in
             [("50/s", 50, 1), ("200/5m", 200, 300), ("10 / minute", 10, 60), ("3/90s", 3, 90)]
         {
-            let Rate(quota) = text.parse().unwrap();
+            let RateArg(quota) = text.parse().unwrap();
             assert_eq!(quota.calls().get(), calls, "{text}");
             assert_eq!(quota.per(), Duration::from_secs(seconds), "{text}");
         }
         for text in ["50", "50/", "/s", "many/s", "-1/s", "5/banana", "5/1d"] {
-            let complaint = text.parse::<Rate>().unwrap_err();
-            assert_eq!(complaint, "expected calls per time, such as 50/s or 200/5m", "{text}");
+            let error = text.parse::<RateArg>().unwrap_err();
+            assert_eq!(error, "expected calls per time, such as 50/s or 200/5m", "{text}");
         }
         for text in ["0/s", "5/0s"] {
-            assert_eq!(text.parse::<Rate>().unwrap_err(), "zero lets no poll through", "{text}");
+            assert_eq!(text.parse::<RateArg>().unwrap_err(), "zero lets no poll through", "{text}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The waiting itself: which jobs, until when, and what comes of it.
+//! The wait: its jobs, its stop condition, and its result.
 
 use std::io;
 use std::pin::pin;
@@ -11,63 +11,64 @@ use tokio::time::{Interval, MissedTickBehavior};
 
 use crate::args::WaitArgs;
 use crate::clock::Stopwatch;
-use crate::exit::{Complaint, Exit};
+use crate::exit::{CliError, Exit};
 use crate::input::{self, Line};
 use crate::output::Output;
 use crate::screen::REDRAW;
-use crate::summary::{Reason, Summary};
+use crate::summary::{FailureCounts, Reason, Summary};
 
-/// How much the pause between two polls grows each time.
+/// The factor by which the delay between two polls grows.
 const GROWTH: f64 = 1.5;
 const FIRST_INTERVAL: Duration = Duration::from_secs(1);
 const MAX_INTERVAL: Duration = Duration::from_secs(15);
 
-/// The jobs of one call of the command.
+/// The jobs to wait for.
 pub(crate) struct Jobs {
     ids: Vec<JobId>,
-    more: Option<mpsc::Receiver<Line>>,
+    /// Lines of standard input, if it is read.
+    stdin: Option<mpsc::Receiver<Line>>,
 }
 
 impl Jobs {
-    /// Checks the ids of the command line, and begins to read standard input if it names it.
-    pub(crate) fn of(args: &WaitArgs) -> Result<Self, Complaint> {
+    /// Checks the ids of the command line, and starts to read standard input if `-` is among them.
+    pub(crate) fn from_args(args: &WaitArgs) -> Result<Self, CliError> {
         if args.ids.is_empty() {
             let message =
                 "no JOB_ID: name the jobs to wait for, or - to read their ids from standard input";
-            return Err(Complaint::usage(message));
+            return Err(CliError::usage(message));
         }
         let ids = args.ids.iter().filter(|id| *id != "-").map(JobId::new);
         let ids = ids
             .collect::<Result<_, _>>()
-            .map_err(|error| Complaint::usage(format!("JOB_ID: {error}")))?;
+            .map_err(|error| CliError::usage(format!("JOB_ID: {error}")))?;
         if !args.ids.iter().any(|id| id == "-") {
-            return Ok(Self { ids, more: None });
+            return Ok(Self { ids, stdin: None });
         }
         if args.cloud.token_file.as_deref() == Some("-") {
             let message = "standard input cannot hold both: JOB_ID - and --token-file -";
-            return Err(Complaint::usage(message));
+            return Err(CliError::usage(message));
         }
-        let more = input::read_stdin().map_err(|error| {
-            Complaint::misconfigured(format!("no thread to read standard input on: {error}"))
+        let stdin = input::read_stdin().map_err(|error| {
+            CliError::misconfigured(format!("no thread to read standard input on: {error}"))
         })?;
-        Ok(Self { ids, more: Some(more) })
+        Ok(Self { ids, stdin: Some(stdin) })
     }
 
-    pub(crate) fn named(ids: Vec<JobId>) -> Self {
-        Self { ids, more: None }
+    pub(crate) fn from_ids(ids: Vec<JobId>) -> Self {
+        Self { ids, stdin: None }
     }
 }
 
-/// When to stop before all jobs have ended.
+/// The condition for stopping before all jobs have ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Until {
+pub(crate) enum StopCondition {
     AllEnded,
     FirstSuccess,
     FirstFailure,
 }
 
-impl Until {
-    pub(crate) fn of(args: &WaitArgs) -> Self {
+impl StopCondition {
+    pub(crate) fn from_args(args: &WaitArgs) -> Self {
         match (args.any, args.fail_fast) {
             (true, _) => Self::FirstSuccess,
             (false, true) => Self::FirstFailure,
@@ -76,18 +77,18 @@ impl Until {
     }
 }
 
-/// The waiter that the flags describe.
-pub(crate) fn waiter(args: &WaitArgs, client: Client) -> Result<Waiter, Complaint> {
-    let max = args.max_interval.as_ref().map(|length| length.duration);
+/// Builds the waiter that the flags describe.
+pub(crate) fn build_waiter(args: &WaitArgs, client: Client) -> Result<Waiter, CliError> {
+    let max = args.max_interval.as_ref().map(|max| max.duration);
     let first = match (&args.interval, max) {
-        (Some(length), _) => length.duration,
-        // Whoever bounds the pauses below the usual first one means that one, too.
+        (Some(first), _) => first.duration,
+        // A maximum below the default first delay lowers the first delay, too.
         (None, Some(max)) => FIRST_INTERVAL.min(max),
         (None, None) => FIRST_INTERVAL,
     };
     let max = max.unwrap_or(MAX_INTERVAL.max(first));
     let schedule = Schedule::exponential(first, GROWTH, max);
-    let schedule = schedule.map_err(|error| Complaint::usage(pauses(args, &error)))?;
+    let schedule = schedule.map_err(|error| CliError::usage(interval_message(args, &error)))?;
     let policy = Policy::new()
         .schedule(schedule)
         .timeout(args.timeout.duration)
@@ -99,11 +100,11 @@ pub(crate) fn waiter(args: &WaitArgs, client: Client) -> Result<Waiter, Complain
     if let Some(rate) = args.rate {
         builder = builder.quota(rate.0);
     }
-    builder.build().map_err(|error| Complaint::usage(pauses(args, &error)))
+    builder.build().map_err(|error| CliError::usage(interval_message(args, &error)))
 }
 
-/// An error about pauses, after the flags that can be meant.
-fn pauses(args: &WaitArgs, error: &cfw_waiter::ConfigError) -> String {
+/// Describes an error of the schedule, with the interval flags that were given.
+fn interval_message(args: &WaitArgs, error: &cfw_waiter::ConfigError) -> String {
     let mut flags = Vec::new();
     for (flag, value) in [
         ("--interval", &args.interval),
@@ -117,54 +118,69 @@ fn pauses(args: &WaitArgs, error: &cfw_waiter::ConfigError) -> String {
     format!("{}: {error}", flags.join(" "))
 }
 
-/// Waits, tells `output` what happens, and sums up.
+/// Waits for the jobs, writes the updates to `output`, and returns the summary.
 ///
 /// # Errors
 ///
-/// If standard output cannot be written; the waiting has stopped then.
+/// Returns an error if standard output cannot be written. The wait stops then.
 pub(crate) async fn wait(
     waiter: &Waiter,
     jobs: Jobs,
-    until: Until,
+    stop_condition: StopCondition,
     output: &mut Output,
 ) -> io::Result<Summary> {
     let watch = waiter.watch(jobs.ids);
-    // The watch stays open while there may be more ids.
-    let more = jobs.more.map(|lines| (lines, watch.handle()));
-    let mut run = Run { watch, more, until, exit: Exit::default(), rejected: 0 };
+    // The handle keeps the watch open while more ids can be read.
+    let stdin = jobs.stdin.map(|lines| (lines, watch.handle()));
+    let mut session = Session {
+        watch,
+        stdin,
+        stop_condition,
+        exit: Exit::default(),
+        failures: FailureCounts::default(),
+        rejected: 0,
+    };
     let stopwatch = Stopwatch::start();
-    let reason = run.run(waiter, output, &stopwatch).await?;
+    let reason = session.run(waiter, output, &stopwatch).await?;
     let exit = match reason {
         Reason::Interrupted => Exit::Interrupted,
         Reason::FirstSuccess => Exit::Succeeded,
-        Reason::AllEnded | Reason::FirstFailure => run.exit,
+        Reason::AllEnded | Reason::FirstFailure => session.exit,
     };
     Ok(Summary {
         exit,
         reason,
-        progress: run.watch.progress(),
-        unfinished: run.watch.jobs(),
-        rejected: run.rejected,
+        progress: session.watch.progress(),
+        failures: session.failures,
+        unfinished: session.watch.jobs(),
+        rejected: session.rejected,
         elapsed: stopwatch.elapsed(),
         stats: waiter.stats(),
     })
 }
 
-struct Run {
+/// The state of a wait.
+struct Session {
     watch: Watch,
-    more: Option<(mpsc::Receiver<Line>, WatchHandle)>,
-    until: Until,
+    /// `None` if standard input is not read, or has ended.
+    stdin: Option<(mpsc::Receiver<Line>, WatchHandle)>,
+    stop_condition: StopCondition,
+    /// The most severe result so far.
     exit: Exit,
+    failures: FailureCounts,
     rejected: u64,
 }
 
 enum Event {
+    /// A line of standard input, or `None` at its end.
     Line(Option<Line>),
+    /// An update, or `None` after the last one.
     Update(Option<Update>),
     Redraw,
 }
 
-impl Run {
+impl Session {
+    /// Handles events until the stop condition holds, and returns the reason.
     async fn run(
         &mut self,
         waiter: &Waiter,
@@ -172,28 +188,27 @@ impl Run {
         stopwatch: &Stopwatch,
     ) -> io::Result<Reason> {
         let mut interrupted = pin!(tokio::signal::ctrl_c());
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "the screen is for people and has its own pace"
-        )]
+        #[expect(clippy::disallowed_methods, reason = "the redraws are independent of the polls")]
         let mut redraw = tokio::time::interval(REDRAW);
         redraw.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let event = tokio::select! {
-                // Ctrl-C often ends the reader of our output, too, and must be seen before the broken pipe.
+                // Ctrl-C often ends the reader of standard output as well. It is checked first, so
+                // that the broken pipe does not hide it.
                 biased;
                 _ = &mut interrupted => return Ok(Reason::Interrupted),
-                event = self.next(&mut redraw, output.is_live()) => event,
+                event = self.next_event(&mut redraw, output.is_live()) => event,
             };
             let reason = match event {
-                Event::Line(line) => self.take(line, output)?,
-                Event::Update(None) => Some(self.all_ended(output)),
+                Event::Line(line) => self.handle_line(line, output)?,
+                Event::Update(None) => Some(self.handle_last_end(output)),
                 Event::Update(Some(update)) => {
                     output.update(&update)?;
-                    self.judge(&update)
+                    self.handle_update(&update)
                 }
                 Event::Redraw => {
-                    output.draw(&self.watch, &waiter.stats(), stopwatch.elapsed());
+                    let stats = waiter.stats();
+                    output.draw(&self.watch, &self.failures, &stats, stopwatch.elapsed());
                     None
                 }
             };
@@ -203,48 +218,54 @@ impl Run {
         }
     }
 
-    async fn next(&mut self, redraw: &mut Interval, is_live: bool) -> Event {
+    async fn next_event(&mut self, redraw: &mut Interval, is_live: bool) -> Event {
         tokio::select! {
-            line = next_line(&mut self.more), if self.more.is_some() => Event::Line(line),
+            line = next_line(&mut self.stdin), if self.stdin.is_some() => Event::Line(line),
             update = self.watch.next() => Event::Update(update),
             _ = redraw.tick(), if is_live => Event::Redraw,
         }
     }
 
-    /// A line of standard input, or its end.
-    fn take(&mut self, line: Option<Line>, output: &mut Output) -> io::Result<Option<Reason>> {
+    fn handle_line(
+        &mut self,
+        line: Option<Line>,
+        output: &mut Output,
+    ) -> io::Result<Option<Reason>> {
         match line {
             Some(Ok(id)) => {
-                // False if it is waited for already, which is what was asked for.
+                // False if the watch already contains the id.
                 self.watch.add(id);
             }
             Some(Err(bad)) => {
                 self.rejected += 1;
                 self.exit = self.exit.max(Exit::Usage);
                 output.rejected(&bad)?;
-                if self.until == Until::FirstFailure {
+                if self.stop_condition == StopCondition::FirstFailure {
                     return Ok(Some(Reason::FirstFailure));
                 }
             }
-            None => self.more = None,
+            None => self.stdin = None,
         }
         Ok(None)
     }
 
-    /// Takes note of an end; says whether it is the last that matters.
-    fn judge(&mut self, update: &Update) -> Option<Reason> {
+    /// Records the end of a wait. Returns a reason if the stop condition holds now.
+    fn handle_update(&mut self, update: &Update) -> Option<Reason> {
         let UpdateKind::Ended(outcome) = &update.kind else { return None };
-        let exit = exit(outcome);
+        if let Err(error) = outcome {
+            self.failures.add(error.kind());
+        }
+        let exit = exit_for(outcome);
         self.exit = self.exit.max(exit);
-        match (self.until, exit) {
-            (Until::FirstSuccess, Exit::Succeeded) => Some(Reason::FirstSuccess),
-            (Until::FirstFailure, Exit::Succeeded) => None,
-            (Until::FirstFailure, _) => Some(Reason::FirstFailure),
-            (Until::FirstSuccess | Until::AllEnded, _) => None,
+        match (self.stop_condition, exit) {
+            (StopCondition::FirstSuccess, Exit::Succeeded) => Some(Reason::FirstSuccess),
+            (StopCondition::FirstFailure, Exit::Succeeded) => None,
+            (StopCondition::FirstFailure, _) => Some(Reason::FirstFailure),
+            (StopCondition::FirstSuccess | StopCondition::AllEnded, _) => None,
         }
     }
 
-    fn all_ended(&mut self, output: &mut Output) -> Reason {
+    fn handle_last_end(&mut self, output: &mut Output) -> Reason {
         if self.watch.progress().total() == 0 && self.rejected == 0 {
             self.exit = self.exit.max(Exit::Usage);
             output.line("cfw-wait: no job id on standard input".to_owned());
@@ -253,12 +274,12 @@ impl Run {
     }
 }
 
-fn exit(outcome: &Outcome) -> Exit {
-    outcome.as_ref().map_or_else(|error| Exit::of(error.kind()), |_| Exit::Succeeded)
+fn exit_for(outcome: &Outcome) -> Exit {
+    outcome.as_ref().map_or_else(|error| Exit::from_kind(error.kind()), |_| Exit::Succeeded)
 }
 
-async fn next_line(more: &mut Option<(mpsc::Receiver<Line>, WatchHandle)>) -> Option<Line> {
-    match more {
+async fn next_line(stdin: &mut Option<(mpsc::Receiver<Line>, WatchHandle)>) -> Option<Line> {
+    match stdin {
         Some((lines, _)) => lines.recv().await,
         None => None,
     }

@@ -1,9 +1,9 @@
 //! A fake Cloud Firewall and IAM service over real HTTP, with scripted jobs and faults.
 //!
-//! Whoever waits for cloud jobs must stand outages, throttling, cut answers and jobs that appear
-//! late. A real cloud shows these at three in the morning; this crate shows them on request. It
-//! answers as the service does, down to body shapes and headers, on a port of 127.0.0.1 that the
-//! system chooses, and keeps a record of every request for tests to read.
+//! A client that waits for cloud jobs must handle outages, throttling, truncated answers and jobs
+//! that appear late. This crate produces them on request. It answers as the service does, including
+//! body formats and headers, on a port of 127.0.0.1 that the system chooses, and records all
+//! requests for tests.
 //!
 //! ```
 //! use std::time::Duration;
@@ -15,11 +15,11 @@
 //! sim.fail_next(2, Fault::throttled_for("1.5"));
 //! sim.fail_randomly(0.1, Fault::transient());
 //!
-//! // Point the client under test at these, and let it poll the job.
+//! // Configure the client under test with these, and let it poll the job.
 //! let (endpoint, project, token) = (sim.endpoint(), sim.project_id(), sim.token());
 //! # let _ = (endpoint, project, token, id);
 //!
-//! // Then see what it did.
+//! // Then check what it did.
 //! assert_eq!(sim.counts().overlapping, 0);
 //! for request in sim.requests() {
 //!     println!("{:?} {:?} {:?}", request.at, request.status, request.fault);
@@ -28,57 +28,50 @@
 //! # }
 //! ```
 //!
-//! # Order of things
+//! # Processing of a request
 //!
-//! A request is recorded, waits out the [latency](SimulatorBuilder::latency), meets its
-//! [`Fault`] if one is planned, then the gateway (credentials, rate limit, project), then the
-//! service. Of several planned faults the first of these hits: for [this
-//! job](Simulator::fail_polls), for the [next requests](Simulator::fail_next), for [this
-//! time](Simulator::fail_during), [by chance](Simulator::fail_randomly).
+//! A request is recorded, delayed by the [latency](SimulatorBuilder::latency), and affected by a
+//! [`Fault`] if one is planned. Then it passes the gateway (credentials, rate limit, project) and
+//! reaches the service. Of several planned faults the first of these applies: for [this
+//! job](Simulator::fail_polls), for the [next requests](Simulator::fail_next), for a [span of
+//! time](Simulator::fail_during), [at random](Simulator::fail_randomly).
 //!
 //! # Credentials and firewalls
 //!
-//! Polls may carry the [static token](Simulator::token), a token that IAM issued to the
-//! [user](Simulator::user) at `/v3/auth/tokens` of the same endpoint, or a signature made with the
-//! [access key](Simulator::access_key). Tokens can be [revoked](Simulator::revoke_tokens), users
-//! and keys lock themselves after too many failures. A firewall that is created or deleted follows
-//! the job it was given, and ends with it, [by hand](Simulator::finish) too. The jobs can also be
-//! read as those of ECS, under `/v1/{project_id}/jobs/{job_id}`.
+//! A poll is authorized by the [static token](Simulator::token), by a token that IAM issued to the
+//! [user](Simulator::user) at `/v3/auth/tokens` of the same endpoint, or by a signature made with
+//! the [access key](Simulator::access_key). Tokens can be [revoked](Simulator::revoke_tokens).
+//! Users and keys are locked after too many failures. The state of a firewall is that of the jobs
+//! that create and delete it, also if a job is ended [by the test](Simulator::finish). The jobs can
+//! also be read in the format of ECS, under `/v1/{project_id}/jobs/{job_id}`.
 //!
 //! # Time
 //!
-//! The simulator lives in real time and holds no timer per job. Never start it on a runtime whose
-//! clock is paused; [`SimulatorBuilder::start_on_thread`] is safe everywhere.
+//! The simulator runs in real time and has no timer per job. Do not start it on a runtime whose
+//! clock is paused. [`SimulatorBuilder::start_on_thread`] can be used everywhere.
 
-mod accounts;
-mod answer;
-mod builder;
-mod clock;
-mod fault;
-mod firewalls;
-mod flight;
-mod gateway;
-mod iam;
-mod jobs;
-mod keys;
-mod limiter;
-mod random;
+// Imports go one way: each module may import those above it. A test checks this.
+mod util;
+
+mod model;
+
+mod faults;
+
 mod record;
-mod routes;
-mod script;
-mod server;
-mod signature;
-mod simulator;
-mod standalone;
-mod state;
-mod tokens;
-mod trouble;
 
-pub use accounts::{AccessKey, User};
-pub use builder::{SimulatorBuilder, TimeFormat};
-pub use fault::Fault;
-pub use record::{Connections, Counts, Credential, Headers, Request, Route};
-pub use script::JobScript;
-pub use simulator::Simulator;
-pub use standalone::Standalone;
-pub use tokens::TokenRefusal;
+mod state;
+
+mod http;
+
+mod simulator;
+
+pub use faults::fault::{EchoEncoding, Fault};
+pub use model::account::{AccessKey, User};
+pub use model::job::JobScript;
+pub use model::route::Route;
+pub use record::request::{Connections, Counts, Credential, Headers, Request};
+pub use simulator::builder::SimulatorBuilder;
+pub use simulator::handle::Simulator;
+pub use simulator::options::SimulateOptions;
+pub use state::config::TimeFormat;
+pub use state::tokens::TokenRefusal;

@@ -1,96 +1,102 @@
-//! The exit code says how it came out.
+//! Exit codes.
 
 use std::process::Stdio;
 
 use cfw_simulator::{Fault, JobScript};
 
-use crate::support::{Lines, Running, add, bare, done, ms, objects, simulator, waiting};
+use crate::support::{
+    Lines, Running, add, bare_command, ms, parse_objects, run, simulator, wait_command,
+};
 
 #[test]
-fn zero_when_all_succeeded() {
+fn exit_code_0_if_all_jobs_succeed() {
     let sim = simulator();
     add(&sim, "a", JobScript::succeeds_after(ms(0)));
     add(&sim, "b", JobScript::succeeds_after(ms(100)));
-    let done = done(waiting(&sim, &["a", "b"]));
-    assert_eq!((done.code, &*done.stdout), (Some(0), ""), "{done:?}");
+    let output = run(wait_command(&sim, &["a", "b"]));
+    assert_eq!((output.code, &*output.stdout), (Some(0), ""), "{output:?}");
 }
 
 #[test]
-fn faults_that_pass_do_not_count() {
+fn transient_faults_do_not_change_the_exit_code() {
     let sim = simulator();
     add(&sim, "a", JobScript::succeeds_after(ms(50)));
     sim.fail_polls("a", [Fault::unavailable(), Fault::Reset, Fault::Busy]);
-    assert_eq!(done(waiting(&sim, &["a"])).code, Some(0));
+    assert_eq!(run(wait_command(&sim, &["a"])).code, Some(0));
 }
 
 #[test]
-fn one_when_a_job_failed_and_the_reason_is_told() {
+fn exit_code_1_and_the_reason_if_a_job_fails() {
     let sim = simulator();
     add(&sim, "a", JobScript::fails_after(ms(0)).error("CFW.00600003", "no available flavor"));
-    let done = done(waiting(&sim, &["a"]));
-    assert_eq!(done.code, Some(1));
-    assert!(done.stderr.contains("CFW.00600003: no available flavor"), "{}", done.stderr);
+    let output = run(wait_command(&sim, &["a"]));
+    assert_eq!(output.code, Some(1));
+    assert!(output.stderr.contains("CFW.00600003: no available flavor"), "{}", output.stderr);
 }
 
 #[test]
-fn three_when_the_credentials_are_refused() {
+fn exit_code_3_if_the_credentials_are_refused() {
     let sim = simulator();
     add(&sim, "a", JobScript::never());
     sim.revoke_tokens();
-    let done = done(waiting(&sim, &["a"]));
-    assert_eq!(done.code, Some(3));
-    assert!(done.stderr.contains("credentials refused"), "{}", done.stderr);
+    let output = run(wait_command(&sim, &["a"]));
+    assert_eq!(output.code, Some(3));
+    assert!(output.stderr.contains("credentials refused"), "{}", output.stderr);
 }
 
 #[test]
-fn three_when_no_poll_can_succeed() {
+fn exit_code_3_if_no_poll_can_succeed() {
     let sim = simulator();
     add(&sim, "a", JobScript::never());
-    let done = done(waiting(&sim, &["--project-id", "another", "a"]));
-    assert_eq!(done.code, Some(3));
-    assert!(done.stderr.contains("APIGW.0302"), "{}", done.stderr);
+    let output = run(wait_command(&sim, &["--project-id", "another", "a"]));
+    assert_eq!(output.code, Some(3));
+    assert!(output.stderr.contains("APIGW.0302"), "{}", output.stderr);
 }
 
 #[test]
-fn four_when_a_job_is_not_found_for_the_whole_grace() {
+fn exit_code_4_if_a_job_is_not_found_for_the_whole_grace() {
     let sim = simulator();
-    let done = done(waiting(&sim, &["--grace", "100ms", "nowhere"]));
-    assert_eq!(done.code, Some(4));
-    assert!(done.stderr.contains("nowhere  lost: the service does not know it"), "{}", done.stderr);
+    let output = run(wait_command(&sim, &["--grace", "100ms", "nowhere"]));
+    assert_eq!(output.code, Some(4));
+    assert!(
+        output.stderr.contains("nowhere  lost: the service does not know it"),
+        "{}",
+        output.stderr
+    );
 }
 
 #[test]
 fn a_job_that_appears_within_the_grace_is_not_lost() {
     let sim = simulator();
     add(&sim, "late", JobScript::succeeds_after(ms(0)).appears_after(ms(300)));
-    assert_eq!(done(waiting(&sim, &["late"])).code, Some(0));
+    assert_eq!(run(wait_command(&sim, &["late"])).code, Some(0));
 }
 
 #[test]
-fn one_hundred_and_twenty_four_at_the_deadline() {
+fn exit_code_124_at_the_deadline() {
     let sim = simulator();
     add(&sim, "a", JobScript::never());
-    let done = done(waiting(&sim, &["--timeout", "500ms", "a"]));
-    assert_eq!(done.code, Some(124));
-    assert!(done.stderr.contains("a  still Running after"), "{}", done.stderr);
+    let output = run(wait_command(&sim, &["--timeout", "500ms", "a"]));
+    assert_eq!(output.code, Some(124));
+    assert!(output.stderr.contains("a  still Running after"), "{}", output.stderr);
 }
 
 #[test]
-fn one_hundred_and_thirty_when_interrupted() {
+fn exit_code_130_on_an_interrupt() {
     let sim = simulator();
     add(&sim, "a", JobScript::never());
-    let mut child = Running::start(waiting(&sim, &["a"]).stderr(Stdio::piped()));
+    let mut child = Running::start(wait_command(&sim, &["a"]).stderr(Stdio::piped()));
     let lines = Lines::of(child.stderr());
     lines.until("Running");
     child.interrupt();
     assert_eq!(child.code(), Some(130));
-    let told = lines.rest().join("\n");
-    assert!(told.starts_with("interrupted: 1 job: 1 running ("), "{told}");
-    assert!(told.ends_with("\nnot finished: a (Running)"), "{told}");
+    let summary = lines.rest().join("\n");
+    assert!(summary.starts_with("interrupted: 1 job: 1 running ("), "{summary}");
+    assert!(summary.ends_with("\nnot finished: a (Running)"), "{summary}");
 }
 
 #[test]
-fn the_worst_of_all_ends_counts() {
+fn the_most_severe_end_gives_the_exit_code() {
     let sim = simulator();
     add(&sim, "good", JobScript::succeeds_after(ms(0)));
     add(&sim, "bad", JobScript::fails_after(ms(0)));
@@ -101,50 +107,53 @@ fn the_worst_of_all_ends_counts() {
         (&["good", "slow", "lost", "bad"], 1),
     ] {
         let args = [&["--timeout=1s", "--grace=100ms"], ids].concat();
-        let done = done(waiting(&sim, &args));
-        assert_eq!(done.code, Some(code), "{ids:?}: {}", done.stderr);
+        let output = run(wait_command(&sim, &args));
+        assert_eq!(output.code, Some(code), "{ids:?}: {}", output.stderr);
     }
+    let output = run(wait_command(&sim, &["--timeout=300ms", "bad", "slow"]));
+    let counts = "2 jobs: 1 failed, 1 timed out (";
+    assert!(output.stderr.contains(counts), "{}", output.stderr);
 }
 
 #[test]
-fn any_is_content_with_one_success_and_stops_there() {
+fn any_stops_at_the_first_success() {
     let sim = simulator();
     add(&sim, "bad", JobScript::fails_after(ms(0)));
     add(&sim, "good", JobScript::never());
     add(&sim, "slow", JobScript::never());
-    let mut command = waiting(&sim, &["--any", "bad", "good", "slow"]);
+    let mut command = wait_command(&sim, &["--any", "bad", "good", "slow"]);
     let mut child = Running::start(command.stderr(Stdio::piped()));
     let lines = Lines::of(child.stderr());
     lines.until("bad  failed");
     sim.finish("good");
-    lines.until("3 jobs: 1 succeeded, 1 did not, 1 ");
+    lines.until("3 jobs: 1 succeeded, 1 failed, 1 ");
     assert_eq!(child.code(), Some(0));
 }
 
 #[test]
-fn any_without_a_success_has_the_worst_code() {
+fn any_without_a_success_gives_the_most_severe_code() {
     let sim = simulator();
     add(&sim, "bad", JobScript::fails_after(ms(0)));
     add(&sim, "slow", JobScript::never());
-    assert_eq!(done(waiting(&sim, &["--any", "--timeout=300ms", "bad", "slow"])).code, Some(1));
+    assert_eq!(run(wait_command(&sim, &["--any", "--timeout=300ms", "bad", "slow"])).code, Some(1));
 }
 
 #[test]
-fn fail_fast_stops_at_the_first_that_does_not_succeed_and_has_its_code() {
+fn fail_fast_stops_at_the_first_failure_with_its_code() {
     let sim = simulator();
     add(&sim, "good", JobScript::succeeds_after(ms(0)));
     add(&sim, "slow", JobScript::never());
-    let done = done(waiting(&sim, &["--fail-fast", "--grace=0s", "good", "lost", "slow"]));
-    assert_eq!(done.code, Some(4), "{}", done.stderr);
-    assert!(done.stderr.contains("not finished: slow (Running)"), "{}", done.stderr);
+    let output = run(wait_command(&sim, &["--fail-fast", "--grace=0s", "good", "lost", "slow"]));
+    assert_eq!(output.code, Some(4), "{}", output.stderr);
+    assert!(output.stderr.contains("not finished: slow (Running)"), "{}", output.stderr);
 }
 
 #[test]
-fn the_demo_ends_well_although_one_of_its_jobs_fails() {
-    // Other tests run beside it: it lasts nine seconds and costs nothing.
-    let done = done(bare(&["demo", "--output=json"]));
-    assert_eq!(done.code, Some(0), "{}", done.stderr);
-    let objects = objects(&done.stdout);
+fn the_demo_succeeds_although_one_of_its_jobs_fails() {
+    // The demo takes nine seconds, in which other tests run, and little CPU time.
+    let output = run(bare_command(&["demo", "--output=json"]));
+    assert_eq!(output.code, Some(0), "{}", output.stderr);
+    let objects = parse_objects(&output.stdout);
     let summary = objects.last().unwrap();
     assert_eq!(summary["exit_code"], 0);
     assert_eq!((&summary["succeeded"], &summary["unsuccessful"]), (&6.into(), &1.into()));

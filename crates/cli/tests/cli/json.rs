@@ -1,4 +1,4 @@
-//! `--output json`: every line an object, every update a line, and a summary at the end.
+//! `--output json`: one object per update, and a summary at the end.
 
 use std::process::Stdio;
 
@@ -6,12 +6,14 @@ use cfw_simulator::{Fault, JobScript};
 use expect_test::expect;
 use serde_json::Value;
 
-use crate::support::{Lines, Running, add, done, masked, ms, objects, simulator, waiting};
+use crate::support::{
+    Lines, Running, add, mask_text, ms, parse_objects, run, simulator, wait_command,
+};
 
-/// The objects without what differs from run to run.
-fn told(stdout: &str) -> String {
+/// Masks the values that differ between runs.
+fn mask_objects(stdout: &str) -> String {
     let mut text = String::new();
-    for mut object in objects(stdout) {
+    for mut object in parse_objects(stdout) {
         mask(&mut object);
         text.push_str(&object.to_string());
         text.push('\n');
@@ -21,7 +23,7 @@ fn told(stdout: &str) -> String {
 
 fn mask(value: &mut Value) {
     let Value::Object(fields) = value else { return };
-    // Known only if the server's clock, which counts seconds in its answers, allows it.
+    // Missing if the server's `Date`, in whole seconds, is too coarse for it.
     fields.remove("mean_lag_ms");
     for (name, value) in fields {
         match (name.as_str(), &value) {
@@ -30,7 +32,7 @@ fn mask(value: &mut Value) {
                 *value = "TIME".into();
             }
             ("request_id", _) => *value = "ID".into(),
-            ("message", Value::String(text)) => *value = masked(text).into(),
+            ("message", Value::String(text)) => *value = mask_text(text).into(),
             ("polls", Value::Number(_)) => *value = "N".into(),
             (_, Value::Number(_)) if name.ends_with("_ms") => {
                 *value = "N".into();
@@ -44,24 +46,24 @@ fn mask(value: &mut Value) {
 fn a_job_that_succeeds() {
     let sim = simulator();
     add(&sim, "a", JobScript::never());
-    let mut command = waiting(&sim, &["--output=json", "a"]);
+    let mut command = wait_command(&sim, &["--output=json", "a"]);
     let mut child = Running::start(command.stdout(Stdio::piped()).stderr(Stdio::null()));
     let lines = Lines::of(child.stdout());
     let first = lines.until("Running");
     sim.finish("a");
-    let mut told = told(&[vec![first], lines.rest()].concat().join("\n"));
+    let mut masked = mask_objects(&[vec![first], lines.rest()].concat().join("\n"));
     assert_eq!(child.code(), Some(0));
-    // How many polls it took is a matter of the machine.
-    let at = told.rfind("\"polls\":{").unwrap();
-    let end = told.rfind("\"reason\"").unwrap();
-    told.replace_range(at..end, "");
+    // The number of polls depends on the machine.
+    let at = masked.rfind("\"polls\":{").unwrap();
+    let end = masked.rfind("\"reason\"").unwrap();
+    masked.replace_range(at..end, "");
     expect![[r#"
         {"begin_time":"TIME","elapsed_ms":"N","from":null,"job_id":"a","phase":"running","status":"Running","time":"TIME","type":"changed","v":1}
         {"begin_time":"TIME","elapsed_ms":"N","end_time":"TIME","from":"Running","job_id":"a","phase":"succeeded","status":"Success","time":"TIME","type":"changed","v":1}
         {"elapsed_ms":"N","exit_code":0,"job_id":"a","outcome":"succeeded","polls":"N","status":"Success","time":"TIME","type":"ended","v":1}
         {"elapsed_ms":"N","exit_code":0,"reason":"all_ended","rejected":0,"succeeded":1,"time":"TIME","total":1,"type":"summary","unfinished":0,"unsuccessful":0,"v":1}
     "#]]
-    .assert_eq(&told);
+    .assert_eq(&masked);
 }
 
 #[test]
@@ -69,28 +71,28 @@ fn a_job_that_fails_after_trouble() {
     let sim = simulator();
     add(&sim, "a", JobScript::fails_after(ms(0)).error("CFW.00600003", "no available flavor"));
     sim.fail_polls("a", [Fault::unavailable()]);
-    let done = done(waiting(&sim, &["--output=json", "--quiet", "a"]));
-    assert_eq!(done.code, Some(1));
+    let output = run(wait_command(&sim, &["--output=json", "--quiet", "a"]));
+    assert_eq!(output.code, Some(1));
     expect![[r#"
         {"elapsed_ms":"N","error":{"class":"transient","error_code":"APIGW.0610","error_msg":"No backend available.","message":"transient failure: APIGW.N: No backend available. (request ID)","request_id":"ID"},"job_id":"a","time":"TIME","type":"trouble","v":1}
         {"begin_time":"TIME","detail":"CFW.00600003: no available flavor","elapsed_ms":"N","end_time":"TIME","from":null,"job_id":"a","phase":"failed","status":"Failed","time":"TIME","type":"changed","v":1}
         {"detail":"CFW.00600003: no available flavor","elapsed_ms":"N","exit_code":1,"job_id":"a","message":"job a failed with status Failed after N.Ns (N polls): CFW.N: no available flavor","outcome":"failed","polls":"N","status":"Failed","time":"TIME","type":"ended","v":1}
         {"elapsed_ms":"N","exit_code":1,"polls":{"answered":1,"not_found":0,"paused_ms":"N","throttled":0,"total":2,"transient":1},"reason":"all_ended","rejected":0,"succeeded":0,"time":"TIME","total":1,"type":"summary","unfinished":0,"unsuccessful":1,"v":1}
-    "#]].assert_eq(&told(&done.stdout));
+    "#]].assert_eq(&mask_objects(&output.stdout));
 }
 
 #[test]
-fn every_update_of_many_jobs_is_a_line_and_the_last_is_the_summary() {
+fn updates_of_many_jobs_are_lines_before_the_summary() {
     let sim = simulator();
     sim.fail_randomly(0.1, Fault::transient());
     let ids = sim.add_jobs(40, &JobScript::random(ms(200)).failure_share(0.3));
     let mut args = vec!["--output=json"];
     args.extend(ids.iter().map(String::as_str));
-    let done = done(waiting(&sim, &args));
-    let objects = objects(&done.stdout);
+    let output = run(wait_command(&sim, &args));
+    let objects = parse_objects(&output.stdout);
     let (summary, updates) = objects.split_last().unwrap();
     assert_eq!(summary["type"], "summary");
-    assert_eq!(Some(summary["exit_code"].as_i64().unwrap()), done.code.map(i64::from));
+    assert_eq!(Some(summary["exit_code"].as_i64().unwrap()), output.code.map(i64::from));
     for object in &objects {
         assert_eq!(object["v"], 1);
         object["time"].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
@@ -112,13 +114,13 @@ fn every_update_of_many_jobs_is_a_line_and_the_last_is_the_summary() {
     assert_eq!(summary["succeeded"], ended("succeeded"));
     assert_eq!(summary["unsuccessful"], ended("failed"));
     assert_eq!(summary["total"], 40);
-    assert!(done.stderr.contains("40 jobs: "), "people hear of it as well");
+    assert!(output.stderr.contains("40 jobs: "), "text on standard error, too");
 }
 
 #[test]
-fn without_it_standard_output_stays_empty() {
+fn text_output_leaves_standard_output_empty() {
     let sim = simulator();
     add(&sim, "a", JobScript::succeeds_after(ms(60)));
-    let done = done(waiting(&sim, &["a"]));
-    assert_eq!((done.code, &*done.stdout), (Some(0), ""));
+    let output = run(wait_command(&sim, &["a"]));
+    assert_eq!((output.code, &*output.stdout), (Some(0), ""));
 }

@@ -1,4 +1,4 @@
-//! The real command against a simulated service over real HTTP.
+//! Tests of the binary against the simulator over HTTP.
 
 #![cfg(unix)]
 

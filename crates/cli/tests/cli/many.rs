@@ -1,4 +1,4 @@
-//! A thousand jobs: little memory, and a calm screen.
+//! A thousand jobs: memory and redraws.
 
 use std::io::Write as _;
 use std::process::Stdio;
@@ -6,17 +6,17 @@ use std::time::Instant;
 
 use cfw_simulator::{JobScript, Simulator};
 
-use crate::support::{Lines, ms, waiting};
+use crate::support::{Lines, ms, wait_command};
 use crate::terminal::Terminal;
 
 #[test]
-fn a_thousand_ids_from_a_pipe_take_little_memory_and_few_redraws() {
+fn a_thousand_ids_use_little_memory_and_few_redraws() {
     let sim = Simulator::builder().record(false).start_on_thread().unwrap();
     let ids = sim.add_jobs(1000, &JobScript::random(ms(400)).failure_share(0.01));
-    let mut command = waiting(&sim, &["--output=json", "--rate=2000/s", "-"]);
+    let mut command = wait_command(&sim, &["--output=json", "--rate=2000/s", "-"]);
     command.stdin(Stdio::piped()).stdout(Stdio::piped());
-    #[expect(clippy::disallowed_methods, reason = "the pace of redraws is one of real time")]
-    let began = Instant::now();
+    #[expect(clippy::disallowed_methods, reason = "redraws follow real time")]
+    let start = Instant::now();
     let mut terminal = Terminal::start(command, 24, 80);
     let mut stdin = terminal.child.stdin();
     let lines = Lines::of(terminal.child.stdout());
@@ -25,7 +25,7 @@ fn a_thousand_ids_from_a_pipe_take_little_memory_and_few_redraws() {
         lines.until(r#""type":"ended""#);
     }
     let status = std::fs::read_to_string(format!("/proc/{}/status", terminal.child.id()));
-    // Where there is no /proc, the screen is still worth a look.
+    // Without /proc only the redraws are checked.
     if let Ok(status) = status {
         let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
         let kilobytes: u64 = peak.trim().trim_end_matches(" kB").parse().unwrap();
@@ -34,11 +34,11 @@ fn a_thousand_ids_from_a_pipe_take_little_memory_and_few_redraws() {
     }
     drop(stdin);
     let (screen, code, written) = terminal.end();
-    #[expect(clippy::disallowed_methods, reason = "the pace of redraws is one of real time")]
-    let seconds = began.elapsed().as_secs_f64();
+    #[expect(clippy::disallowed_methods, reason = "redraws follow real time")]
+    let seconds = start.elapsed().as_secs_f64();
     assert_eq!(code, Some(1));
     assert!(screen.contains("1000 jobs: 9"), "{screen}");
-    // Each redraw writes the sum once, and so does the last line.
+    // Each redraw writes the summary once, and so does the last line.
     let draws = written.windows(6).filter(|bytes| bytes == b" jobs:").count();
     println!("{draws} redraws in {seconds:.1} s");
     assert!(draws >= 5 && (draws as f64) <= 10.0 * seconds + 2.0, "{draws} in {seconds} s");

@@ -1,16 +1,16 @@
-//! Bad input: one line that names the flag and the value, and a code of its own.
+//! Usage and configuration errors: one line with the flag and the value, and an exit code.
 
 use std::io::Write as _;
 use std::process::Stdio;
 
 use cfw_simulator::JobScript;
 
-use crate::support::{Running, add, bare, done, ms, simulator, waiting};
+use crate::support::{Running, add, bare_command, ms, run, simulator, wait_command};
 
 #[test]
-fn a_wrong_call_is_one_line_and_exit_code_two() {
+fn a_usage_error_is_one_line_and_exit_code_2() {
     let sim = simulator();
-    for (args, told) in [
+    for (args, message) in [
         (
             &[][..],
             "cfw-wait: no JOB_ID: name the jobs to wait for, or - to read their ids from standard input\n",
@@ -31,32 +31,36 @@ fn a_wrong_call_is_one_line_and_exit_code_two() {
             "cfw-wait: standard input cannot hold both: JOB_ID - and --token-file -\n",
         ),
     ] {
-        let done = done(waiting(&sim, args));
-        assert_eq!((done.code, &*done.stderr, &*done.stdout), (Some(2), told, ""), "{args:?}");
+        let output = run(wait_command(&sim, args));
+        assert_eq!(
+            (output.code, &*output.stderr, &*output.stdout),
+            (Some(2), message, ""),
+            "{args:?}"
+        );
     }
     assert_eq!(sim.counts().polls, 0, "nothing was asked of the service");
 }
 
 #[test]
-fn pauses_that_contradict_each_other_are_named() {
+fn contradictory_intervals_are_named() {
     let sim = simulator();
-    let mut command = bare(&["--interval=10s", "--max-interval=5s", "a"]);
+    let mut command = bare_command(&["--interval=10s", "--max-interval=5s", "a"]);
     command.env("CFW_ENDPOINT", sim.endpoint()).env("CFW_PROJECT_ID", "p").env("CFW_TOKEN", "t");
-    let refused = done(command);
-    let told = "cfw-wait: --interval 10s --max-interval 5s --min-interval 500ms: max delay 5s is shorter than first delay 10s\n";
-    assert_eq!((refused.code, &*refused.stderr), (Some(2), told));
+    let refused = run(command);
+    let message = "cfw-wait: --interval 10s --max-interval 5s --min-interval 500ms: max delay 5s is shorter than first delay 10s\n";
+    assert_eq!((refused.code, &*refused.stderr), (Some(2), message));
 
-    let mut command = bare(&["--interval=100ms", "a"]);
+    let mut command = bare_command(&["--interval=100ms", "a"]);
     command.env("CFW_ENDPOINT", sim.endpoint()).env("CFW_PROJECT_ID", "p").env("CFW_TOKEN", "t");
-    let refused = done(command);
-    let told = "cfw-wait: --interval 100ms --min-interval 500ms: schedule asks for a delay of 100ms, shorter than min_interval 500ms\n";
-    assert_eq!((refused.code, &*refused.stderr), (Some(2), told));
+    let refused = run(command);
+    let message = "cfw-wait: --interval 100ms --min-interval 500ms: schedule asks for a delay of 100ms, shorter than min_interval 500ms\n";
+    assert_eq!((refused.code, &*refused.stderr), (Some(2), message));
 }
 
 #[test]
-fn what_is_not_configured_is_named_with_exit_code_three() {
+fn missing_configuration_is_named_with_exit_code_3() {
     let here = ("CFW_ENDPOINT", "http://127.0.0.1:1");
-    for (env, args, told) in [
+    for (env, args, message) in [
         (
             &[][..],
             &["a"][..],
@@ -99,18 +103,18 @@ fn what_is_not_configured_is_named_with_exit_code_three() {
             "cfw-wait: cannot read /no/such/clouds.yaml, which OS_CLIENT_CONFIG_FILE names: No such file",
         ),
     ] {
-        let mut command = bare(args);
+        let mut command = bare_command(args);
         command.envs(env.iter().copied());
-        let done = done(command);
-        assert_eq!((done.code, &*done.stdout), (Some(3), ""), "{args:?}");
-        assert!(done.stderr.starts_with(told), "{args:?}: {}", done.stderr);
-        assert_eq!(done.stderr.lines().count(), 1, "{args:?}: {}", done.stderr);
-        assert!(!done.stderr.contains("SENSITIVE"));
+        let output = run(command);
+        assert_eq!((output.code, &*output.stdout), (Some(3), ""), "{args:?}");
+        assert!(output.stderr.starts_with(message), "{args:?}: {}", output.stderr);
+        assert_eq!(output.stderr.lines().count(), 1, "{args:?}: {}", output.stderr);
+        assert!(!output.stderr.contains("SENSITIVE"));
     }
 }
 
 #[test]
-fn every_way_to_sign_in_works_end_to_end() {
+fn all_credentials_work_end_to_end() {
     let sim = simulator();
     add(&sim, "a", JobScript::succeeds_after(ms(0)));
     let (user, key) = (sim.user(), sim.access_key());
@@ -130,16 +134,16 @@ fn every_way_to_sign_in_works_end_to_end() {
         ("CFW_ENDPOINT", &endpoint),
     ];
     for variables in [&password[..], &access_key] {
-        let mut command = bare(&["a"]);
+        let mut command = bare_command(&["a"]);
         command.envs(variables.iter().copied());
-        let done = done(command);
-        assert_eq!(done.code, Some(0), "{done:?}");
+        let output = run(command);
+        assert_eq!(output.code, Some(0), "{output:?}");
     }
     assert_eq!(sim.counts().polls, 2);
 }
 
 #[test]
-fn a_cloud_named_by_a_flag_goes_before_the_environment() {
+fn os_cloud_takes_precedence_over_the_environment() {
     let sim = simulator();
     add(&sim, "a", JobScript::succeeds_after(ms(0)));
     let file = std::env::temp_dir().join(format!("cfw-wait-clouds-{}.yaml", std::process::id()));
@@ -150,43 +154,43 @@ fn a_cloud_named_by_a_flag_goes_before_the_environment() {
         sim.project_id()
     );
     std::fs::write(&file, clouds).unwrap();
-    let mut command = bare(&["--os-cloud=mine", "a"]);
+    let mut command = bare_command(&["--os-cloud=mine", "a"]);
     command.env("OS_CLIENT_CONFIG_FILE", &file);
     for name in ["CFW_ENDPOINT", "CFW_PROJECT_ID", "CFW_TOKEN", "OS_CLOUD"] {
         command.env(name, "another");
     }
-    let done = done(command);
+    let output = run(command);
     std::fs::remove_file(&file).unwrap();
-    assert_eq!(done.code, Some(0), "{done:?}");
+    assert_eq!(output.code, Some(0), "{output:?}");
 }
 
 #[test]
-fn a_token_comes_from_a_file_or_from_standard_input_and_goes_before_the_environment() {
+fn a_token_file_takes_precedence_over_the_environment() {
     let sim = simulator();
     add(&sim, "a", JobScript::succeeds_after(ms(0)));
     let file = std::env::temp_dir().join(format!("cfw-wait-token-{}", std::process::id()));
     std::fs::write(&file, format!("{}\n", sim.token())).unwrap();
-    let mut command = waiting(&sim, &["--token-file", file.to_str().unwrap(), "a"]);
+    let mut command = wait_command(&sim, &["--token-file", file.to_str().unwrap(), "a"]);
     command.env("CFW_TOKEN", "another");
-    let from_file = done(command);
+    let from_file = run(command);
     std::fs::remove_file(&file).unwrap();
     assert_eq!(from_file.code, Some(0), "{from_file:?}");
 
-    let mut command = waiting(&sim, &["--token-file=-", "--quiet", "a"]);
+    let mut command = wait_command(&sim, &["--token-file=-", "--quiet", "a"]);
     let mut child = Running::start(command.env_remove("CFW_TOKEN").stdin(Stdio::piped()));
     child.stdin().write_all(sim.token().as_bytes()).unwrap();
     assert_eq!(child.code(), Some(0));
 }
 
 #[test]
-fn a_token_is_never_shown() {
+fn a_token_is_never_printed() {
     let sim = simulator();
     add(&sim, "a", JobScript::never());
     for args in [&["-vv", "--timeout=300ms", "a"][..], &["-vv", "--project-id=x", "a"]] {
-        let mut command = waiting(&sim, args);
+        let mut command = wait_command(&sim, args);
         command.env("CFW_TOKEN", "SENSITIVE");
-        let done = done(command);
-        assert!(!format!("{done:?}").contains("SENSITIVE"), "{done:?}");
-        assert_eq!(done.code, Some(3));
+        let output = run(command);
+        assert!(!format!("{output:?}").contains("SENSITIVE"), "{output:?}");
+        assert_eq!(output.code, Some(3));
     }
 }

@@ -1,19 +1,21 @@
-//! Ids that arrive, readers that leave, and no terminal.
+//! Ids on standard input, closed streams, and output without a terminal.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::Stdio;
 
 use cfw_simulator::{Fault, JobScript};
 
-use crate::support::{Lines, Running, add, all, done, masked, ms, objects, simulator, waiting};
+use crate::support::{
+    Lines, Running, add, mask_text, ms, parse_objects, read_all, run, simulator, wait_command,
+};
 
 #[test]
-fn ids_keep_coming_while_it_watches() {
+fn ids_are_read_during_the_wait() {
     let sim = simulator();
     add(&sim, "a", JobScript::never());
     add(&sim, "b", JobScript::never());
     let mut child = Running::start(
-        waiting(&sim, &["--output=json", "--quiet", "-"])
+        wait_command(&sim, &["--output=json", "--quiet", "-"])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped()),
     );
@@ -23,25 +25,25 @@ fn ids_keep_coming_while_it_watches() {
     lines.until(r#""job_id":"a""#);
     assert!(sim.finish("a"));
     lines.until(r#""type":"ended","job_id":"a""#);
-    // All that is known has ended, yet there may be more.
+    // All known jobs have ended, but standard input is open.
     writeln!(stdin, "\n  b  ").unwrap();
     lines.until(r#""job_id":"b""#);
     assert!(sim.finish("b"));
     lines.until(r#""type":"ended","job_id":"b""#);
     assert!(child.is_running(), "the pipe is still open");
     drop(stdin);
-    let rest = objects(&lines.rest().join("\n"));
+    let rest = parse_objects(&lines.rest().join("\n"));
     assert_eq!((rest.len(), &rest[0]["total"]), (1, &2.into()), "{rest:?}");
     assert_eq!(child.code(), Some(0));
 }
 
 #[test]
-fn ids_of_the_command_line_and_of_the_pipe_are_waited_for_together() {
+fn ids_from_arguments_and_standard_input_are_combined() {
     let sim = simulator();
     add(&sim, "a", JobScript::succeeds_after(ms(0)));
     add(&sim, "b", JobScript::succeeds_after(ms(0)));
     let mut child = Running::start(
-        waiting(&sim, &["a", "-", "a"]).stdin(Stdio::piped()).stderr(Stdio::piped()),
+        wait_command(&sim, &["a", "-", "a"]).stdin(Stdio::piped()).stderr(Stdio::piped()),
     );
     let lines = Lines::of(child.stderr());
     child.stdin().write_all(b"b\n").unwrap();
@@ -50,22 +52,22 @@ fn ids_of_the_command_line_and_of_the_pipe_are_waited_for_together() {
 }
 
 #[test]
-fn a_bad_line_is_told_harms_no_other_and_makes_the_code_two() {
+fn a_bad_line_is_reported_with_exit_code_2() {
     let sim = simulator();
     add(&sim, "a", JobScript::succeeds_after(ms(0)));
     add(&sim, "b", JobScript::succeeds_after(ms(0)));
     let mut child = Running::start(
-        waiting(&sim, &["--output=json", "-"])
+        wait_command(&sim, &["--output=json", "-"])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped()),
     );
     child.stdin().write_all(b"a\nx/y\n\nb\n").unwrap();
-    let (stdout, told) = (all(child.stdout()), all(child.stderr()));
+    let (stdout, stderr) = (read_all(child.stdout()), read_all(child.stderr()));
     assert_eq!(child.code(), Some(2));
     let line = "cfw-wait: line 2 of standard input: invalid job id \"x/y\": holds a '/'\n";
-    assert!(told.contains(line), "{told}");
-    let objects = objects(&stdout);
+    assert!(stderr.contains(line), "{stderr}");
+    let objects = parse_objects(&stdout);
     let rejected = objects.iter().find(|object| object["type"] == "rejected").unwrap();
     assert_eq!(rejected["line"], 2);
     let summary = objects.last().unwrap();
@@ -73,19 +75,23 @@ fn a_bad_line_is_told_harms_no_other_and_makes_the_code_two() {
 }
 
 #[test]
-fn an_empty_pipe_is_a_wrong_call() {
+fn empty_standard_input_is_a_usage_error() {
     let sim = simulator();
-    let done = done(waiting(&sim, &["-"]));
-    assert_eq!(done.code, Some(2));
-    assert!(done.stderr.starts_with("cfw-wait: no job id on standard input\n"), "{}", done.stderr);
+    let output = run(wait_command(&sim, &["-"]));
+    assert_eq!(output.code, Some(2));
+    assert!(
+        output.stderr.starts_with("cfw-wait: no job id on standard input\n"),
+        "{}",
+        output.stderr
+    );
 }
 
 #[test]
-fn an_interrupt_ends_it_while_it_reads() {
+fn an_interrupt_ends_the_wait_for_standard_input() {
     let sim = simulator();
     add(&sim, "a", JobScript::never());
     let mut child = Running::start(
-        waiting(&sim, &["--output=json", "--quiet", "a", "-"])
+        wait_command(&sim, &["--output=json", "--quiet", "a", "-"])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped()),
     );
@@ -95,32 +101,32 @@ fn an_interrupt_ends_it_while_it_reads() {
     child.interrupt();
     let summary = lines.until("summary");
     assert_eq!(child.code(), Some(130));
-    let summary = &objects(&summary)[0];
+    let summary = &parse_objects(&summary)[0];
     assert_eq!((&summary["reason"], &summary["exit_code"]), (&"interrupted".into(), &130.into()));
     assert_eq!(summary["unfinished"], 1);
 }
 
 #[test]
-fn a_reader_who_leaves_is_no_error() {
+fn a_closed_standard_output_is_no_error() {
     let sim = simulator();
     add(&sim, "a", JobScript::never());
     add(&sim, "b", JobScript::never());
     let mut child = Running::start(
-        waiting(&sim, &["--output=json", "--quiet", "a", "b"])
+        wait_command(&sim, &["--output=json", "--quiet", "a", "b"])
             .stdout(Stdio::piped())
             .stderr(Stdio::piped()),
     );
     drop(child.stdout());
-    // Its next line finds nobody; that the job failed is then nobody's business either.
+    // The next line cannot be written, and the failed job does not count then.
     sim.fail("a");
-    assert_eq!((all(child.stderr()), child.code()), (String::new(), Some(0)));
+    assert_eq!((read_all(child.stderr()), child.code()), (String::new(), Some(0)));
 }
 
 #[test]
-fn an_interrupt_that_ends_the_reader_as_well_is_an_interrupt() {
+fn an_interrupt_takes_precedence_over_a_closed_standard_output() {
     let sim = simulator();
     add(&sim, "a", JobScript::never());
-    let mut command = waiting(&sim, &["--output=json", "--quiet", "a"]);
+    let mut command = wait_command(&sim, &["--output=json", "--quiet", "a"]);
     let mut child = Running::start(command.stdout(Stdio::piped()));
     let mut reader = BufReader::new(child.stdout());
     reader.read_line(&mut String::new()).unwrap();
@@ -130,57 +136,57 @@ fn an_interrupt_that_ends_the_reader_as_well_is_an_interrupt() {
 }
 
 #[test]
-fn nobody_at_standard_error_changes_nothing() {
+fn a_closed_standard_error_is_ignored() {
     let sim = simulator();
     add(&sim, "a", JobScript::fails_after(ms(150)));
-    let mut child = Running::start(waiting(&sim, &["a"]).stderr(Stdio::piped()));
+    let mut child = Running::start(wait_command(&sim, &["a"]).stderr(Stdio::piped()));
     drop(child.stderr());
     assert_eq!(child.code(), Some(1));
 }
 
 #[test]
-fn without_a_terminal_each_transition_is_a_plain_line() {
+fn without_a_terminal_each_update_is_a_plain_line() {
     let sim = simulator();
     add(&sim, "a", JobScript::never());
     sim.fail_polls("a", [Fault::unavailable()]);
-    let mut child = Running::start(waiting(&sim, &["a"]).stderr(Stdio::piped()));
+    let mut child = Running::start(wait_command(&sim, &["a"]).stderr(Stdio::piped()));
     let lines = Lines::of(child.stderr());
-    let mut told = vec![lines.until("No backend"), lines.until("Running")];
+    let mut read = vec![lines.until("No backend"), lines.until("Running")];
     add(&sim, "a", JobScript::never().status_at(ms(0), "Preparing"));
-    told.push(lines.until("Preparing"));
+    read.push(lines.until("Preparing"));
     sim.finish("a");
-    told.extend(lines.rest());
+    read.extend(lines.rest());
     assert_eq!(child.code(), Some(0));
     assert_eq!(
-        told.iter().map(|line| masked(line)).collect::<Vec<_>>(),
+        read.iter().map(|line| mask_text(line)).collect::<Vec<_>>(),
         [
-            "[ N:N] a  transient failure: APIGW.N: No backend available. (request ID); waiting on",
+            "[ N:N] a  transient failure: APIGW.N: No backend available. (request ID); still waiting",
             "[ N:N] a  Running",
-            "[ N:N] a  Running -> Preparing (a status not known here; waiting on)",
+            "[ N:N] a  Running -> Preparing (a status not known here; still waiting)",
             "[ N:N] a  Success after N.Ns (N polls)",
         ]
     );
 }
 
 #[test]
-fn quiet_tells_only_what_went_wrong() {
+fn quiet_prints_only_errors() {
     let sim = simulator();
     add(&sim, "good", JobScript::succeeds_after(ms(0)));
     add(&sim, "bad", JobScript::fails_after(ms(0)).error("CFW.1", "no"));
-    let done = done(waiting(&sim, &["--quiet", "good", "bad"]));
-    assert_eq!(done.code, Some(1));
-    let told = "[ N:N] bad  failed with status Failed after N.Ns (N poll): CFW.N: no\n";
-    assert_eq!(masked(&done.stderr), told);
+    let output = run(wait_command(&sim, &["--quiet", "good", "bad"]));
+    assert_eq!(output.code, Some(1));
+    let message = "[ N:N] bad  failed with status Failed after N.Ns (N poll): CFW.N: no\n";
+    assert_eq!(mask_text(&output.stderr), message);
 }
 
 #[test]
-fn verbose_shows_what_the_library_does_and_very_verbose_every_poll() {
+fn verbose_logs_the_library_and_very_verbose_every_poll() {
     let sim = simulator();
     add(&sim, "a", JobScript::succeeds_after(ms(0)));
-    let once = done(waiting(&sim, &["-v", "a"])).stderr;
+    let once = run(wait_command(&sim, &["-v", "a"])).stderr;
     assert!(once.contains("cfw_waiter") && once.contains("job succeeded"), "{once}");
     assert!(!once.contains("polling"), "{once}");
-    let twice = done(waiting(&sim, &["-vv", "a"])).stderr;
+    let twice = run(wait_command(&sim, &["-vv", "a"])).stderr;
     assert!(twice.contains("polling"), "{twice}");
     for line in twice.lines().filter(|line| !line.starts_with('[')) {
         assert!(line.contains(" cfw_"), "a line of another crate: {line}");

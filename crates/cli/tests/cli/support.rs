@@ -1,4 +1,4 @@
-//! Starting the command, and waiting for what it says.
+//! Starts the command and reads its output.
 
 use std::io::{BufRead as _, BufReader, Read};
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
@@ -14,8 +14,8 @@ pub(crate) const fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
-/// Nothing here takes a tenth of it, but a machine can be busy.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+/// More than ten times what any step takes, for busy machines.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
 
 pub(crate) fn simulator() -> Simulator {
     Simulator::builder().start_on_thread().unwrap()
@@ -25,16 +25,17 @@ pub(crate) fn add(sim: &Simulator, id: &str, script: JobScript) {
     sim.add_job(script.id(id));
 }
 
-/// The command with an empty environment.
-pub(crate) fn bare(args: &[&str]) -> Command {
+/// Returns the command with an empty environment.
+pub(crate) fn bare_command(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cfw-wait"));
     command.env_clear().stdin(Stdio::null()).args(args);
     command
 }
 
-/// The command with the environment that leads to a simulator, and pauses of a test's size.
-pub(crate) fn waiting(sim: &Simulator, args: &[&str]) -> Command {
-    let mut command = bare(&["--interval=50ms", "--max-interval=50ms", "--min-interval=20ms"]);
+/// Returns the command with the environment of a simulator and short intervals.
+pub(crate) fn wait_command(sim: &Simulator, args: &[&str]) -> Command {
+    let mut command =
+        bare_command(&["--interval=50ms", "--max-interval=50ms", "--min-interval=20ms"]);
     command
         .env("CFW_ENDPOINT", sim.endpoint())
         .env("CFW_PROJECT_ID", sim.project_id())
@@ -43,24 +44,24 @@ pub(crate) fn waiting(sim: &Simulator, args: &[&str]) -> Command {
     command
 }
 
-/// What a command came to.
+/// The result of a command.
 #[derive(Debug)]
-pub(crate) struct Done {
+pub(crate) struct Output {
     pub(crate) code: Option<i32>,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
 }
 
-pub(crate) fn done(mut command: Command) -> Done {
+pub(crate) fn run(mut command: Command) -> Output {
     let output = command.output().unwrap();
-    Done {
+    Output {
         code: output.status.code(),
         stdout: String::from_utf8(output.stdout).unwrap(),
         stderr: String::from_utf8(output.stderr).unwrap(),
     }
 }
 
-/// The lines of a stream as they come.
+/// Lines of a stream, read in the background.
 pub(crate) struct Lines(Receiver<String>);
 
 impl Lines {
@@ -76,23 +77,23 @@ impl Lines {
         Self(receiver)
     }
 
-    /// The next line that holds `text`.
+    /// Returns the next line that contains `text`.
     pub(crate) fn until(&self, text: &str) -> String {
         loop {
-            let line = self.0.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("no line {text:?}"));
+            let line = self.0.recv_timeout(TIMEOUT).unwrap_or_else(|_| panic!("no line {text:?}"));
             if line.contains(text) {
                 return line;
             }
         }
     }
 
-    /// All lines up to the end of the stream.
+    /// Returns all lines up to the end of the stream.
     pub(crate) fn rest(self) -> Vec<String> {
         self.0.iter().collect()
     }
 }
 
-/// A command that is under way. It does not outlive a test that fails.
+/// A running command, which is killed when a test fails.
 pub(crate) struct Running(Child);
 
 impl Running {
@@ -131,25 +132,25 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // It has ended already where all went well.
+        // The command has ended already if the test succeeded.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
 
-/// All of a stream, to its end.
-pub(crate) fn all(mut stream: impl Read) -> String {
+/// Reads a stream to its end.
+pub(crate) fn read_all(mut stream: impl Read) -> String {
     let mut text = String::new();
     stream.read_to_string(&mut text).unwrap();
     text
 }
 
-pub(crate) fn objects(text: &str) -> Vec<Value> {
+pub(crate) fn parse_objects(text: &str) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// Text without what differs from run to run: numbers, request ids, the turn of the spinner.
-pub(crate) fn masked(text: &str) -> String {
+/// Masks numbers, request ids and the spinner, which differ between runs.
+pub(crate) fn mask_text(text: &str) -> String {
     let mut masked = String::new();
     let mut rest = text.chars();
     while let Some(char) = rest.next() {

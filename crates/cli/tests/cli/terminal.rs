@@ -1,4 +1,4 @@
-//! What a person sees: the command on a pseudo-terminal, its screen as text.
+//! The live display, on a pseudo-terminal with its screen as text.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -13,9 +13,9 @@ use expect_test::expect_file;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcgetattr, tcsetwinsize};
 
-use crate::support::{PATIENCE, Running, add, masked, ms, simulator, waiting};
+use crate::support::{Running, TIMEOUT, add, mask_text, ms, simulator, wait_command};
 
-/// A terminal with a command on its standard error.
+/// A terminal that is the standard error of a command.
 pub(crate) struct Terminal {
     master: OwnedFd,
     pub(crate) child: Running,
@@ -35,7 +35,7 @@ impl Terminal {
         let slave = File::options().read(true).write(true).open(name.to_str().unwrap()).unwrap();
         command.env("TERM", "xterm-256color").stderr(Stdio::from(slave));
         let child = Running::start(&mut command);
-        // The command holds the other end of the terminal: when it is gone, reading ends.
+        // Reading ends when the command, which holds the other end, has exited.
         drop(command);
         let mut reader = File::from(master.try_clone().unwrap());
         let (sender, output) = channel();
@@ -52,29 +52,29 @@ impl Terminal {
         Self { master, child, screen, output, written: Vec::new() }
     }
 
-    /// Waits until the screen holds `text`.
+    /// Waits until the screen contains `text`.
     pub(crate) fn until(&mut self, text: &str) -> String {
         loop {
             let shown = self.shown();
             if shown.contains(text) {
                 return shown;
             }
-            match self.output.recv_timeout(PATIENCE) {
-                Ok(chunk) => self.take(&chunk),
+            match self.output.recv_timeout(TIMEOUT) {
+                Ok(chunk) => self.process(&chunk),
                 Err(_) => panic!("no {text:?} on the screen:\n{shown}"),
             }
         }
     }
 
-    /// Waits for the end: the last screen, the exit code, and all that was written.
+    /// Waits for the end. Returns the last screen, the exit code and all output.
     pub(crate) fn end(mut self) -> (String, Option<i32>, Vec<u8>) {
         while let Ok(chunk) = self.output.recv() {
-            self.take(&chunk);
+            self.process(&chunk);
         }
         (self.shown(), self.child.code(), self.written)
     }
 
-    /// The screen, row by row: a row that is filled to the edge goes on in the next for vt100.
+    /// Returns the screen by rows. vt100 would join a row that is full with the next one.
     fn shown(&self) -> String {
         let screen = self.screen.screen();
         let rows: Vec<_> = screen.rows(0, screen.size().1.get()).collect();
@@ -82,69 +82,69 @@ impl Terminal {
         format!("{}\n", rows.join("\n").trim_end())
     }
 
-    fn take(&mut self, chunk: &[u8]) {
+    fn process(&mut self, chunk: &[u8]) {
         self.screen.process(chunk);
         self.written.extend_from_slice(chunk);
     }
 }
 
 #[test]
-fn a_line_for_each_job_and_final_lines_that_stay() {
+fn each_job_has_a_row_and_a_permanent_final_line() {
     let sim = simulator();
     for id in ["create-firewall", "protect-eip", "create-east-west", "flow-logs"] {
         add(&sim, id, JobScript::never().error("CFW.00600003", "no available flavor"));
     }
     sim.fail_polls("flow-logs", vec![Fault::unavailable(); 1000]);
     let ids = ["create-firewall", "protect-eip", "create-east-west", "flow-logs"];
-    let mut terminal = Terminal::start(waiting(&sim, &ids), 24, 130);
+    let mut terminal = Terminal::start(wait_command(&sim, &ids), 24, 130);
     terminal.until("3 running, 1 without a status");
     sim.fail("create-east-west");
     terminal.until("✗ create-east-west");
     sim.finish("protect-eip");
     terminal.until("✓ protect-eip");
-    let screen = terminal.until("1 did not, 1 running, 1 without a status");
-    expect_file!["../screens/rows.txt"].assert_eq(&masked(&screen));
+    let screen = terminal.until("1 failed, 1 running, 1 without a status");
+    expect_file!["../screens/rows.txt"].assert_eq(&mask_text(&screen));
 
     sim.finish("create-firewall");
-    sim.heal();
+    sim.clear_faults();
     terminal.until("✓ create-firewall");
     sim.finish("flow-logs");
     let (screen, code, _) = terminal.end();
     assert_eq!(code, Some(1));
-    expect_file!["../screens/end.txt"].assert_eq(&masked(&screen));
+    expect_file!["../screens/end.txt"].assert_eq(&mask_text(&screen));
 }
 
 #[test]
-fn more_than_twenty_jobs_fold_into_one_line() {
+fn more_than_twenty_jobs_share_one_row() {
     let sim = simulator();
     let ids: Vec<_> = (0..30).map(|n| format!("job-{n}")).collect();
     ids.iter().for_each(|id| add(&sim, id, JobScript::never()));
     let args: Vec<_> = ids.iter().map(String::as_str).collect();
-    let mut terminal = Terminal::start(waiting(&sim, &args), 24, 80);
+    let mut terminal = Terminal::start(wait_command(&sim, &args), 24, 80);
     let screen = terminal.until("30 jobs: 30 running");
-    assert_eq!(masked(&screen), "░░░░░░░░░░░░░░░░░░░░  N jobs: N running  N:N  N polls\n");
+    assert_eq!(mask_text(&screen), "░░░░░░░░░░░░░░░░░░░░  N jobs: N running  N:N  N polls\n");
     ids[..8].iter().for_each(|id| assert!(sim.finish(id)));
     assert!(sim.fail("job-8"));
     terminal.until("✗ job-8  failed with status Failed");
-    let screen = terminal.until("30 jobs: 8 succeeded, 1 did not, 21 running");
+    let screen = terminal.until("30 jobs: 8 succeeded, 1 failed, 21 running");
     assert!(screen.contains("██████░░░░░░░░░░░░░░"), "{screen}");
-    assert!(!screen.contains('✓'), "a success is only counted:\n{screen}");
+    assert!(!screen.contains('✓'), "a success is counted only:\n{screen}");
     assert!(sim.fail("job-9"));
     let screen = terminal.until("20 running");
-    assert!(screen.contains(" job-29  Running"), "from here on, lines again:\n{screen}");
+    assert!(screen.contains(" job-29  Running"), "twenty jobs have rows again:\n{screen}");
     terminal.child.interrupt();
     assert_eq!(terminal.end().1, Some(130));
 }
 
 #[test]
-fn a_narrow_terminal_cuts_the_lines() {
+fn lines_are_truncated_to_a_narrow_terminal() {
     let sim = simulator();
     let ids = ["6f1d2c1e-0b7a-4a58-9f6e-1d2f3a4b5c6d", "77777777-0b7a-4a58-9f6e-1d2f3a4b5c6d"];
     ids.iter().for_each(|id| add(&sim, id, JobScript::never()));
-    let mut terminal = Terminal::start(waiting(&sim, &ids), 10, 40);
+    let mut terminal = Terminal::start(wait_command(&sim, &ids), 10, 40);
     let screen = terminal.until("2 jobs: 2 running");
     assert_eq!(
-        masked(&screen),
+        mask_text(&screen),
         "* NfNdNcNe-NbNa-NaN-…  Running      N:…\n\
          * N-NbNa-NaN-…  Running      N:…\n  N jobs: N running  N:N  N polls\n"
     );
@@ -153,11 +153,11 @@ fn a_narrow_terminal_cuts_the_lines() {
 }
 
 #[test]
-fn an_interrupt_leaves_the_terminal_as_it_was() {
+fn an_interrupt_restores_the_terminal() {
     let sim = simulator();
     add(&sim, "a", JobScript::never());
     add(&sim, "b", JobScript::never());
-    let mut terminal = Terminal::start(waiting(&sim, &["a", "b"]), 12, 80);
+    let mut terminal = Terminal::start(wait_command(&sim, &["a", "b"]), 12, 80);
     let before = tcgetattr(&terminal.master).unwrap();
     terminal.until("2 jobs: 2 running");
     terminal.child.interrupt();
@@ -166,32 +166,32 @@ fn an_interrupt_leaves_the_terminal_as_it_was() {
     assert_eq!(format!("{before:?}"), format!("{after:?}"));
     let shown = terminal.screen.screen();
     assert!(!shown.hide_cursor() && !shown.alternate_screen());
-    assert_eq!(shown.cursor_position().1, 0, "the prompt comes on a line of its own");
+    assert_eq!(shown.cursor_position().1, 0, "the prompt is on a new line");
     let (screen, code, _) = terminal.end();
     assert_eq!(code, Some(130));
-    expect_file!["../screens/interrupted.txt"].assert_eq(&masked(&screen));
+    expect_file!["../screens/interrupted.txt"].assert_eq(&mask_text(&screen));
 }
 
 #[test]
-fn colours_are_for_who_wants_them() {
+fn colours_depend_on_no_color() {
     let sim = simulator();
     add(&sim, "a", JobScript::succeeds_after(ms(0)));
-    for (name, value, coloured) in [("TERM_PROGRAM", "x", true), ("NO_COLOR", "1", false)] {
-        let mut command = waiting(&sim, &["a"]);
+    for (name, value, expected) in [("TERM_PROGRAM", "x", true), ("NO_COLOR", "1", false)] {
+        let mut command = wait_command(&sim, &["a"]);
         command.env(name, value);
         let (screen, _, written) = Terminal::start(command, 10, 80).end();
         assert!(screen.contains("✓ a  Success after"), "{screen}");
         let is_coloured = written.windows(5).any(|bytes| bytes == b"\x1b[32m");
-        assert_eq!(is_coloured, coloured, "{name}");
+        assert_eq!(is_coloured, expected, "{name}");
     }
 }
 
 #[test]
-fn plain_lines_on_request_or_where_the_terminal_can_do_no_better() {
+fn plain_lines_on_request_or_with_verbose() {
     let sim = simulator();
     add(&sim, "a", JobScript::succeeds_after(ms(0)));
     for args in [&["--no-progress", "a"][..], &["-v", "a"]] {
-        let (screen, code, _) = Terminal::start(waiting(&sim, args), 10, 120).end();
+        let (screen, code, _) = Terminal::start(wait_command(&sim, args), 10, 120).end();
         assert!(screen.contains("[ 0:00] a  Success after"), "{screen}");
         assert_eq!(code, Some(0));
     }

@@ -1,8 +1,10 @@
-//! The binary.
+//! The `cfw-simulator` binary.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::{Command, Stdio};
+
+use cfw_simulator::Simulator;
 
 fn command(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cfw-simulator"));
@@ -11,7 +13,7 @@ fn command(args: &[&str]) -> Command {
 }
 
 #[test]
-fn it_tells_a_shell_how_to_reach_it() {
+fn it_prints_variables_for_a_shell() {
     let mut child = command(&["--jobs", "2", "--mean-ms", "0"]).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let mut value = |name: &str| {
@@ -23,7 +25,11 @@ fn it_tells_a_shell_how_to_reach_it() {
             .to_owned()
     };
     let endpoint = value("CFW_ENDPOINT");
-    let (project, token, ids) = (value("CFW_PROJECT_ID"), value("CFW_TOKEN"), value("CFW_JOB_IDS"));
+    let (project, token) = (value("CFW_PROJECT_ID"), value("CFW_TOKEN"));
+    let sim = Simulator::builder().start_on_thread().unwrap();
+    assert_eq!(value("OS_ACCESS_KEY"), sim.access_key().access());
+    assert_eq!(value("OS_SECRET_KEY"), sim.access_key().secret());
+    let ids = value("CFW_JOB_IDS");
     let ids: Vec<_> = ids.split(' ').collect();
     assert_eq!(ids.len(), 2);
     let mut stream = TcpStream::connect(endpoint.strip_prefix("http://").unwrap()).unwrap();
@@ -44,8 +50,8 @@ fn it_tells_a_shell_how_to_reach_it() {
 fn a_bad_argument_is_a_usage_error() {
     let output = command(&["--jobs", "banana"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
-    let told = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(told, "--jobs \"banana\": invalid digit found in string; see --help\n");
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(error, "--jobs \"banana\": invalid digit found in string; see --help\n");
 }
 
 #[test]

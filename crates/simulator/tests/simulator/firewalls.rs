@@ -1,13 +1,13 @@
-//! The life of a firewall, and the jobs of other services.
+//! Firewalls, and jobs in the format of ECS.
 
 use std::time::Duration;
 
 use cfw_simulator::{Fault, Route, Simulator};
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Client, ms, pause, poll, status};
+use crate::support::{Answer, Client, ms, poll, sleep, status};
 
-fn wanted(charge_mode: &str) -> Value {
+fn creation(charge_mode: &str) -> Value {
     json!({
         "name": "edge",
         "flavor": { "version": "Standard" },
@@ -45,14 +45,14 @@ async fn state(sim: &Simulator, id: &str) -> Value {
     get(sim, id).await.json()["data"]["records"][0]["status"].take()
 }
 
-/// Where creations and deletions end by hand.
-async fn patient() -> Simulator {
+/// Starts a simulator whose firewall jobs end only by `finish` or `fail`.
+async fn manual_jobs() -> Simulator {
     let long = Duration::from_secs(3600);
     Simulator::builder().firewall_create(long).firewall_delete(long).start().await.unwrap()
 }
 
 async fn created(sim: &Simulator) -> String {
-    create(sim, &[], &wanted("postPaid")).await.json()["job_id"].as_str().unwrap().to_owned()
+    create(sim, &[], &creation("postPaid")).await.json()["job_id"].as_str().unwrap().to_owned()
 }
 
 fn code(answer: &Answer) -> (u16, String) {
@@ -61,9 +61,9 @@ fn code(answer: &Answer) -> (u16, String) {
 
 #[tokio::test]
 async fn a_firewall_is_created_used_and_deleted() {
-    let sim = patient().await;
-    let answer = create(&sim, &[], &wanted("postPaid")).await;
-    assert_eq!((answer.status, &answer.json()["data"]), (200, &wanted("postPaid")));
+    let sim = manual_jobs().await;
+    let answer = create(&sim, &[], &creation("postPaid")).await;
+    assert_eq!((answer.status, &answer.json()["data"]), (200, &creation("postPaid")));
     assert_eq!(answer.json()["order_id"], "");
     let id = answer.json()["job_id"].as_str().unwrap().to_owned();
     assert_eq!((status(&sim, &id).await.as_str(), state(&sim, &id).await), ("Running", json!(0)));
@@ -84,13 +84,13 @@ async fn a_firewall_is_created_used_and_deleted() {
 }
 
 #[tokio::test]
-async fn creation_and_deletion_take_the_time_they_are_told_to() {
+async fn creation_and_deletion_take_the_configured_time() {
     let sim =
         Simulator::builder().firewall_create(ms(10)).firewall_delete(ms(20)).start().await.unwrap();
     let id = created(&sim).await;
-    pause(ms(11)).await;
+    sleep(ms(11)).await;
     let job = delete(&sim, &id).await.json()["data"].as_str().unwrap().to_owned();
-    pause(ms(21)).await;
+    sleep(ms(21)).await;
     for (job, length) in [(&id, 10), (&job, 20)] {
         let data = poll(&sim, job).await.json()["data"].take();
         let took = data["end_time"].as_i64().unwrap() - data["begin_time"].as_i64().unwrap();
@@ -101,31 +101,31 @@ async fn creation_and_deletion_take_the_time_they_are_told_to() {
 #[tokio::test]
 async fn a_prepaid_firewall_is_an_order() {
     let sim = Simulator::start().await.unwrap();
-    let body = create(&sim, &[], &wanted("prePaid")).await.json();
+    let body = create(&sim, &[], &creation("prePaid")).await.json();
     let order = body["order_id"].as_str().unwrap();
     assert!(order.starts_with("CS") && order.len() == "CS2403271050ZEM0L".len(), "{order}");
     assert_eq!(body.get("job_id"), None);
 }
 
 #[tokio::test]
-async fn the_same_client_token_is_the_same_creation() {
+async fn a_repeated_client_token_repeats_the_answer() {
     let sim = Simulator::start().await.unwrap();
     let mine = [("X-Client-Token", "mine")];
-    let first = create(&sim, &mine, &wanted("postPaid")).await.json();
-    assert_eq!(create(&sim, &mine, &wanted("postPaid")).await.json(), first);
-    let other = create(&sim, &[("X-Client-Token", "other")], &wanted("postPaid")).await.json();
+    let first = create(&sim, &mine, &creation("postPaid")).await.json();
+    assert_eq!(create(&sim, &mine, &creation("postPaid")).await.json(), first);
+    let other = create(&sim, &[("X-Client-Token", "other")], &creation("postPaid")).await.json();
     assert_ne!(other["job_id"], first["job_id"]);
 }
 
 #[tokio::test]
-async fn a_creation_whose_answer_is_lost_has_happened_and_a_refused_one_has_not() {
+async fn a_reset_creation_took_place_and_a_refused_one_did_not() {
     for (fault, happened) in [(Fault::Reset, "first"), (Fault::Busy, "second")] {
-        let sim = patient().await;
+        let sim = manual_jobs().await;
         sim.fail_next_on(Route::CreateFirewall, 1, fault);
         let path = format!("/v2/{}/firewall", sim.project_id());
         let mine = ("X-Client-Token", "mine");
         let named = |name: &str| {
-            let mut body = wanted("postPaid");
+            let mut body = creation("postPaid");
             body["name"] = json!(name);
             body
         };
@@ -139,7 +139,7 @@ async fn a_creation_whose_answer_is_lost_has_happened_and_a_refused_one_has_not(
 }
 
 #[tokio::test]
-async fn a_bad_wish_names_the_field() {
+async fn an_invalid_creation_names_the_field() {
     let sim = Simulator::start().await.unwrap();
     for (pointer, value, field) in [
         ("/name", json!(""), "name"),
@@ -147,7 +147,7 @@ async fn a_bad_wish_names_the_field() {
         ("/flavor/version", json!("Deluxe"), "flavor.version"),
         ("/charge_info/charge_mode", json!("free"), "charge_info.charge_mode"),
     ] {
-        let mut body = wanted("postPaid");
+        let mut body = creation("postPaid");
         *body.pointer_mut(pointer).unwrap() = value;
         let answer = create(&sim, &[], &body).await;
         let msg = format!("Parameter error: {field}");
@@ -161,8 +161,8 @@ async fn a_bad_wish_names_the_field() {
 }
 
 #[tokio::test]
-async fn a_firewall_shares_the_fate_of_its_jobs() {
-    let sim = patient().await;
+async fn a_firewall_has_the_state_of_its_jobs() {
+    let sim = manual_jobs().await;
     let id = created(&sim).await;
     assert_eq!(code(&delete(&sim, &id).await), (400, "CFW.00200016".to_owned()), "still creating");
     assert!(sim.fail(&id));
@@ -179,7 +179,7 @@ async fn a_firewall_shares_the_fate_of_its_jobs() {
 }
 
 #[tokio::test]
-async fn the_job_of_a_deletion_may_be_unknown() {
+async fn the_job_of_a_deletion_can_be_missing() {
     let sim = Simulator::builder()
         .firewall_create(ms(0))
         .firewall_delete(Duration::from_secs(3600))
@@ -197,8 +197,8 @@ async fn the_job_of_a_deletion_may_be_unknown() {
 }
 
 #[tokio::test]
-async fn the_same_jobs_can_be_read_in_the_words_of_ecs() {
-    let sim = patient().await;
+async fn jobs_can_be_read_in_the_format_of_ecs() {
+    let sim = manual_jobs().await;
     let id = created(&sim).await;
     let path = format!("/v1/{}/jobs/{id}", sim.project_id());
     let running = call(&sim, "GET", &path, &[], "").await.json();
@@ -207,6 +207,6 @@ async fn the_same_jobs_can_be_read_in_the_words_of_ecs() {
     assert_eq!(running["begin_time"].as_str().unwrap().len(), "2021-07-21T06:53:00.431Z".len());
     assert!(sim.finish(&id));
     assert_eq!(call(&sim, "GET", &path, &[], "").await.json()["status"], "SUCCESS");
-    let path = format!("/v1/{}/jobs/nobody", sim.project_id());
+    let path = format!("/v1/{}/jobs/unknown", sim.project_id());
     assert_eq!(call(&sim, "GET", &path, &[], "").await.status, 404);
 }

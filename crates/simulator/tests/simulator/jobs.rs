@@ -1,10 +1,11 @@
-//! What a poll is answered.
+//! Answers to polls.
 
-use crate::support::{Client, job_path, ms, pause, poll, status};
 use std::time::Duration;
 
 use cfw_simulator::{JobScript, Simulator, TimeFormat};
 use serde_json::json;
+
+use crate::support::{Client, job_path, ms, poll, sleep, status};
 
 #[tokio::test]
 async fn a_job_runs_and_ends() {
@@ -22,10 +23,10 @@ async fn a_job_runs_and_ends() {
 }
 
 #[tokio::test]
-async fn a_job_ends_when_its_time_has_come_whether_or_not_anybody_asks() {
+async fn a_job_ends_on_time_without_polls() {
     let sim = Simulator::start().await.unwrap();
     let id = sim.add_job(JobScript::succeeds_after(ms(30)));
-    pause(ms(40)).await;
+    sleep(ms(40)).await;
     let data = poll(&sim, &id).await.json()["data"].take();
     assert_eq!(data["status"], "Success");
     let took = data["end_time"].as_i64().unwrap() - data["begin_time"].as_i64().unwrap();
@@ -33,7 +34,7 @@ async fn a_job_ends_when_its_time_has_come_whether_or_not_anybody_asks() {
 }
 
 #[tokio::test]
-async fn a_failed_job_tells_its_error_beside_data() {
+async fn a_failed_job_has_its_error_beside_data() {
     let sim = Simulator::start().await.unwrap();
     let id =
         sim.add_job(JobScript::fails_after(ms(0)).error("CFW.00600003", "no available flavor"));
@@ -44,7 +45,7 @@ async fn a_failed_job_tells_its_error_beside_data() {
 }
 
 #[tokio::test]
-async fn an_answer_carries_the_headers_of_the_gateway() {
+async fn an_answer_has_the_headers_of_the_gateway() {
     let sim = Simulator::start().await.unwrap();
     let id = sim.add_job(JobScript::never());
     let (first, second) = (poll(&sim, &id).await, poll(&sim, &id).await);
@@ -68,9 +69,9 @@ async fn times_can_be_text_as_in_the_manual() {
 }
 
 #[tokio::test]
-async fn an_unknown_job_does_not_exist() {
+async fn an_unknown_job_is_not_found() {
     let sim = Simulator::start().await.unwrap();
-    let answer = poll(&sim, "nobody").await;
+    let answer = poll(&sim, "unknown").await;
     assert_eq!(answer.status, 400);
     assert_eq!(
         answer.json(),
@@ -90,23 +91,23 @@ async fn a_job_can_appear_late() {
 }
 
 #[tokio::test]
-async fn a_job_can_be_in_a_status_that_nobody_foresaw() {
+async fn a_job_can_have_an_undocumented_status() {
     let sim = Simulator::start().await.unwrap();
     let id = sim.add_job(JobScript::never().status_at(ms(0), "Paused"));
     assert_eq!(status(&sim, &id).await, "Paused");
 }
 
 #[tokio::test]
-async fn jobs_are_ended_and_forgotten_by_hand() {
+async fn jobs_can_be_ended_and_removed() {
     let sim = Simulator::start().await.unwrap();
     let [good, bad] = [(); 2].map(|()| sim.add_job(JobScript::never()));
     assert!(sim.finish(&good) && sim.fail(&bad));
     assert!(!sim.fail(&good), "it has ended");
-    assert!(!sim.finish("nobody"));
+    assert!(!sim.finish("unknown"));
     assert_eq!(status(&sim, &good).await, "Success");
     assert_eq!(status(&sim, &bad).await, "Failed");
-    assert!(sim.forget(&good));
-    assert!(!sim.forget(&good), "it is gone");
+    assert!(sim.remove_job(&good));
+    assert!(!sim.remove_job(&good), "it is gone");
     assert_eq!(poll(&sim, &good).await.status, 400);
 }
 
@@ -119,7 +120,7 @@ async fn ids_are_opaque_and_percent_decoded() {
 }
 
 #[tokio::test]
-async fn the_seed_decides_ids() {
+async fn ids_depend_on_the_seed() {
     let ids = |seed| async move {
         let sim = Simulator::builder().seed(seed).start().await.unwrap();
         (sim.project_id().to_owned(), sim.add_jobs(3, &JobScript::never().id("not this")))
@@ -131,7 +132,7 @@ async fn the_seed_decides_ids() {
 }
 
 #[tokio::test]
-async fn unknown_paths_methods_and_bytes_meet_the_gateways_404() {
+async fn unknown_paths_and_methods_get_the_gateways_404() {
     let sim = Simulator::start().await.unwrap();
     let mut client = Client::connect(&sim).await;
     let job = job_path(&sim, "%ff");
@@ -184,7 +185,7 @@ async fn credentials_and_project_are_checked() {
 }
 
 #[tokio::test]
-async fn an_overlong_body_is_refused() {
+async fn a_body_that_is_too_long_is_refused() {
     let sim = Simulator::start().await.unwrap();
     let mut client = Client::connect(&sim).await;
     let answer = client.call("GET", &job_path(&sim, "a"), &[], &"x".repeat((1 << 20) + 1)).await;

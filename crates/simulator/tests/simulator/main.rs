@@ -1,11 +1,15 @@
-//! The simulator from outside, over real sockets, by a client that writes HTTP by hand.
+//! Tests of the simulator over real sockets, with a hand-written HTTP client.
 
 #[cfg(test)]
 mod command;
 #[cfg(test)]
+mod fault_plan;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod firewalls;
+#[cfg(test)]
+mod imports;
 #[cfg(test)]
 mod jobs;
 #[cfg(test)]

@@ -1,9 +1,10 @@
-//! What the simulator tells about its clients, and how it starts and stops.
+//! The record of requests, and the start and stop of the simulator.
 
-use crate::support::{Client, eventually, job_path, ms, pause, poll, status};
 use cfw_simulator::{Credential, Fault, JobScript, Route, Simulator};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
+
+use crate::support::{Client, eventually, job_path, ms, poll, sleep, status};
 
 #[tokio::test]
 async fn a_request_is_recorded_from_arrival_to_answer() {
@@ -68,7 +69,7 @@ async fn requests_in_flight_are_counted_for_each_job_and_in_total() {
 }
 
 #[tokio::test]
-async fn polls_one_after_another_never_overlap_in_the_record() {
+async fn sequential_polls_never_overlap_in_the_record() {
     let sim = Simulator::start().await.unwrap();
     let id = sim.add_job(JobScript::never());
     for _ in 0..200 {
@@ -78,7 +79,7 @@ async fn polls_one_after_another_never_overlap_in_the_record() {
 }
 
 #[tokio::test]
-async fn the_record_can_be_cleared_or_left_off() {
+async fn the_record_can_be_cleared_or_disabled() {
     let sim = Simulator::start().await.unwrap();
     let id = sim.add_job(JobScript::never());
     poll(&sim, &id).await;
@@ -94,7 +95,7 @@ async fn the_record_can_be_cleared_or_left_off() {
 }
 
 #[tokio::test]
-async fn latency_can_be_changed_on_the_way() {
+async fn latency_can_be_changed_while_running() {
     let sim = Simulator::start().await.unwrap();
     let id = sim.add_job(JobScript::never());
     sim.set_latency(ms(25));
@@ -129,13 +130,13 @@ async fn the_last_handle_stops_the_server() {
         if TcpStream::connect(&address).await.is_err() {
             return;
         }
-        pause(ms(1)).await;
+        sleep(ms(1)).await;
     }
     panic!("still listening");
 }
 
 #[test]
-fn a_thread_of_its_own_needs_no_runtime() {
+fn start_on_thread_needs_no_runtime() {
     let sim = Simulator::builder().start_on_thread().unwrap();
     let id = sim.add_job(JobScript::never());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

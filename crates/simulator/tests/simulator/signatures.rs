@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::support::{Answer, Client, job_path, poll_with};
 
-/// Signs as the manual says, apart from the code under test.
+/// Signs as the manual says, independently of the code under test.
 fn signed(secret: &str, path: &str, date: &str) -> String {
     let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     let (path, query) = path.split_once('?').unwrap_or((path, ""));
@@ -26,7 +26,7 @@ async fn signing() -> (Simulator, String, String) {
     (sim, id, date.strftime("%Y%m%dT%H%M%SZ").to_string())
 }
 
-/// The server's time, as its `Date` header tells it.
+/// Returns the server's time from its `Date` header.
 async fn server_millis(sim: &Simulator) -> i64 {
     let answer = Client::connect(sim).await.call("GET", "/", &[], "").await;
     let date = answer.header("Date").unwrap();
@@ -44,7 +44,7 @@ fn detail(answer: &Answer) -> String {
 }
 
 #[tokio::test]
-async fn a_good_signature_is_accepted_and_a_replayed_one_is_noted() {
+async fn a_valid_signature_is_accepted_and_a_replay_is_recorded() {
     let (sim, id, date) = signing().await;
     let authorization = signed("SK", &job_path(&sim, &id), &date);
     for _ in 0..2 {
@@ -57,7 +57,7 @@ async fn a_good_signature_is_accepted_and_a_replayed_one_is_noted() {
 }
 
 #[tokio::test]
-async fn bad_signatures_are_refused_in_the_words_of_the_gateway() {
+async fn invalid_signatures_get_the_errors_of_the_gateway() {
     let (sim, id, date) = signing().await;
     let path = job_path(&sim, &id);
     let good = signed("SK", &path, &date);
@@ -71,13 +71,13 @@ async fn bad_signatures_are_refused_in_the_words_of_the_gateway() {
         "{echo}"
     );
     assert!(echo.ends_with(&format!("|authorization:{wrong}")), "{echo}");
-    for (authorization, told) in [
+    for (authorization, text) in [
         (unknown.as_str(), "Get secretKey failed,ak:OTHER,err:ak not exist"),
         ("Bearer x", "decrypt token fail"),
         (&unsigned, "calc aksk signature fail:no signed x-sdk-date of the form YYYYMMDDTHHMMSSZ"),
         (&missing, "calc aksk signature fail:a signed header is missing"),
     ] {
-        assert_eq!(detail(&poll_signed(&sim, &id, &date, authorization).await), told);
+        assert_eq!(detail(&poll_signed(&sim, &id, &date, authorization).await), text);
     }
 }
 
@@ -100,7 +100,7 @@ async fn a_temporary_key_needs_its_security_token() {
 }
 
 #[tokio::test]
-async fn the_servers_clock_can_be_wrong_and_says_so() {
+async fn the_servers_clock_can_be_wrong() {
     let (sim, id, date) = signing().await;
     let before = server_millis(&sim).await;
     let authorization = signed("SK", &job_path(&sim, &id), &date);
@@ -111,15 +111,15 @@ async fn the_servers_clock_can_be_wrong_and_says_so() {
         assert_eq!(poll_signed(&sim, &id, &date, &authorization).await.status, status);
     }
     assert!((before - 960_000..before - 950_000).contains(&server_millis(&sim).await));
-    let told = detail(&poll_signed(&sim, &id, &date, &authorization).await);
-    let told =
-        told.strip_prefix("calc aksk signature fail:signature expired, signature time:").unwrap();
-    let (signature_time, server_time) = told.split_once(",server time:").unwrap();
+    let text = detail(&poll_signed(&sim, &id, &date, &authorization).await);
+    let text =
+        text.strip_prefix("calc aksk signature fail:signature expired, signature time:").unwrap();
+    let (signature_time, server_time) = text.split_once(",server time:").unwrap();
     assert_eq!((signature_time, server_time.len()), (date.as_str(), date.len()));
 }
 
 #[tokio::test]
-async fn more_than_five_failures_in_a_row_lock_the_key() {
+async fn six_failures_in_a_row_lock_the_key() {
     let (sim, id, date) = signing().await;
     let path = job_path(&sim, &id);
     let (good, wrong) = (signed("SK", &path, &date), signed("guess", &path, &date));
@@ -128,7 +128,11 @@ async fn more_than_five_failures_in_a_row_lock_the_key() {
             assert!(detail(&poll_signed(&sim, &id, &date, &wrong).await).starts_with("verify"));
         }
         if round == 0 {
-            assert_eq!(poll_signed(&sim, &id, &date, &good).await.status, 200, "a row is broken");
+            assert_eq!(
+                poll_signed(&sim, &id, &date, &good).await.status,
+                200,
+                "a success resets the count"
+            );
         }
     }
     assert!(detail(&poll_signed(&sim, &id, &date, &wrong).await).starts_with("verify"));

@@ -1,5 +1,4 @@
-//! A hand-written HTTP/1.1 client: what goes over the wire is what the test says, and what comes
-//! back is what the simulator sent.
+//! A hand-written HTTP/1.1 client, which sends and returns bytes without interpretation.
 
 use std::time::Duration;
 
@@ -17,8 +16,8 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Vec<u8>,
-    /// All promised bytes came.
-    pub(crate) whole: bool,
+    /// The body has the announced length.
+    pub(crate) is_whole: bool,
 }
 
 impl Answer {
@@ -63,8 +62,9 @@ impl Client {
         self.stream.write_all(request.as_bytes()).await.unwrap();
     }
 
-    /// An error when the connection ends before the head of an answer is complete.
-    pub(crate) async fn receive(&mut self) -> std::io::Result<Answer> {
+    /// Receives an answer without its body. Returns an error if the connection ends before the
+    /// headers are complete.
+    pub(crate) async fn receive_headers(&mut self) -> std::io::Result<Answer> {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             head.push(self.stream.read_u8().await?);
@@ -76,13 +76,18 @@ impl Client {
             .filter_map(|line| line.split_once(": "))
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect();
-        let mut answer = Answer { status, headers, body: Vec::new(), whole: true };
+        Ok(Answer { status, headers, body: Vec::new(), is_whole: true })
+    }
+
+    /// Receives an answer. Returns an error if the connection ends before the headers are complete.
+    pub(crate) async fn receive(&mut self) -> std::io::Result<Answer> {
+        let mut answer = self.receive_headers().await?;
         if let Some(length) = answer.header("content-length") {
             let mut left: u64 = length.parse().unwrap();
             while left > 0 {
                 let read = (&mut self.stream).take(left).read_buf(&mut answer.body).await?;
                 if read == 0 {
-                    answer.whole = false;
+                    answer.is_whole = false;
                     break;
                 }
                 left -= read as u64;
@@ -111,7 +116,7 @@ pub(crate) fn job_path(sim: &Simulator, id: &str) -> String {
     format!("/v3/{}/jobs/{id}", sim.project_id())
 }
 
-/// One poll on a connection of its own, with the token that is valid from the start.
+/// Polls once on a new connection, with the static token.
 pub(crate) async fn poll(sim: &Simulator, id: &str) -> Answer {
     poll_with(sim, id, &[("X-Auth-Token", sim.token())]).await
 }
@@ -124,18 +129,18 @@ pub(crate) async fn status(sim: &Simulator, id: &str) -> String {
     poll(sim, id).await.json()["data"]["status"].as_str().unwrap().to_owned()
 }
 
-#[expect(clippy::disallowed_methods, reason = "sockets live in real time")]
-pub(crate) async fn pause(length: Duration) {
-    tokio::time::sleep(length).await;
+#[expect(clippy::disallowed_methods, reason = "the simulator runs in real time")]
+pub(crate) async fn sleep(duration: Duration) {
+    tokio::time::sleep(duration).await;
 }
 
-/// Waits for what happens on the server's side of a socket soon after the client's.
-pub(crate) async fn eventually(mut holds: impl FnMut() -> bool) {
+/// Waits for an effect on the server that follows soon after an action of the client.
+pub(crate) async fn eventually(mut condition: impl FnMut() -> bool) {
     for _ in 0..2000 {
-        if holds() {
+        if condition() {
             return;
         }
-        pause(ms(1)).await;
+        sleep(ms(1)).await;
     }
-    panic!("has not come true within two seconds");
+    panic!("not true within two seconds");
 }

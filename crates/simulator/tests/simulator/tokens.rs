@@ -1,4 +1,4 @@
-//! Tokens: how they are bought, how they end, and in which words they are refused.
+//! Tokens: their issue, their end and their refusal.
 
 use cfw_simulator::{Credential, JobScript, Simulator, TokenRefusal, User};
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ async fn log_in(sim: &Simulator, body: &Value) -> Answer {
     client.call("POST", "/v3/auth/tokens", &[], &body.to_string()).await
 }
 
-/// What a client sends to get a token for the project.
+/// Returns the body of a login for a project token.
 fn login(sim: &Simulator, password: &str) -> Value {
     let domain = json!({ "name": sim.user().domain() });
     let user = json!({ "name": sim.user().name(), "password": password, "domain": domain });
@@ -26,7 +26,7 @@ async fn token(sim: &Simulator) -> String {
 }
 
 #[tokio::test]
-async fn a_password_buys_a_token_for_the_project() {
+async fn a_password_login_returns_a_project_token() {
     let sim = Simulator::start().await.unwrap();
     let id = sim.add_job(JobScript::never());
     let answer = log_in(&sim, &login(&sim, sim.user().password())).await;
@@ -40,17 +40,26 @@ async fn a_password_buys_a_token_for_the_project() {
     let time = |name: &str| body[name].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
     assert_eq!(time("expires_at").duration_since(time("issued_at")).as_hours(), 24);
     assert_eq!(body["expires_at"].as_str().unwrap().len(), "2015-11-09T01:42:57.527363Z".len());
-    let url = format!("{}/v3/{}", sim.endpoint(), sim.project_id());
     let catalog = body["catalog"].as_array().unwrap();
-    let cfw = catalog.iter().find(|service| service["type"] == "cfwv3").unwrap();
-    assert_eq!(cfw["endpoints"][0]["url"], url);
-    assert_eq!(cfw["endpoints"][0]["region"], "eu-de");
+    let url_of = |kind: &str| {
+        let service = catalog.iter().find(|service| service["type"] == kind).unwrap();
+        assert_eq!(
+            (&service["name"], &service["endpoints"][0]["region"]),
+            (&json!("cfw"), &json!("eu-de"))
+        );
+        service["endpoints"][0]["url"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(url_of("cfw"), sim.endpoint());
+    for version in ["v1", "v2", "v3"] {
+        let url = format!("{}/{version}/{}", sim.endpoint(), sim.project_id());
+        assert_eq!(url_of(&format!("cfw{version}")), url);
+    }
     assert_eq!(poll_with(&sim, &id, &[("X-Auth-Token", token)]).await.status, 200);
     assert_eq!(sim.counts().tokens, 1);
 }
 
 #[tokio::test]
-async fn users_and_projects_go_by_name_or_id_and_the_catalog_can_be_left_out() {
+async fn logins_accept_ids_and_can_omit_the_catalog() {
     let sim = Simulator::start().await.unwrap();
     let user = json!({ "id": sim.user().id(), "password": sim.user().password() });
     let body = json!({ "auth": {
@@ -64,7 +73,7 @@ async fn users_and_projects_go_by_name_or_id_and_the_catalog_can_be_left_out() {
 }
 
 #[tokio::test]
-async fn wrong_logins_are_refused_in_the_words_of_iam() {
+async fn invalid_logins_get_the_errors_of_iam() {
     let sim = Simulator::builder().login_attempts(100).start().await.unwrap();
     let good = login(&sim, sim.user().password());
     let changed = |pointer: &str, value: Value| {
@@ -77,7 +86,7 @@ async fn wrong_logins_are_refused_in_the_words_of_iam() {
     for (body, status, message) in [
         (json!({ "auth": {} }), 400, "Request body is invalid."),
         (changed(&format!("{user}/password"), json!("guess")), 401, wrong),
-        (changed(&format!("{user}/name"), json!("nobody")), 401, wrong),
+        (changed(&format!("{user}/name"), json!("unknown")), 401, wrong),
         (changed(&format!("{user}/domain"), json!({ "name": "elsewhere" })), 401, wrong),
         (changed("/auth/identity/methods", json!(["totp"])), 401, wrong),
         (
@@ -108,7 +117,7 @@ async fn wrong_passwords_in_a_row_lock_the_user() {
 }
 
 #[tokio::test]
-async fn a_second_factor_is_asked_for() {
+async fn a_second_factor_is_required() {
     let user = User::new("ada", "pw").with_domain("D").with_totp("123456");
     let sim = Simulator::builder().user(user).start().await.unwrap();
     let mut body = login(&sim, "pw");
@@ -122,7 +131,7 @@ async fn a_second_factor_is_asked_for() {
 }
 
 #[tokio::test]
-async fn an_unscoped_token_is_useless_for_cfw() {
+async fn an_unscoped_token_is_refused_by_cfw() {
     let sim = Simulator::start().await.unwrap();
     let mut body = login(&sim, sim.user().password());
     body["auth"].as_object_mut().unwrap().remove("scope");
@@ -133,26 +142,26 @@ async fn an_unscoped_token_is_useless_for_cfw() {
 }
 
 #[tokio::test]
-async fn tokens_expire_and_are_revoked() {
+async fn tokens_can_expire_or_be_revoked() {
     let sim = Simulator::builder().token_lifetime(ms(0)).start().await.unwrap();
     let prefix = "Incorrect IAM authentication information: ";
-    let told = |answer: Answer| {
+    let reason = |answer: Answer| {
         assert_eq!((answer.status, &answer.json()["error_code"]), (401, &json!("APIGW.0301")));
         answer.json()["error_msg"].as_str().unwrap().strip_prefix(prefix).unwrap().to_owned()
     };
     let short = token(&sim).await;
-    let expired = told(poll_with(&sim, "a", &[("X-Auth-Token", &short)]).await);
+    let expired = reason(poll_with(&sim, "a", &[("X-Auth-Token", &short)]).await);
     assert!(
         expired.starts_with("token expires, expires_at: 20") && expired.ends_with('Z'),
         "{expired}"
     );
     sim.expire_tokens();
-    let expired = told(poll_with(&sim, "a", &[("X-Auth-Token", sim.token())]).await);
+    let expired = reason(poll_with(&sim, "a", &[("X-Auth-Token", sim.token())]).await);
     assert!(expired.starts_with("token expires"), "{expired}");
     sim.revoke_tokens();
     for token in [&short, sim.token()] {
         assert_eq!(
-            told(poll_with(&sim, "a", &[("X-Auth-Token", token)]).await),
+            reason(poll_with(&sim, "a", &[("X-Auth-Token", token)]).await),
             "decrypt token fail"
         );
     }
@@ -161,7 +170,7 @@ async fn tokens_expire_and_are_revoked() {
 }
 
 #[tokio::test]
-async fn tokens_can_be_refused_in_other_words() {
+async fn the_refusal_of_tokens_can_be_changed() {
     let sim = Simulator::start().await.unwrap();
     let bad = [("X-Auth-Token", "bad")];
     sim.set_token_refusal(TokenRefusal::MustUpdate);

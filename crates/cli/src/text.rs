@@ -1,0 +1,243 @@
+//! Text for people: updates, the summary, durations, and colours.
+
+use std::error::Error;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use cfw_waiter::{JobId, Outcome, Phase, Progress, SourceError, Update, UpdateKind};
+
+use crate::summary::{FailureCounts, Reason, Summary};
+
+/// The most unfinished jobs that the summary lists. The others are only counted.
+const MAX_LISTED: usize = 20;
+
+/// Applies styles as terminal escapes, or leaves the text plain if colours are disabled.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Styles {
+    pub(crate) has_colours: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Style {
+    Success,
+    Error,
+    Warning,
+    Dim,
+}
+
+impl Styles {
+    pub(crate) fn apply(self, style: Style, text: &str) -> String {
+        let code = match style {
+            Style::Success => 32,
+            Style::Error => 31,
+            Style::Warning => 33,
+            Style::Dim => 2,
+        };
+        if self.has_colours && !text.is_empty() {
+            format!("\x1b[{code}m{text}\x1b[0m")
+        } else {
+            text.to_owned()
+        }
+    }
+}
+
+/// Describes an update in one line without the job id. Returns `None` for a terminal status, because
+/// the end that follows contains it.
+pub(crate) fn describe_update(update: &Update) -> Option<(Style, String)> {
+    match &update.kind {
+        UpdateKind::Changed { to, .. } if to.phase.is_terminal() => None,
+        UpdateKind::Changed { from, to } => {
+            let mut text = from.as_ref().map_or_else(String::new, |from| format!("{from} -> "));
+            text.push_str(&to.status);
+            if to.phase == Phase::Unknown {
+                text.push_str(" (a status not known here; still waiting)");
+            }
+            Some((Style::Dim, text))
+        }
+        UpdateKind::Trouble(error) => {
+            Some((Style::Warning, format!("{}; still waiting", describe_error(&update.id, error))))
+        }
+        UpdateKind::Ended(outcome) => Some(describe_end(&update.id, outcome)),
+        _ => None,
+    }
+}
+
+/// Describes a failed poll.
+pub(crate) fn describe_error(id: &JobId, error: &SourceError) -> String {
+    // The line already begins with the id.
+    error_chain(error).replace(&format!("list job {id}: "), "")
+}
+
+fn describe_end(id: &JobId, outcome: &Outcome) -> (Style, String) {
+    match outcome {
+        Ok(report) => {
+            let status = report.state.as_ref().map_or("succeeded", |state| &*state.status);
+            let text = format!(
+                "{status} after {} ({})",
+                format_duration(report.elapsed),
+                format_polls(report.polls)
+            );
+            (Style::Success, text)
+        }
+        Err(error) => {
+            let text = error_chain(error).replace(&format!("list job {id}: "), "");
+            let text = text.strip_prefix(&format!("job {id} ")).map(str::to_owned).unwrap_or(text);
+            (Style::Error, text)
+        }
+    }
+}
+
+/// Returns the summary in one line, followed by the unfinished jobs.
+pub(crate) fn summary_lines(summary: &Summary) -> Vec<String> {
+    let Summary { reason, progress, failures, unfinished, elapsed, stats, rejected, .. } = summary;
+    let mut text = match reason {
+        Reason::Interrupted => "interrupted: ".to_owned(),
+        Reason::AllEnded | Reason::FirstSuccess | Reason::FirstFailure => String::new(),
+    };
+    text.push_str(&format_counts(*progress, failures));
+    // Writing to a string cannot fail.
+    match rejected {
+        0 => {}
+        1 => text.push_str(", 1 bad line"),
+        _ => {
+            let _ = write!(text, ", {rejected} bad lines");
+        }
+    }
+    let _ = write!(text, " ({}, {}", format_duration(*elapsed), format_polls(stats.polls));
+    if stats.transient > 0 {
+        let _ = write!(text, ", {} of them failed", stats.transient);
+    }
+    if !stats.paused.is_zero() {
+        let _ = write!(text, ", paused {}", format_duration(stats.paused));
+    }
+    text.push(')');
+    let mut lines = vec![text];
+    for view in unfinished.iter().take(MAX_LISTED) {
+        let status = view.report.state.as_ref().map_or("no status", |state| &*state.status);
+        lines.push(format!("not finished: {} ({status})", view.report.id));
+    }
+    if let Some(more @ 1..) = unfinished.len().checked_sub(MAX_LISTED) {
+        lines.push(format!("not finished: {more} more"));
+    }
+    lines
+}
+
+/// Formats the number of jobs in each state.
+pub(crate) fn format_counts(progress: Progress, failures: &FailureCounts) -> String {
+    let mut text = match progress.total() {
+        1 => "1 job".to_owned(),
+        total => format!("{total} jobs"),
+    };
+    let mut separator = ": ";
+    let mut add = |count: usize, state: &str| {
+        if count > 0 {
+            let _ = write!(text, "{separator}{count} {state}");
+            separator = ", ";
+        }
+    };
+    add(progress.succeeded, "succeeded");
+    for (kind, count) in failures.iter() {
+        add(count, &kind.replace('_', " "));
+    }
+    // Ends that the watch has counted but not yet returned as updates.
+    add(progress.failed.saturating_sub(failures.total()), "unsuccessful");
+    add(progress.running, "running");
+    add(progress.waiting, "without a status");
+    text
+}
+
+/// Formats an error and its causes in one line.
+pub(crate) fn error_chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let cause_text = cause.to_string();
+        // Some libraries repeat the message of the cause.
+        if !text.ends_with(&cause_text) {
+            let _ = write!(text, ": {cause_text}");
+        }
+        next = cause.source();
+    }
+    text
+}
+
+/// Formats as `0.4s`, `12.0s`, `3m 04s`, `1h 02m`.
+pub(crate) fn format_duration(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    match seconds {
+        0..60 => format!("{}.{}s", seconds, duration.subsec_millis() / 100),
+        60..3600 => format!("{}m {:02}s", seconds / 60, seconds % 60),
+        _ => format!("{}h {:02}m", seconds / 3600, seconds % 3600 / 60),
+    }
+}
+
+/// Formats as `0:04`, `12:03`, `1:02:03`.
+pub(crate) fn format_clock(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    if hours == 0 {
+        format!("{minutes}:{seconds:02}")
+    } else {
+        format!("{hours}:{minutes:02}:{seconds:02}")
+    }
+}
+
+pub(crate) fn format_polls(count: impl Into<u64>) -> String {
+    match count.into() {
+        1 => "1 poll".to_owned(),
+        count => format!("{count} polls"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cfw_waiter::WaitErrorKind;
+
+    use super::*;
+
+    #[test]
+    fn formats_durations_and_clocks() {
+        for (millis, text, clock) in [
+            (0, "0.0s", "0:00"),
+            (460, "0.4s", "0:00"),
+            (59_999, "59.9s", "0:59"),
+            (184_000, "3m 04s", "3:04"),
+            (3_723_000, "1h 02m", "1:02:03"),
+        ] {
+            let duration = Duration::from_millis(millis);
+            assert_eq!((&*format_duration(duration), &*format_clock(duration)), (text, clock));
+        }
+    }
+
+    #[test]
+    fn ends_without_success_are_counted_by_kind() {
+        let progress = |succeeded, failed| {
+            let mut progress = Progress::default();
+            (progress.succeeded, progress.failed) = (succeeded, failed);
+            progress
+        };
+        let mut failures = FailureCounts::default();
+        assert_eq!(format_counts(progress(1, 0), &failures), "1 job: 1 succeeded");
+        for kind in [
+            WaitErrorKind::TimedOut,
+            WaitErrorKind::Failed,
+            WaitErrorKind::Failed,
+            WaitErrorKind::TooManyFailures,
+        ] {
+            failures.add(kind);
+        }
+        let counts = "4 jobs: 2 failed, 1 timed out, 1 too many failures";
+        assert_eq!(format_counts(progress(0, 4), &failures), counts);
+        let counts =
+            "6 jobs: 1 succeeded, 2 failed, 1 timed out, 1 too many failures, 1 unsuccessful";
+        assert_eq!(format_counts(progress(1, 5), &failures), counts, "an update is outstanding");
+    }
+
+    #[test]
+    fn plain_text_has_no_escapes() {
+        let [plain, coloured] = [false, true].map(|has_colours| Styles { has_colours });
+        assert_eq!(plain.apply(Style::Error, "x"), "x");
+        assert_eq!(coloured.apply(Style::Error, "x"), "\x1b[31mx\x1b[0m");
+        assert_eq!(coloured.apply(Style::Error, ""), "");
+    }
+}
