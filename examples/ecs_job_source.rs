@@ -10,7 +10,8 @@ use std::time::Duration;
 use cfw_api::reqwest::{self, Url, header::RETRY_AFTER};
 use cfw_simulator::{Fault, JobScript, Simulator};
 use cfw_waiter::{
-    ErrorClass, JobId, JobSource, JobState, Policy, Schedule, SourceError, UpdateKind, Waiter,
+    Attempt, ErrorClass, JobId, JobSource, JobState, Policy, Schedule, SourceError, UpdateKind,
+    Waiter,
 };
 use serde_json::Value;
 
@@ -22,7 +23,7 @@ struct EcsJobs {
 }
 
 impl JobSource for EcsJobs {
-    async fn fetch(&self, id: &JobId) -> Result<JobState, SourceError> {
+    async fn fetch(&self, id: &JobId, _attempt: Attempt) -> Result<JobState, SourceError> {
         let mut url = self.project.clone();
         // This encodes what has a meaning in a URL, so that no id leads elsewhere.
         if let Ok(mut path) = url.path_segments_mut() {

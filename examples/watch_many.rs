@@ -30,7 +30,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let waiter = Waiter::builder(client)
         .policy(Policy::new().schedule(schedule))
         .min_interval(first)
-        .quota(Quota::new(5_000, Duration::from_secs(1)))
+        .quota(Quota::new(5_000, Duration::from_secs(1))?)
         .build()?;
 
     // One stream for all of them: what changes, then one end for each.

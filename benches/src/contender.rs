@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use backon::{ExponentialBuilder, Retryable as _};
 use cfw_waiter::{
-    JobId, JobSource, JobState, Outcome, Policy, Schedule, SourceError, UpdateKind, Waiter,
+    Attempt, JobId, JobSource, JobState, Outcome, Policy, Schedule, SourceError, UpdateKind, Waiter,
 };
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
@@ -196,7 +196,9 @@ impl<S: JobSource> ByHand<S> {
         let mut pace = Pace::new(&id, self.delays);
         while let Some(rest) = pace.next_rest() {
             sleep(rest).await;
-            let answer = timeout(ATTEMPT_TIMEOUT, self.source.fetch(&id)).await;
+            let answer =
+                timeout(ATTEMPT_TIMEOUT, self.source.fetch(&id, Attempt::new(ATTEMPT_TIMEOUT)))
+                    .await;
             if let Ok(Ok(state)) = answer
                 && state.phase.is_terminal()
             {
@@ -210,7 +212,9 @@ impl<S: JobSource> ByHand<S> {
         while let Some(rest) = pace.next_rest() {
             sleep(rest).await;
             let Ok(permit) = self.window.acquire().await else { return };
-            let answer = timeout(ATTEMPT_TIMEOUT, self.source.fetch(&id)).await;
+            let answer =
+                timeout(ATTEMPT_TIMEOUT, self.source.fetch(&id, Attempt::new(ATTEMPT_TIMEOUT)))
+                    .await;
             drop(permit);
             if let Ok(Ok(state)) = answer
                 && state.phase.is_terminal()
@@ -224,7 +228,9 @@ impl<S: JobSource> ByHand<S> {
         let Some(rest) = Pace::new(&id, self.delays).next_rest() else { return };
         sleep(rest).await;
         let attempt = || async {
-            match timeout(ATTEMPT_TIMEOUT, self.source.fetch(&id)).await {
+            match timeout(ATTEMPT_TIMEOUT, self.source.fetch(&id, Attempt::new(ATTEMPT_TIMEOUT)))
+                .await
+            {
                 Ok(Ok(state)) if state.phase.is_terminal() => Ok(state),
                 Ok(Ok(_)) => Err(NotYet::Running),
                 Ok(Err(error)) => Err(NotYet::Failed(error)),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use cfw_api::{Client, Credentials};
-use cfw_waiter::{ErrorClass, JobId, JobSource, JobState, SourceError};
+use cfw_waiter::{Attempt, ErrorClass, JobId, JobSource, JobState, SourceError};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use serde::Deserialize;
 
@@ -37,7 +37,7 @@ struct Data {
 }
 
 impl JobSource for ByHand {
-    async fn fetch(&self, id: &JobId) -> Result<JobState, SourceError> {
+    async fn fetch(&self, id: &JobId, _attempt: Attempt) -> Result<JobState, SourceError> {
         let transient = |error: Failure| SourceError::new(ErrorClass::TRANSIENT, error.to_string());
         let answer = self.ask(id).await.map_err(transient)?;
         let end = answer.end_time.map(|end| SystemTime::UNIX_EPOCH + Duration::from_millis(end));

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
-use cfw_waiter::{ErrorClass, JobId, JobSource, JobState, SourceError};
+use cfw_waiter::{Attempt, ErrorClass, JobId, JobSource, JobState, SourceError};
 
 use crate::Failure;
 use crate::child::{IN_MEMORY, Process};
@@ -31,7 +31,7 @@ struct InMemory {
 }
 
 impl JobSource for InMemory {
-    async fn fetch(&self, id: &JobId) -> Result<JobState, SourceError> {
+    async fn fetch(&self, id: &JobId, _attempt: Attempt) -> Result<JobState, SourceError> {
         self.polls.fetch_add(1, Ordering::Relaxed);
         // No source can do without reading the id, and among 100,000 jobs that is a cache miss.
         if black_box(id.as_str().as_bytes().last()).is_none() {

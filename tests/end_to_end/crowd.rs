@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use cfw_api::Client;
 use cfw_simulator::{Fault, JobScript, Request, Simulator};
 use cfw_waiter::{
-    ErrorClass, JobId, JobSource, JobState, Outcome, Schedule, SourceError, Update, UpdateKind,
-    WaitErrorKind, Watch,
+    Attempt, ErrorClass, JobId, JobSource, JobState, Outcome, Schedule, SourceError, Update,
+    UpdateKind, WaitErrorKind, Watch,
 };
 
 use crate::support::{brisk_policy, brisk_with, client, eventually, ms};
@@ -132,10 +132,10 @@ struct Notes {
 
 impl JobSource for Noting {
     #[expect(clippy::disallowed_methods, reason = "notes when things happened")]
-    async fn fetch(&self, id: &JobId) -> Result<JobState, SourceError> {
+    async fn fetch(&self, id: &JobId, attempt: Attempt) -> Result<JobState, SourceError> {
         let asked = Instant::now();
         self.notes.lock().unwrap().asked.push(asked);
-        let answer = self.client.fetch(id).await;
+        let answer = self.client.fetch(id, attempt).await;
         if answer.as_ref().is_err_and(|e| matches!(e.class(), ErrorClass::Throttled { .. })) {
             let refused = &mut self.notes.lock().unwrap().refused;
             // What was asked before a pause began does not extend it.
@@ -146,8 +146,8 @@ impl JobSource for Noting {
         answer
     }
 
-    fn limit_attempts(&mut self, timeout: Duration) -> Duration {
-        self.client.limit_attempts(timeout)
+    fn fetch_timeout(&self, attempt_timeout: Duration) -> Duration {
+        self.client.fetch_timeout(attempt_timeout)
     }
 }
 

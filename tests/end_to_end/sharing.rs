@@ -59,7 +59,7 @@ async fn five_hundred_waits_in_a_row_keep_to_one_quota() {
     let waiter = brisk(&sim)
         .policy(brisk_policy().schedule(Schedule::fixed(ms(1)).unwrap()))
         .min_interval(ms(1))
-        .quota(Quota::new(calls, per))
+        .quota(Quota::new(calls, per).unwrap())
         .build()
         .unwrap();
     for id in &ids {

@@ -7,8 +7,8 @@ use std::time::Duration;
 use cfw_api::{Client, Credentials};
 use cfw_simulator::{Simulator, TimeFormat};
 use cfw_waiter::{
-    JobId, JobSource, JobState, Outcome, Policy, Quota, Schedule, SourceError, Update, UpdateKind,
-    WaitError, WaitErrorKind, Waiter, WaiterBuilder, Watch,
+    Attempt, JobId, JobSource, JobState, Outcome, Policy, Quota, Schedule, SourceError, Update,
+    UpdateKind, WaitError, WaitErrorKind, Waiter, WaiterBuilder, Watch,
 };
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::spawn_blocking;
@@ -131,9 +131,9 @@ static REAL_TIME: LazyLock<Runtime> =
     LazyLock::new(|| Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap());
 
 impl JobSource for InRealTime {
-    async fn fetch(&self, id: &JobId) -> Result<JobState, SourceError> {
+    async fn fetch(&self, id: &JobId, attempt: Attempt) -> Result<JobState, SourceError> {
         let (client, id) = (self.0.clone(), id.clone());
-        let request = move || REAL_TIME.block_on(JobSource::fetch(&client, &id));
+        let request = move || REAL_TIME.block_on(JobSource::fetch(&client, &id, attempt));
         spawn_blocking(request).await.unwrap()
     }
 

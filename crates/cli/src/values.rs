@@ -43,7 +43,7 @@ impl FromStr for RateArg {
         let per =
             if per.starts_with(char::is_alphabetic) { format!("1{per}") } else { per.to_owned() };
         let quota = Quota::new(calls, parse_duration(&per).map_err(|_| expected)?);
-        quota.map(Self).ok_or_else(|| "zero lets no poll through".to_owned())
+        quota.map(Self).map_err(|_| "zero lets no poll through".to_owned())
     }
 }
 

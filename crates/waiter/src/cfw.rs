@@ -5,17 +5,17 @@ use std::time::Duration;
 
 use cfw_api::{Class, Client, Error, FirewallId, FirewallStatus, JobStatus};
 
-use crate::{ErrorClass, JobId, JobSource, JobState, Phase, Quota, SourceError};
+use crate::{Attempt, ErrorClass, JobId, JobSource, JobState, Phase, Quota, SourceError};
 
 /// One poll is one `GET /v3/{project_id}/jobs/{job_id}`. Credentials are the client's affair: it renews them
 /// and resends once; what it reports as unauthorized is final.
 impl JobSource for Client {
-    async fn fetch(&self, id: &JobId) -> Result<JobState, SourceError> {
+    async fn fetch(&self, id: &JobId, attempt: Attempt) -> Result<JobState, SourceError> {
         let id = id
             .as_str()
             .parse::<cfw_api::JobId>()
             .map_err(|error| SourceError::new(ErrorClass::Fatal, error))?;
-        match self.list_job(&id).await {
+        match limited(self, attempt.timeout).list_job(&id).await {
             Ok(job) => Ok(state(job)),
             Err(error) => Err(source_error(error)),
         }
@@ -26,8 +26,8 @@ impl JobSource for Client {
     }
 
     /// Renewing credentials is not counted as attempt time.
-    fn limit_attempts(&mut self, timeout: Duration) -> Duration {
-        limit(self, timeout)
+    fn fetch_timeout(&self, attempt_timeout: Duration) -> Duration {
+        limited(self, attempt_timeout).longest_call()
     }
 }
 
@@ -59,10 +59,11 @@ impl FirewallGone {
 }
 
 impl JobSource for FirewallGone {
-    async fn fetch(&self, id: &JobId) -> Result<JobState, SourceError> {
+    async fn fetch(&self, id: &JobId, attempt: Attempt) -> Result<JobState, SourceError> {
         let id = FirewallId::new(id.as_str())
             .map_err(|error| SourceError::new(ErrorClass::Fatal, error))?;
-        let firewall = self.0.get_firewall(&id).await.map_err(source_error)?;
+        let client = limited(&self.0, attempt.timeout);
+        let firewall = client.get_firewall(&id).await.map_err(source_error)?;
         Ok(match firewall.map(|firewall| firewall.status) {
             None | Some(FirewallStatus::Deleted) => JobState::succeeded().with_status("Gone"),
             Some(status @ FirewallStatus::DeletionFailed) => {
@@ -77,20 +78,20 @@ impl JobSource for FirewallGone {
         quota()
     }
 
-    fn limit_attempts(&mut self, timeout: Duration) -> Duration {
-        limit(&mut self.0, timeout)
+    fn fetch_timeout(&self, attempt_timeout: Duration) -> Duration {
+        limited(&self.0, attempt_timeout).longest_call()
     }
 }
 
-fn limit(client: &mut Client, timeout: Duration) -> Duration {
-    *client = client.clone().limit_requests(timeout);
-    client.longest_call()
+/// The same client, whose requests take no longer than an attempt may.
+fn limited(client: &Client, timeout: Duration) -> Client {
+    client.clone().limit_requests(timeout)
 }
 
 /// 50 polls per second, and as many at once: a quarter of the 200 calls per second that the service's manual
 /// grants each API, so that others can use the key, too.
 fn quota() -> Option<Quota> {
-    Quota::new(99, Duration::from_secs(1)).map(|quota| quota.with_burst(50))
+    Quota::new(99, Duration::from_secs(1)).ok().map(|quota| quota.with_burst(50))
 }
 
 fn state(job: cfw_api::Job) -> JobState {
@@ -121,7 +122,7 @@ fn source_error(error: Error) -> SourceError {
         Class::Transient { retry_after } => ErrorClass::Transient { retry_after },
         Class::Throttled { retry_after, quota } => ErrorClass::Throttled {
             retry_after,
-            quota: quota.and_then(|quota| Quota::new(quota.calls.get(), quota.per)),
+            quota: quota.and_then(|quota| Quota::new(quota.calls.get(), quota.per).ok()),
         },
         Class::NotFound => ErrorClass::NotFound,
         Class::Unauthorized => ErrorClass::Refused,
