@@ -1,9 +1,5 @@
 //! A service in memory, on the runtime's (paused) clock.
 
-#![expect(dead_code, reason = "each test file uses a part of it")]
-#![expect(clippy::unwrap_used, clippy::panic, reason = "the helpers of tests fail loudly, too")]
-#![expect(clippy::disallowed_methods, reason = "the service has a clock")]
-
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
