@@ -6,13 +6,9 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use cfw_waiter::{ErrorClass, SourceError, UpdateKind, WaitErrorKind, Waiter};
-use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::runtime::{Builder, Handle};
 
-use crate::support::{Act, Service, every, ms, secs};
-
-fn paused() -> Runtime {
-    Builder::new_current_thread().enable_all().start_paused(true).build().expect("a runtime")
-}
+use crate::support::{Act, Service, every, ms, paused, secs};
 
 #[tokio::test(start_paused = true)]
 async fn rule_10_dropping_a_wait_stops_its_polls_and_aborts_its_request() {
