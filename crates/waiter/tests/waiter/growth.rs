@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use cfw_waiter::{JobId, JobState, Waiter, Watch};
 use tokio::time::sleep;
 
-use crate::support::{current_thread, every, ms, paused, quick, secs};
+use crate::support::{current_thread, every, measuring, ms, paused, quick, secs};
 
 /// The least of several measurements: what else the machine does only adds to them.
 fn best_of<T: PartialOrd>(runs: usize, measure: impl Fn() -> T) -> T {
@@ -36,6 +36,7 @@ fn ids(count: usize) -> Vec<JobId> {
 
 #[test]
 fn removing_ids_before_the_start_costs_the_same_among_many() {
+    let _measuring = measuring();
     let cost = |count: usize| {
         best_of(5, || {
             let (waiter, ids) = (idle(), ids(count));
@@ -78,6 +79,7 @@ fn cost_of_a_poll(waits: usize) -> f64 {
 
 #[test]
 fn a_poll_for_many_waits_on_one_id_costs_little_more_than_for_one() {
+    let _measuring = measuring();
     let one = best_of(5, || cost_of_a_poll(1));
     let many = best_of(5, || cost_of_a_poll(4_000));
     let ratio = many / one;
@@ -157,6 +159,7 @@ fn worst_lateness() -> [Duration; 5] {
 /// Measured several times, and the best taken for each act: a busy machine makes waits late as well.
 #[test]
 fn a_strangers_deadline_is_kept_while_a_crowd_comes_and_goes() {
+    let _measuring = measuring();
     const ACTS: [&str; 5] = ["idle", "made", "started", "listed", "dropped"];
     let bound = ms(20);
     let mut best = [Duration::MAX; 5];

@@ -22,7 +22,7 @@ use futures_util::poll;
 use tokio::runtime::Handle;
 use tokio::time::{sleep, timeout};
 
-use crate::support::{current_thread, every, ms, multi_thread, secs, within};
+use crate::support::{current_thread, every, measuring, ms, multi_thread, secs, within};
 
 /// How late a wait may end on a machine that does nothing else.
 const BOUND: Duration = Duration::from_millis(50);
@@ -337,6 +337,7 @@ fn length() -> Duration {
 
 #[test]
 fn waits_on_several_runtimes_each_end_once_and_in_time() {
+    let _measuring = measuring();
     let length = length();
     within(length + secs(20), move || stress(length));
 }

@@ -5,7 +5,7 @@ use std::panic::resume_unwind;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -65,6 +65,12 @@ pub(crate) fn within<T: Send + 'static>(
         panic!("it hangs: not ended after {limit:?}");
     }
     thread.join().unwrap_or_else(|panic| resume_unwind(panic))
+}
+
+/// Keeps the tests that measure time from disturbing one another: one of them runs at a time.
+pub(crate) fn measuring() -> MutexGuard<'static, ()> {
+    static MEASURING: Mutex<()> = Mutex::new(());
+    MEASURING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Names the test that a child process is to run.
