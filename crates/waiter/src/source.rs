@@ -62,7 +62,7 @@ pub trait JobSource: Send + Sync + 'static {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Attempt {
-    /// How long one request may take: the attempt timeout of the waiter.
+    /// How long one request may take: the attempt timeout of the waiter, or less where all waits on the job end before.
     pub timeout: Duration,
 }
 
@@ -218,10 +218,10 @@ impl Quota {
     /// If either is zero.
     pub fn new(calls: u32, per: Duration) -> Result<Self, ConfigError> {
         let Some(calls) = NonZeroU32::new(calls) else {
-            return Err(ConfigError::new("quota", "of 0 calls lets no request through"));
+            return Err(ConfigError::new("calls", "0 let no request through"));
         };
         if per.is_zero() {
-            return Err(ConfigError::new("quota", "of a window of 0ns has no meaning"));
+            return Err(ConfigError::new("per", "0ns is no window"));
         }
         let burst = NonZeroU32::new(calls.get() / 10).unwrap_or(NonZeroU32::MIN);
         Ok(Self { calls, per, burst })

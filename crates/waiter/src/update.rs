@@ -143,7 +143,7 @@ pub struct Stats {
 
 impl Stats {
     /// Returns how many waits ended without success in this way.
-    pub fn ended(&self, kind: WaitErrorKind) -> u64 {
+    pub fn ends(&self, kind: WaitErrorKind) -> u64 {
         self.failed.get(kind as usize).copied().unwrap_or(0)
     }
 

@@ -89,8 +89,8 @@ impl Waiter {
     ///
     /// It takes the path of an answer: waits on the job hear of a new status, and end with the job. It changes nothing in when
     /// the job is polled, so it never replaces polling. Returns false, and does nothing, if no wait is on the job.
-    pub fn tell(&self, id: impl AsRef<str>, state: &JobState) -> bool {
-        self.shared.tell(id.as_ref(), state)
+    pub fn tell(&self, id: impl AsRef<str>, state: JobState) -> bool {
+        self.shared.tell(id.as_ref(), &state)
     }
 
     /// Brings the next poll of a job forward: something hints that it has changed.

@@ -107,8 +107,8 @@ impl RequestId {
 /// What a driver is to do, outside the lock.
 #[derive(Debug)]
 pub(crate) enum Action {
-    /// Fetch this job.
-    Poll { request: RequestId, id: JobId },
+    /// Fetch this job. The last of its waits ends in `time_left`.
+    Poll { request: RequestId, id: JobId, time_left: Duration },
     /// Drop the request; its answer would be ignored.
     Abort(RequestId),
     /// Wake a consumer, for whom there are updates.

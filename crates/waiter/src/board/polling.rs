@@ -222,8 +222,8 @@ impl Board {
     /// Sends a poll.
     fn send(&mut self, key: Key<Job>) -> Action {
         let now = self.now;
-        // A wait's deadline ends its interest in the request, and without any the request is dropped. So no request
-        // lasts longer than the latest of the deadlines, and this is its only limit of its own.
+        // With the deadline of its last wait the request is dropped, so this is its only limit here. The source gets the
+        // smaller of both (rule 5).
         let expires = now.after(self.budget.attempt_timeout);
         let generation = self.agenda.next_generation();
         let request = self.requests.insert(key, now, expires, generation);
@@ -233,7 +233,22 @@ impl Board {
         job.stage = Stage::InFlight(request.key);
         job.is_poked = false;
         job.polls = job.polls.saturating_add(1);
-        Action::Poll { request, id: job.id.clone() }
+        let id = job.id.clone();
+        Action::Poll { request, id, time_left: self.time_left(key) }
+    }
+
+    /// Returns how long it is until the last wait on a job ends. Looks no further than for a wait with enough time.
+    fn time_left(&self, key: Key<Job>) -> Duration {
+        let mut time_left = Duration::ZERO;
+        for (wait_key, wait) in self.waits.on(&self.jobs[key]) {
+            let look = self.waits.last_look(wait_key);
+            let deadline = look.map_or(wait.deadline, |look| look.until);
+            time_left = time_left.max(deadline.since(self.now));
+            if time_left >= self.budget.attempt_timeout {
+                break;
+            }
+        }
+        time_left
     }
 
     /// Returns the earliest time of a job's next poll, as far as the minimum interval goes.

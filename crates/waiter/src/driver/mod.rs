@@ -35,9 +35,10 @@ pub(crate) fn start<S: JobSource>(
     driver: Arc<Driver>,
 ) {
     let source = Arc::clone(source);
-    let fetch = move |id: JobId| {
+    let fetch = move |id: JobId, time_left: Duration| {
         let source = Arc::clone(&source);
-        async move { source.fetch(&id, Attempt::new(attempt_timeout)).await }
+        let attempt = Attempt::new(attempt_timeout.min(time_left));
+        async move { source.fetch(&id, attempt).await }
     };
     let in_flight = Arc::new(Mutex::new(InFlightSet::new(Arc::clone(&driver))));
     let revocable: Arc<dyn Revoke> = Arc::<Mutex<_>>::clone(&in_flight);
@@ -107,7 +108,7 @@ enum Step {
 
 impl<F, Fut> DriverTask<'_, F, Fut>
 where
-    F: Fn(JobId) -> Fut,
+    F: Fn(JobId, Duration) -> Fut,
     Fut: Future<Output = Result<JobState, SourceError>>,
 {
     #[expect(
@@ -178,9 +179,9 @@ where
             log.into_iter().for_each(write_log);
             self.shared.carry_out(aftermath);
             match step {
-                Step::Act(Action::Poll { request, id }) => {
+                Step::Act(Action::Poll { request, id, time_left }) => {
                     trace!(job = %id, "polling");
-                    in_flight.start(request, (self.fetch)(id), &mut self.answers);
+                    in_flight.start(request, (self.fetch)(id, time_left), &mut self.answers);
                 }
                 Step::Act(Action::Abort(request)) => in_flight.abort(request),
                 Step::Act(Action::Wake(waker)) => drop(contain(|| waker.wake())),

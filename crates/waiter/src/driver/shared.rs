@@ -119,10 +119,14 @@ impl Shared {
         self.with(|core| core.board.open(false, pending, options))
     }
 
-    /// Starts a watch. Its jobs are added when it is polled, which follows at once.
+    /// Starts a watch on the current runtime. All under one lock: a job that a handle adds meanwhile finds the watch not
+    /// started, or started with a runtime to be driven on.
     pub(crate) fn start(self: &Arc<Self>, watch: WatchKey) {
-        let now = self.now();
-        self.with(|core| core.board.start(now, watch));
+        let runtime = self.current_runtime();
+        self.change(|core, now| {
+            core.move_to(watch, runtime.as_ref());
+            core.board.start(now, watch);
+        });
     }
 
     /// Opens a watch for a single job, and starts it.

@@ -226,7 +226,7 @@ impl World {
         self.board.handle_time(now);
         while let Some(want) = self.board.poll_action(now, Role::Leader) {
             match want {
-                Action::Poll { request, id } => self.send(request, id),
+                Action::Poll { request, id, .. } => self.send(request, id),
                 Action::Abort(request) => self.abort(request),
                 Action::Wake(waker) => waker.wake(),
                 Action::Drop(_) => {}

@@ -1,9 +1,5 @@
 //! One job as a future, through the driver, on a paused clock.
 
-#![expect(clippy::disallowed_methods, reason = "a test plays the user, who has clocks and tasks")]
-
-mod support;
-
 use std::error::Error as _;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,8 +7,9 @@ use std::time::Duration;
 use cfw_waiter::{
     ErrorClass, JobState, Policy, Schedule, SourceError, WaitErrorKind, Waiter, source_fn,
 };
-use support::{Act, Service, every, ms, secs};
 use tokio::time::Instant;
+
+use crate::support::{Act, Service, every, ms, secs};
 
 #[tokio::test(start_paused = true)]
 async fn a_job_is_waited_for() {

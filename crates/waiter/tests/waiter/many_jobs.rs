@@ -1,12 +1,9 @@
 //! Many jobs as one stream, through the driver, on a paused clock.
 
-#![expect(clippy::disallowed_methods, reason = "a test plays the user, who has clocks and tasks")]
-
-mod support;
-
 use cfw_waiter::{ErrorClass, JobState, SourceError, UpdateKind, WaitErrorKind};
 use futures_util::StreamExt;
-use support::{Act, Service, every, ms, secs};
+
+use crate::support::{Act, Service, every, ms, secs};
 
 fn failed() -> Act {
     Act::Answer(Ok(JobState::failed()))

@@ -1,21 +1,14 @@
 //! Dropping, runtimes that end or never were, drivers that come and go: rules 10 and 12.
 
-#![expect(clippy::disallowed_methods, reason = "a test plays the user, who has clocks and tasks")]
-
-mod support;
-
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use cfw_waiter::{ErrorClass, SourceError, UpdateKind, WaitErrorKind, Waiter};
-use support::{Act, Service, every, ms, secs};
-use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::runtime::{Builder, Handle};
 
-fn paused() -> Runtime {
-    Builder::new_current_thread().enable_all().start_paused(true).build().expect("a runtime")
-}
+use crate::support::{Act, Service, every, ms, paused, secs};
 
 #[tokio::test(start_paused = true)]
 async fn rule_10_dropping_a_wait_stops_its_polls_and_aborts_its_request() {

@@ -1,15 +1,18 @@
 //! A service in memory, on the runtime's (paused) clock.
 
-#![expect(dead_code, reason = "each test file uses a part of it")]
-#![expect(clippy::unwrap_used, clippy::panic, reason = "the helpers of tests fail loudly, too")]
-#![expect(clippy::disallowed_methods, reason = "the service has a clock")]
-
 use std::collections::HashMap;
+use std::panic::resume_unwind;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::Duration;
 
-use cfw_waiter::{Attempt, JobId, JobSource, JobState, Policy, Schedule, SourceError, Waiter};
+use cfw_waiter::{
+    Attempt, JobId, JobSource, JobState, Policy, Schedule, SourceError, Waiter, source_fn,
+};
+use tokio::runtime::{Builder, Runtime};
 use tokio::time::Instant;
 
 pub(crate) fn ms(ms: u64) -> Duration {
@@ -22,6 +25,70 @@ pub(crate) fn secs(secs: u64) -> Duration {
 
 pub(crate) fn every(interval: Duration) -> Policy {
     Policy::new().schedule(Schedule::fixed(interval).unwrap())
+}
+
+/// A runtime that is driven only while `block_on` runs, on a paused clock.
+pub(crate) fn paused() -> Runtime {
+    Builder::new_current_thread().enable_all().start_paused(true).build().unwrap()
+}
+
+/// A runtime that is driven only while `block_on` runs.
+pub(crate) fn current_thread() -> Runtime {
+    Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+/// A runtime with threads of its own.
+pub(crate) fn multi_thread(workers: usize) -> Runtime {
+    Builder::new_multi_thread().worker_threads(workers).enable_all().build().unwrap()
+}
+
+/// A waiter that polls its jobs every millisecond or two.
+pub(crate) fn quick<F, Fut>(fetch: F) -> Waiter
+where
+    F: Fn(JobId) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<JobState, SourceError>> + Send + 'static,
+{
+    let builder = Waiter::builder(source_fn(fetch)).seed(7).min_interval(ms(1));
+    builder.policy(every(ms(2)).timeout(secs(10))).build().unwrap()
+}
+
+/// Runs a test that may hang on a thread of its own. Fails if it has not ended in time.
+pub(crate) fn within<T: Send + 'static>(
+    limit: Duration,
+    test: impl FnOnce() -> T + Send + 'static,
+) -> T {
+    let (done, ended) = mpsc::channel();
+    let thread = thread::spawn(move || {
+        let result = test();
+        done.send(()).unwrap();
+        result
+    });
+    if ended.recv_timeout(limit) == Err(RecvTimeoutError::Timeout) {
+        panic!("it hangs: not ended after {limit:?}");
+    }
+    thread.join().unwrap_or_else(|panic| resume_unwind(panic))
+}
+
+/// Keeps the tests that measure time from disturbing one another: one of them runs at a time.
+pub(crate) fn measuring() -> MutexGuard<'static, ()> {
+    static MEASURING: Mutex<()> = Mutex::new(());
+    MEASURING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Names the test that a child process is to run.
+const CHILD: &str = "CFW_TEST_CHILD";
+
+/// Runs a test that may abort its process in a process of its own. `name` is the test's full name.
+pub(crate) fn in_child_process(name: &str, test: impl FnOnce()) {
+    if std::env::var(CHILD).is_ok_and(|child| child == name) {
+        return test();
+    }
+    let mut child = Command::new(std::env::current_exe().unwrap());
+    child.args([name, "--exact", "--nocapture"]).env(CHILD, name).env("RUST_BACKTRACE", "0");
+    let output = child.stdin(Stdio::null()).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(text.contains("1 passed"), "{}: {text}{errors}", output.status);
 }
 
 /// What a service does when it is asked for a job.
