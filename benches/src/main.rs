@@ -6,6 +6,7 @@
 //! arguments, so that no contender inherits another's heap, and rounds alternate between contenders so
 //! that all meet the same weather.
 
+mod by_hand;
 mod child;
 mod contender;
 mod http;
