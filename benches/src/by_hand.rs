@@ -9,7 +9,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use backon::{ExponentialBuilder, Retryable as _};
+use backon::Retryable as _;
 use cfw_waiter::{JobId, JobSource, JobState, SourceError};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, Timeout, sleep, timeout};
@@ -81,7 +81,8 @@ impl<S: JobSource, E: Ends> ByHand<S, E> {
     }
 
     async fn backon(self: Arc<Self>, id: JobId) {
-        let Some(rest) = Pace::new(&id, self.delays).next_rest() else { return };
+        let mut pace = Pace::new(&id, self.delays);
+        let Some(rest) = pace.next_rest() else { return };
         sleep(rest).await;
         let attempt = || async {
             match self.ask(&id).await {
@@ -91,16 +92,7 @@ impl<S: JobSource, E: Ends> ByHand<S, E> {
                 Err(_) => Err(NotYet::TimedOut),
             }
         };
-        // It adds up to the whole delay as jitter, also above the maximum: with 0.6 of the others'
-        // maximum its delays are between 0.6 and 1.2 of it, and as long as theirs on average.
-        let delays = ExponentialBuilder::new()
-            .with_min_delay(self.delays.first.mul_f64(0.6))
-            .with_factor(1.5)
-            .with_max_delay(self.delays.max.mul_f64(0.6))
-            .with_jitter()
-            .without_max_times()
-            .with_total_delay(Some(DEADLINE));
-        if let Ok(state) = attempt.retry(delays).sleep(sleep).await {
+        if let Ok(state) = attempt.retry(pace).sleep(sleep).await {
             self.ended(&id, &state);
         }
     }
@@ -149,8 +141,9 @@ struct Pace {
 
 impl Pace {
     fn new(id: &JobId, delays: Delays) -> Self {
-        let hash = |hash: u64, &byte: &u8| mix(hash ^ u64::from(byte));
-        let seed = id.as_str().as_bytes().iter().fold(0, hash);
+        // Eight bytes at a time, as the waiter does: new ids are part of what is measured.
+        let word = |bytes: &[u8]| bytes.iter().rfold(0, |word, &byte| word << 8 | u64::from(byte));
+        let seed = id.as_str().as_bytes().chunks(8).fold(0, |hash, bytes| mix(hash ^ word(bytes)));
         Self { delays, started: Instant::now(), own: unit(seed), seed, polls: 0 }
     }
 
@@ -166,6 +159,15 @@ impl Pace {
         };
         self.polls += 1;
         (age < DEADLINE).then_some(rest)
+    }
+}
+
+/// The delays of a retry loop.
+impl Iterator for Pace {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        self.next_rest()
     }
 }
 
