@@ -172,7 +172,7 @@ fn by_hand<S: JobSource>(
     ids.for_each(|id| by_hand.spawn(id));
 }
 
-fn waiter<S: JobSource>(source: Arc<S>, delays: Delays) -> Result<Waiter, Failure> {
+pub(crate) fn waiter<S: JobSource>(source: Arc<S>, delays: Delays) -> Result<Waiter, Failure> {
     let schedule = Schedule::exponential(delays.first, FACTOR, delays.max)?;
     let waiter = Waiter::builder(source)
         .policy(Policy::new().schedule(schedule).timeout(DEADLINE))
@@ -186,7 +186,7 @@ fn waiter<S: JobSource>(source: Arc<S>, delays: Delays) -> Result<Waiter, Failur
 }
 
 /// Hands the end of a wait to the consumer. Returns the job to wait for in its place.
-fn note(ends: &impl Ends, outcome: Outcome) -> Option<JobId> {
+pub(crate) fn note(ends: &impl Ends, outcome: Outcome) -> Option<JobId> {
     let report = outcome.as_ref().unwrap_or_else(|error| error.report());
     ends.ended(&report.id, report.state.as_ref().unwrap_or(&JobState::running()))
 }
