@@ -6,6 +6,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use crate::Failure;
 
 pub(crate) const IN_MEMORY: &str = "--in-memory";
+pub(crate) const TURNOVER: &str = "--turnover";
 pub(crate) const CLIENT: &str = "--client";
 pub(crate) const SERVER: &str = "--server";
 

@@ -2,31 +2,27 @@
 
 #![expect(
     clippy::disallowed_methods,
-    reason = "what the waiter does with one task and one timer, the others do with one each per job"
+    reason = "consumers are tasks, and lags are read off the clock"
 )]
 
-use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use backon::{ExponentialBuilder, Retryable as _};
-use cfw_waiter::{
-    Attempt, JobId, JobSource, JobState, Outcome, Policy, Schedule, SourceError, UpdateKind, Waiter,
-};
+use cfw_waiter::{JobId, JobSource, JobState, Outcome, Policy, Schedule, UpdateKind, Waiter};
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-use tokio::sync::{Notify, Semaphore};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::sync::Notify;
 
 use crate::Failure;
+use crate::by_hand::{ByHand, Loop};
 
 /// Requests in flight at most, for all who bound them.
 pub(crate) const MAX_IN_FLIGHT: u32 = 32;
 /// The delays grow by this factor.
 const FACTOR: f64 = 1.5;
-const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Far enough not to come.
-const DEADLINE: Duration = Duration::from_secs(30 * 24 * 3600);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(30 * 24 * 3600);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Contender {
@@ -71,6 +67,19 @@ pub(crate) struct Delays {
     pub(crate) max: Duration,
 }
 
+impl Delays {
+    /// Returns the delay of a job of this age, before jitter and after the first poll.
+    pub(crate) fn grown(self, age: Duration) -> Duration {
+        (self.first + age.mul_f64(FACTOR - 1.0)).min(self.max)
+    }
+}
+
+/// What a consumer does when a job has ended.
+pub(crate) trait Ends: Send + Sync + 'static {
+    /// Notes the end of a job. Returns the job to wait for in its place, if there is one.
+    fn ended(&self, id: &JobId, state: &JobState) -> Option<JobId>;
+}
+
 /// What came of it: how late each job's end was noticed.
 pub(crate) struct Tally {
     lags: Mutex<Vec<Duration>>,
@@ -85,7 +94,17 @@ impl Tally {
         Arc::new(Self { lags, jobs, done: Notify::new() })
     }
 
-    fn ended(&self, state: &JobState) {
+    /// Waits for the last end. Returns the lags, shortest first.
+    pub(crate) async fn all(&self) -> Vec<Duration> {
+        self.done.notified().await;
+        let mut lags = self.lags.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        lags.sort_unstable();
+        lags
+    }
+}
+
+impl Ends for Tally {
+    fn ended(&self, _id: &JobId, state: &JobState) -> Option<JobId> {
         let now = SystemTime::now();
         let lag = state.end.and_then(|end| now.duration_since(end).ok()).unwrap_or_default();
         let mut lags = self.lags.lock().unwrap_or_else(PoisonError::into_inner);
@@ -93,14 +112,7 @@ impl Tally {
         if lags.len() == self.jobs {
             self.done.notify_one();
         }
-    }
-
-    /// Waits for the last end. Gives the lags, shortest first.
-    pub(crate) async fn all(&self) -> Vec<Duration> {
-        self.done.notified().await;
-        let mut lags = self.lags.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        lags.sort_unstable();
-        lags
+        None
     }
 }
 
@@ -120,7 +132,7 @@ pub(crate) fn start<S: JobSource>(
             tokio::spawn(async move {
                 while let Some(update) = watch.next().await {
                     if let UpdateKind::Ended(outcome) = update.kind {
-                        tally_outcome(&tally, outcome);
+                        note(&*tally, outcome);
                     }
                 }
             });
@@ -129,7 +141,7 @@ pub(crate) fn start<S: JobSource>(
             let waiter = waiter(source, delays)?;
             for id in ids {
                 let (wait, tally) = (waiter.wait_for_job(id), Arc::clone(tally));
-                tokio::spawn(async move { tally_outcome(&tally, wait.await) });
+                tokio::spawn(async move { note(&*tally, wait.await) });
             }
         }
         Contender::Unordered => {
@@ -138,31 +150,29 @@ pub(crate) fn start<S: JobSource>(
             let tally = Arc::clone(tally);
             tokio::spawn(async move {
                 while let Some(outcome) = waits.next().await {
-                    tally_outcome(&tally, outcome);
+                    note(&*tally, outcome);
                 }
             });
         }
-        Contender::Tasks | Contender::Bounded | Contender::Backon => {
-            let by_hand = Arc::new(ByHand {
-                source,
-                delays,
-                window: Semaphore::new(MAX_IN_FLIGHT as usize),
-                tally: Arc::clone(tally),
-            });
-            for id in ids {
-                let by_hand = Arc::clone(&by_hand);
-                match contender {
-                    Contender::Bounded => drop(tokio::spawn(by_hand.bounded(id))),
-                    Contender::Backon => drop(tokio::spawn(by_hand.backon(id))),
-                    _ => drop(tokio::spawn(by_hand.bare(id))),
-                }
-            }
-        }
+        Contender::Tasks => by_hand(Loop::Bare, source, ids, delays, tally),
+        Contender::Bounded => by_hand(Loop::Bounded, source, ids, delays, tally),
+        Contender::Backon => by_hand(Loop::Backon, source, ids, delays, tally),
     }
     Ok(())
 }
 
-fn waiter<S: JobSource>(source: Arc<S>, delays: Delays) -> Result<Waiter, Failure> {
+fn by_hand<S: JobSource>(
+    kind: Loop,
+    source: Arc<S>,
+    ids: impl Iterator<Item = JobId>,
+    delays: Delays,
+    tally: &Arc<Tally>,
+) {
+    let by_hand = ByHand::new(kind, source, delays, Arc::clone(tally));
+    ids.for_each(|id| by_hand.spawn(id));
+}
+
+pub(crate) fn waiter<S: JobSource>(source: Arc<S>, delays: Delays) -> Result<Waiter, Failure> {
     let schedule = Schedule::exponential(delays.first, FACTOR, delays.max)?;
     let waiter = Waiter::builder(source)
         .policy(Policy::new().schedule(schedule).timeout(DEADLINE))
@@ -175,142 +185,8 @@ fn waiter<S: JobSource>(source: Arc<S>, delays: Delays) -> Result<Waiter, Failur
     Ok(waiter)
 }
 
-fn tally_outcome(tally: &Tally, outcome: Outcome) {
-    let state = match &outcome {
-        Ok(report) => report.state.as_ref(),
-        Err(error) => error.report().state.as_ref(),
-    };
-    tally.ended(state.unwrap_or(&JobState::running()));
-}
-
-/// What people write: all that the loops share.
-struct ByHand<S> {
-    source: Arc<S>,
-    delays: Delays,
-    window: Semaphore,
-    tally: Arc<Tally>,
-}
-
-impl<S: JobSource> ByHand<S> {
-    async fn bare(self: Arc<Self>, id: JobId) {
-        let mut pace = Pace::new(&id, self.delays);
-        while let Some(rest) = pace.next_rest() {
-            sleep(rest).await;
-            let answer =
-                timeout(ATTEMPT_TIMEOUT, self.source.fetch(&id, Attempt::new(ATTEMPT_TIMEOUT)))
-                    .await;
-            if let Ok(Ok(state)) = answer
-                && state.phase.is_terminal()
-            {
-                return self.tally.ended(&state);
-            }
-        }
-    }
-
-    async fn bounded(self: Arc<Self>, id: JobId) {
-        let mut pace = Pace::new(&id, self.delays);
-        while let Some(rest) = pace.next_rest() {
-            sleep(rest).await;
-            let Ok(permit) = self.window.acquire().await else { return };
-            let answer =
-                timeout(ATTEMPT_TIMEOUT, self.source.fetch(&id, Attempt::new(ATTEMPT_TIMEOUT)))
-                    .await;
-            drop(permit);
-            if let Ok(Ok(state)) = answer
-                && state.phase.is_terminal()
-            {
-                return self.tally.ended(&state);
-            }
-        }
-    }
-
-    async fn backon(self: Arc<Self>, id: JobId) {
-        let Some(rest) = Pace::new(&id, self.delays).next_rest() else { return };
-        sleep(rest).await;
-        let attempt = || async {
-            match timeout(ATTEMPT_TIMEOUT, self.source.fetch(&id, Attempt::new(ATTEMPT_TIMEOUT)))
-                .await
-            {
-                Ok(Ok(state)) if state.phase.is_terminal() => Ok(state),
-                Ok(Ok(_)) => Err(NotYet::Running),
-                Ok(Err(error)) => Err(NotYet::Failed(error)),
-                Err(_) => Err(NotYet::TimedOut),
-            }
-        };
-        // It adds up to the whole delay as jitter, also above the maximum: with 0.6 of the others'
-        // maximum its delays are between 0.6 and 1.2 of it, and as long as theirs on average.
-        let delays = ExponentialBuilder::new()
-            .with_min_delay(self.delays.first.mul_f64(0.6))
-            .with_factor(1.5)
-            .with_max_delay(self.delays.max.mul_f64(0.6))
-            .with_jitter()
-            .without_max_times()
-            .with_total_delay(Some(DEADLINE));
-        if let Ok(state) = attempt.retry(delays).sleep(sleep).await {
-            self.tally.ended(&state);
-        }
-    }
-}
-
-/// What a retry loop takes for an error.
-#[derive(Debug)]
-enum NotYet {
-    Running,
-    Failed(SourceError),
-    TimedOut,
-}
-
-impl fmt::Display for NotYet {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Running => f.write_str("still running"),
-            Self::Failed(error) => error.fmt(f),
-            Self::TimedOut => f.write_str("no answer in time"),
-        }
-    }
-}
-
-/// The waiter's own schedule and jitter, since polls that are spread otherwise share fewer wake-ups or more.
-struct Pace {
-    delays: Delays,
-    started: Instant,
-    own: f64,
-    seed: u64,
-    polls: u32,
-}
-
-impl Pace {
-    fn new(id: &JobId, delays: Delays) -> Self {
-        let hash = |hash: u64, &byte: &u8| mix(hash ^ u64::from(byte));
-        let seed = id.as_str().as_bytes().iter().fold(0, hash);
-        Self { delays, started: Instant::now(), own: unit(seed), seed, polls: 0 }
-    }
-
-    /// How long to sleep before the next poll; none after the deadline.
-    fn next_rest(&mut self) -> Option<Duration> {
-        let age = self.started.elapsed();
-        self.seed = mix(self.seed);
-        let jitter = (self.own + 0.25 * unit(self.seed)).fract();
-        let rest = if self.polls == 0 {
-            self.delays.first.mul_f64(1.0 - 0.5 * jitter)
-        } else {
-            let grown = self.delays.first + age.mul_f64(FACTOR - 1.0);
-            grown.min(self.delays.max).mul_f64(1.0 - 0.2 * jitter)
-        };
-        self.polls += 1;
-        (age < DEADLINE).then_some(rest)
-    }
-}
-
-/// Steele, Lea and Flood's finaliser (OOPSLA 2014).
-fn mix(z: u64) -> u64 {
-    let z = z.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
-}
-
-/// A number in [0, 1).
-fn unit(bits: u64) -> f64 {
-    (bits >> 11) as f64 / (1_u64 << 53) as f64
+/// Hands the end of a wait to the consumer. Returns the job to wait for in its place.
+pub(crate) fn note(ends: &impl Ends, outcome: Outcome) -> Option<JobId> {
+    let report = outcome.as_ref().unwrap_or_else(|error| error.report());
+    ends.ended(&report.id, report.state.as_ref().unwrap_or(&JobState::running()))
 }

@@ -6,6 +6,7 @@
 //! arguments, so that no contender inherits another's heap, and rounds alternate between contenders so
 //! that all meet the same weather.
 
+mod by_hand;
 mod child;
 mod contender;
 mod http;
@@ -13,6 +14,7 @@ mod memory;
 mod meter;
 mod server;
 mod table;
+mod turnover;
 
 use std::alloc::System;
 use std::io::{self, Write as _};
@@ -26,13 +28,14 @@ static HEAP: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 const HELP: &str = "\
 Measures what waiting costs, and prints tables in Markdown.
 
-Usage: cargo run --release -p benches [-- [quick] [cpu] [bytes] [http]]
+Usage: cargo run --release -p benches [-- [quick] [cpu] [bytes] [turnover] [http]]
 
-  quick   fewer jobs and rounds: less than a minute in place of ten
-  cpu     only CPU time per poll, in-memory source
-  bytes   only memory per waiting job, in-memory source
-  memory  both of these
-  http    only polls over loopback HTTP";
+  quick     fewer jobs and rounds
+  cpu       only CPU time per poll, in-memory source, jobs that never end
+  bytes     only memory per waiting job, in-memory source, jobs that never end
+  memory    both of these
+  turnover  only CPU time and memory among jobs that come and go, in-memory source
+  http      only polls over loopback HTTP";
 
 /// What went wrong, in words.
 type Failure = Box<dyn std::error::Error>;
@@ -42,6 +45,7 @@ struct Choice {
     quick: bool,
     cpu: bool,
     bytes: bool,
+    turnover: bool,
     http: bool,
 }
 
@@ -60,6 +64,7 @@ fn main() -> ExitCode {
 fn run(args: &[String]) -> Result<(), Failure> {
     match args.split_first() {
         Some((first, rest)) if first == child::IN_MEMORY => return memory::child(rest),
+        Some((first, rest)) if first == child::TURNOVER => return turnover::child(rest),
         Some((first, rest)) if first == child::CLIENT => return http::child(rest),
         Some((first, _)) if first == child::SERVER => return server::child(),
         _ => {}
@@ -71,12 +76,13 @@ fn run(args: &[String]) -> Result<(), Failure> {
             "cpu" => choice.cpu = true,
             "bytes" => choice.bytes = true,
             "memory" => (choice.cpu, choice.bytes) = (true, true),
+            "turnover" => choice.turnover = true,
             "http" => choice.http = true,
             _ => return Err(format!("unknown argument {arg:?}\n\n{HELP}").into()),
         }
     }
-    if !(choice.cpu || choice.bytes || choice.http) {
-        (choice.cpu, choice.bytes, choice.http) = (true, true, true);
+    if !(choice.cpu || choice.bytes || choice.turnover || choice.http) {
+        choice = Choice { quick: choice.quick, cpu: true, bytes: true, turnover: true, http: true };
     }
     table::print(&meter::machine()?)?;
     if choice.cpu {
@@ -84,6 +90,9 @@ fn run(args: &[String]) -> Result<(), Failure> {
     }
     if choice.bytes {
         memory::bytes(choice.quick)?;
+    }
+    if choice.turnover {
+        turnover::run(choice.quick)?;
     }
     if choice.http {
         http::run(choice.quick)?;

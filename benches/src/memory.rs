@@ -17,7 +17,8 @@ use crate::meter::Reading;
 use crate::table::{Table, median, print, thousands};
 
 /// The waiter's default: polls come 13.5 s apart once the delays have grown.
-const DELAYS: Delays = Delays { first: Duration::from_secs(1), max: Duration::from_secs(15) };
+pub(crate) const DELAYS: Delays =
+    Delays { first: Duration::from_secs(1), max: Duration::from_secs(15) };
 const MEAN_DELAY: f64 = 13.5;
 /// By then all delays have grown.
 const WARM_UP: Duration = Duration::from_secs(32);
