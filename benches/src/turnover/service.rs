@@ -60,7 +60,7 @@ impl Service {
     }
 
     /// Answers one poll. The job that ends here makes room for the next one in its slot.
-    pub(crate) fn answer(&self, id: &JobId, _attempt: Attempt) -> Result<JobState, SourceError> {
+    pub(crate) fn answer(&self, id: &JobId) -> Result<JobState, SourceError> {
         add_one(&self.polls);
         let (slot, generation) = parts(number(id));
         let entry = self.jobs.get(slot);
