@@ -145,7 +145,7 @@ impl Board {
             self.stats.lag_max = self.stats.lag_max.max(lag);
         }
         for wait in self.waits_on(key) {
-            let report = JobReport { state: Some(state.clone()), ..self.report(wait, key) };
+            let report = self.report_with(wait, key, Some(state.clone()));
             let outcome = if state.phase == Phase::Succeeded {
                 Ok(report)
             } else {
@@ -318,12 +318,12 @@ impl Board {
 
     /// Returns what is known of a job for a wait on it.
     pub(super) fn report(&self, wait: Key<Wait>, key: Key<Job>) -> JobReport {
+        self.report_with(wait, key, self.jobs.state(key))
+    }
+
+    fn report_with(&self, wait: Key<Wait>, key: Key<Job>, state: Option<JobState>) -> JobReport {
         let (job, wait) = (&self.jobs[key], &self.waits[wait]);
-        JobReport {
-            id: job.id.clone(),
-            state: self.jobs.state(key),
-            polls: wait.polls(job),
-            elapsed: self.now.since(wait.started),
-        }
+        let elapsed = self.now.since(wait.started);
+        JobReport { id: job.id.clone(), state, polls: wait.polls(job), elapsed }
     }
 }

@@ -114,7 +114,11 @@ impl Board {
                 self.waits.pop_ready(watch);
             } else if let Some(wait) = self.waits[watch].first() {
                 self.leave_job(wait);
-                self.waits.remove(&mut self.jobs, wait, &mut self.outbox.deferred);
+                let outcome = self.waits.take_outcome(wait);
+                self.outbox
+                    .deferred
+                    .extend(outcome.map(|outcome| Deferred::Outcome(Box::new(outcome))));
+                self.waits.remove(&mut self.jobs, wait);
             } else if let Some(job) = self.waits.pending_mut(watch).pop() {
                 self.outbox.deferred.push(Deferred::Id(job.id));
             } else {

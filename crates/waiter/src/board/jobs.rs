@@ -1,7 +1,6 @@
 //! What the board knows of each job id, shared by all waits on it.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::ops::{Index, IndexMut};
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +13,7 @@ use super::waits::Wait;
 use super::{Deferred, jitter};
 use crate::state::ServerTime;
 use crate::util::interner::{Interned, Interner};
+use crate::util::key_map::KeyMap;
 use crate::util::slab::{Key, Slab};
 use crate::{JobId, JobState, Phase, SourceError};
 
@@ -118,8 +118,8 @@ pub(super) struct Jobs {
     /// Jobs by the hash of their id, which only the job itself stores.
     index: HashTable<Key<Job>>,
     statuses: Interner<Status>,
-    details: HashMap<Key<Job>, JobDetails>,
-    failures: HashMap<Key<Job>, FailureState>,
+    details: KeyMap<Job, JobDetails>,
+    failures: KeyMap<Job, FailureState>,
 }
 
 impl Jobs {
@@ -130,8 +130,8 @@ impl Jobs {
             cold: Slab::new(),
             index: HashTable::new(),
             statuses: Interner::new(),
-            details: HashMap::new(),
-            failures: HashMap::new(),
+            details: KeyMap::default(),
+            failures: KeyMap::default(),
         }
     }
 
@@ -239,14 +239,16 @@ impl Jobs {
 
     /// Returns the last known state of a job.
     pub(super) fn state(&self, key: Key<Job>) -> Option<JobState> {
-        let (phase, status) = self.statuses[self.jobs[key].status?].clone();
-        let (cold, details) = (&self.cold[key.cast()], self.details.get(&key));
+        let job = &self.jobs[key];
+        let (phase, status) = self.statuses[job.status?].clone();
+        let cold = job.has_times.then(|| &self.cold[key.cast()]);
+        let details = if self.details.is_empty() { None } else { self.details.get(&key) };
         Some(JobState {
             phase,
             status,
-            begin: cold.begin.into(),
-            end: details.map_or(ServerTime::NONE, |details| details.end).into(),
-            answered: cold.answered.into(),
+            begin: cold.and_then(|cold| cold.begin.into()),
+            end: details.and_then(|details| details.end.into()),
+            answered: cold.and_then(|cold| cold.answered.into()),
             detail: details.and_then(|details| details.detail.clone()),
         })
     }
@@ -326,10 +328,6 @@ impl Jobs {
     pub(super) fn reads_the_same(&self, one: Option<StatusKey>, other: Option<StatusKey>) -> bool {
         let text = |status: Option<StatusKey>| status.map(|status| &self.statuses[status].1);
         one == other || text(one) == text(other)
-    }
-
-    pub(super) fn acquire_status(&mut self, state: &JobState) -> StatusKey {
-        self.statuses.acquire(&(state.phase, state.status.clone()))
     }
 
     pub(super) fn share_status(&mut self, status: Option<StatusKey>) -> Option<StatusKey> {

@@ -224,7 +224,11 @@ impl Board {
 
     /// Returns whom to wake and what to drop, for a handle that has just given a command.
     pub(crate) fn take_deferred(&mut self) -> (Vec<Waker>, Vec<Deferred>) {
-        (std::mem::take(&mut self.outbox.wakers), std::mem::take(&mut self.outbox.deferred))
+        let Outbox { wakers, deferred, .. } = &mut self.outbox;
+        // A vector keeps its memory while there is nothing in it to take.
+        let wakers = if wakers.is_empty() { Vec::new() } else { std::mem::take(wakers) };
+        let deferred = if deferred.is_empty() { Vec::new() } else { std::mem::take(deferred) };
+        (wakers, deferred)
     }
 
     /// Makes the next change wake all drivers.

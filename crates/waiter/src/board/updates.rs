@@ -77,26 +77,29 @@ impl Board {
 
     /// Makes an update of a wait that has ended: its last change, then its end.
     fn make_last_update(&mut self, watch: Key<Watch>, key: Key<Wait>) -> Option<Update> {
-        let outcome = self.waits.outcome(key)?;
-        let report = outcome.as_ref().unwrap_or_else(|error| error.report());
-        let (id, elapsed) = (report.id.clone(), report.elapsed);
-        let last_reported = self.waits[key].last_reported;
-        if let Some(state) = report.state.clone().filter(|_| !self.waits[watch].ends_only()) {
-            let from = self.jobs.text(last_reported);
-            if from.as_ref() != Some(&state.status) {
-                let status = self.jobs.acquire_status(&state);
-                self.jobs.release_status(last_reported);
-                if let Some(wait) = self.waits.get_mut(key) {
-                    wait.last_reported = Some(status);
-                }
-                let kind = UpdateKind::Changed { from, to: state };
-                return Some(Update { id, elapsed, kind });
-            }
+        if !self.waits[watch].ends_only()
+            && !self.waits[key].has_reported_end_state
+            && let Some(update) = self.make_last_change(key)
+        {
+            return Some(update);
         }
         let outcome = self.waits.take_outcome(key)?;
+        let report = outcome.as_ref().unwrap_or_else(|error| error.report());
+        let (id, elapsed) = (report.id.clone(), report.elapsed);
         self.waits.pop_ready(watch);
-        self.waits.remove(&mut self.jobs, key, &mut self.outbox.deferred);
+        self.waits.remove(&mut self.jobs, key);
         Some(Update { id, elapsed, kind: UpdateKind::Ended(outcome) })
+    }
+
+    fn make_last_change(&mut self, key: Key<Wait>) -> Option<Update> {
+        let wait = self.waits.get_mut(key)?;
+        wait.has_reported_end_state = true;
+        let from = self.jobs.text(wait.last_reported);
+        let outcome = self.waits.outcome(key)?;
+        let report = outcome.as_ref().unwrap_or_else(|error| error.report());
+        let to = report.state.clone().filter(|state| from.as_ref() != Some(&state.status))?;
+        let (id, elapsed) = (report.id.clone(), report.elapsed);
+        Some(Update { id, elapsed, kind: UpdateKind::Changed { from, to } })
     }
 
     /// Lists up to `limit` live jobs of a watch, in the order in which they were added, and where to go on.

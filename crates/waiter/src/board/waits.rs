@@ -8,8 +8,9 @@ use std::task::Waker;
 
 use super::jobs::{Job, Jobs, StatusKey};
 use super::time::Time;
-use super::{Deferred, RuntimeKey, WaitOptions, WatchKey};
+use super::{RuntimeKey, WaitOptions, WatchKey};
 use crate::util::interner::{Interned, Interner};
+use crate::util::key_map::KeyMap;
 use crate::util::slab::{Key, Slab};
 use crate::{JobId, Outcome, Policy, Progress};
 
@@ -43,6 +44,8 @@ pub(super) struct Wait {
     pub(super) is_last_poll_due: bool,
     /// Whether it is in its watch's list of those with updates.
     is_ready: bool,
+    /// Whether the last change before its end was reported.
+    pub(super) has_reported_end_state: bool,
     /// Whether a failure is to be reported, should the job still be failing when the consumer asks.
     pub(super) reports_failure: bool,
 }
@@ -118,9 +121,9 @@ pub(super) struct Waits {
     watches: Slab<Watch>,
     policies: Interner<Arc<Policy>>,
     /// How waits ended, until their consumers hear it.
-    outcomes: HashMap<Key<Wait>, Outcome>,
-    failures: HashMap<Key<Wait>, WaitFailures>,
-    last_looks: HashMap<Key<Wait>, LastLook>,
+    outcomes: KeyMap<Wait, Outcome>,
+    failures: KeyMap<Wait, WaitFailures>,
+    last_looks: KeyMap<Wait, LastLook>,
     /// Waits that have not ended.
     live: usize,
     /// Which waits and watches were polled last on which runtime, by `RuntimeKey`.
@@ -141,9 +144,9 @@ impl Waits {
             waits: Slab::new(),
             watches: Slab::new(),
             policies: Interner::new(),
-            outcomes: HashMap::new(),
-            failures: HashMap::new(),
-            last_looks: HashMap::new(),
+            outcomes: KeyMap::default(),
+            failures: KeyMap::default(),
+            last_looks: KeyMap::default(),
             live: 0,
             on_runtime: Vec::new(),
             recent_policy: None,
@@ -324,6 +327,7 @@ impl Waits {
             generation,
             is_last_poll_due: false,
             is_ready: false,
+            has_reported_end_state: false,
             reports_failure: false,
         });
         if let Some(next) = entry.first_wait.replace(key) {
@@ -382,8 +386,9 @@ impl Waits {
         Some(job)
     }
 
-    /// Takes a wait out of its watch and forgets it. It is off its job, and not in the list of those with updates.
-    pub(super) fn remove(&mut self, jobs: &mut Jobs, key: Key<Wait>, deferred: &mut Vec<Deferred>) {
+    /// Takes a wait out of its watch and forgets it. It is off its job, not in the list of those with updates, and its
+    /// outcome has been taken.
+    pub(super) fn remove(&mut self, jobs: &mut Jobs, key: Key<Wait>) {
         let Some(wait) = self.waits.remove(key) else { return };
         debug_assert!(
             wait.job.is_none() && !wait.is_ready,
@@ -400,7 +405,6 @@ impl Waits {
         }
         self.policies.release(wait.policy);
         jobs.release_status(wait.last_reported);
-        deferred.extend(self.take_outcome(key).map(|outcome| Deferred::Outcome(Box::new(outcome))));
     }
 
     /// Returns the wait of a watch on a job.
@@ -422,7 +426,7 @@ impl Waits {
         }
         let outcome = self.outcomes.remove(&key);
         if self.outcomes.is_empty() && self.outcomes.capacity() > 1_024 {
-            self.outcomes = HashMap::new();
+            self.outcomes = KeyMap::default();
         }
         outcome
     }

@@ -2,6 +2,7 @@
 
 pub(crate) mod contain;
 pub(crate) mod interner;
+pub(crate) mod key_map;
 pub(crate) mod ordered_queue;
 pub(crate) mod slab;
 pub(crate) mod timer_queue;

@@ -85,7 +85,7 @@ pub(crate) struct Slab<T> {
 
 #[derive(Debug)]
 struct Chunk<T> {
-    /// Invariant: empty, and without memory, when no entry is occupied.
+    /// Invariant: empty when no entry is occupied, and then without memory, but for the first chunk.
     entries: Vec<Entry<T>>,
     /// The head of the list of vacant entries.
     vacant: Option<NonZeroU32>,
@@ -125,12 +125,12 @@ impl<T> Slab<T> {
         let (at, within) = place(key);
         let chunk = self.chunks.get_mut(at)?;
         let was_full = chunk.occupied == CHUNK;
-        let value = chunk.remove(within)?;
+        let value = chunk.remove(within, at == 0)?;
         if was_full {
             chunk.next_open = self.open.replace(at);
         }
         self.len -= 1;
-        if self.len == 0 {
+        if self.len == 0 && self.chunks.len() > 1 {
             *self = Self::new();
         }
         Some(value)
@@ -195,7 +195,7 @@ impl<T> Chunk<T> {
         self.entries.len() - 1
     }
 
-    fn remove(&mut self, within: usize) -> Option<T> {
+    fn remove(&mut self, within: usize, is_first: bool) -> Option<T> {
         let entry =
             self.entries.get_mut(within).filter(|entry| matches!(entry, Entry::Occupied(_)))?;
         let Entry::Occupied(value) = std::mem::replace(entry, Entry::Vacant(self.vacant)) else {
@@ -204,8 +204,12 @@ impl<T> Chunk<T> {
         self.occupied -= 1;
         self.vacant = u32::try_from(within + 1).ok().and_then(NonZeroU32::new);
         if self.occupied == 0 {
-            self.entries = Vec::new();
             self.vacant = None;
+            self.entries.clear();
+            // The first chunk keeps its memory: few entries come and go all the time.
+            if !is_first {
+                self.entries = Vec::new();
+            }
         }
         Some(value)
     }
@@ -270,6 +274,6 @@ mod tests {
             .into_iter()
             .chain(keys.first().copied())
             .for_each(|key| assert!(slab.remove(key).is_some()));
-        assert!(slab.len() == 0 && slab.chunks.is_empty());
+        assert!(slab.len() == 0 && slab.chunks.is_empty(), "{slab:?}");
     }
 }
