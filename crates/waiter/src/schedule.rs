@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::ConfigError;
+use crate::board::nanos;
 
 /// The longest list of delays that [`Schedule::delays`] reads.
 const MAX_DELAYS: usize = 1_000;
@@ -123,30 +124,29 @@ impl Schedule {
         Ok(Self(Kind::Delays { delays, never_shortens }))
     }
 
-    /// The age at which a wait of this age polls next, `n` answers after its start.
+    /// Returns after how long a wait of this age polls next, `n` answers after its start, in nanoseconds.
     ///
     /// `u` in [0, 1) is the jitter.
-    pub(crate) fn next_age(&self, age: Duration, n: u32, u: f64) -> Duration {
-        let jitter = if n == 0 { 1.0 - 0.5 * u } else { 1.0 - 0.2 * u };
-        age.saturating_add(mul_f64_saturating(self.delay(age, n), jitter))
+    pub(crate) fn next_delay(&self, age: u64, n: u32, u: f64) -> u64 {
+        let factor = if n == 0 { 1.0 - 0.5 * u } else { 1.0 - 0.2 * u };
+        let delay = self.delay(age, n);
+        // A float holds whole nanoseconds up to 104 days; the conversion saturates.
+        ((delay as f64 * factor) as u64).min(delay)
     }
 
-    /// The delay before jitter.
-    fn delay(&self, age: Duration, n: u32) -> Duration {
+    /// Returns the delay before jitter, in nanoseconds.
+    fn delay(&self, age: u64, n: u32) -> u64 {
         match &self.0 {
-            Kind::Exponential { first, .. } if n == 0 => *first,
+            Kind::Exponential { first, .. } if n == 0 => nanos(*first),
             Kind::Exponential { first, factor, max } => {
-                let grown = first.as_secs_f64() + (factor.get() - 1.0) * age.as_secs_f64();
-                // Most polls of a long wait are this far, and a conversion is dear.
-                if grown >= max.as_secs_f64() {
-                    return *max;
-                }
-                Duration::try_from_secs_f64(grown).map_or(*max, |grown| grown.min(*max))
+                let (first, max) = (nanos(*first), nanos(*max));
+                let grown = first as f64 + (factor.get() - 1.0) * age as f64;
+                if grown >= max as f64 { max } else { grown as u64 }
             }
             Kind::Delays { delays, .. } => {
                 let last = delays.len() - 1;
                 let at = usize::try_from(n).map_or(last, |n| n.min(last));
-                delays.get(at).copied().unwrap_or(Duration::MAX)
+                delays.get(at).map_or(u64::MAX, |delay| nanos(*delay))
             }
         }
     }
@@ -194,10 +194,10 @@ mod tests {
 
     /// The ages of the first polls, when every answer comes at once and the jitter is `u`.
     fn ages(schedule: &Schedule, u: f64, count: u32) -> Vec<f64> {
-        let mut age = Duration::ZERO;
+        let mut age = 0;
         let step = |n| {
-            age = schedule.next_age(age, n, u);
-            (age.as_secs_f64() * 1e3).round() / 1e3
+            age += schedule.next_delay(age, n, u);
+            (age as f64 / 1e6).round() / 1e3
         };
         (0..count).map(step).collect()
     }
@@ -222,7 +222,7 @@ mod tests {
     #[test]
     fn an_endless_list_is_read_no_further_than_its_bound() {
         let list = Schedule::delays((1..).map(Duration::from_millis)).unwrap();
-        assert_eq!(list.delay(Duration::ZERO, u32::MAX), Duration::from_millis(1_000));
+        assert_eq!(list.delay(0, u32::MAX), 1_000_000_000);
     }
 
     #[test]
@@ -268,11 +268,11 @@ mod tests {
         ) {
             let (first, max) = (Duration::from_millis(first), Duration::from_millis(first + extra));
             let schedule = Schedule::exponential(first, factor, max).unwrap();
-            let age = Duration::from_millis(age);
+            let age = age * 1_000_000;
             let grown = schedule.delay(age, n);
-            let rest = schedule.next_age(age, n, u) - age;
-            prop_assert!(grown <= max && rest <= grown);
-            let least = mul_f64_saturating(grown, if n == 0 { 0.499_999 } else { 0.799_999 });
+            let rest = schedule.next_delay(age, n, u);
+            prop_assert!(grown <= nanos(max) && rest <= grown);
+            let least = (grown as f64 * if n == 0 { 0.499_999 } else { 0.799_999 }) as u64;
             prop_assert!(rest >= least);
         }
     }
@@ -280,7 +280,7 @@ mod tests {
     #[test]
     fn extremes_saturate() {
         let schedule = Schedule::exponential(secs(1.0), f64::MAX, Duration::MAX).unwrap();
-        assert_eq!(schedule.next_age(Duration::MAX, 1, 0.5), Duration::MAX);
-        assert_eq!(schedule.next_age(secs(1e10), 1, 0.0), Duration::MAX);
+        assert_eq!(schedule.next_delay(u64::MAX, 1, 0.0), u64::MAX);
+        assert_eq!(schedule.next_delay(nanos(secs(1e10)), 1, 0.0), u64::MAX);
     }
 }

@@ -170,7 +170,7 @@ impl Board {
         self.jobs[key].is_poked = true;
         if self.jobs[key].stage == Stage::Resting {
             self.schedule(key);
-            self.outbox.needs_wake = true;
+            self.tidy();
         }
         self.settle();
         self.jobs[key].first_wait.is_some()
@@ -211,7 +211,6 @@ impl Board {
         if self.jobs[job].status.is_some() {
             progress.move_to_running();
         }
-        self.outbox.needs_wake = true;
         let is_failing = self.jobs.failure(job).is_some();
         if let Some(wait) = self.waits.get_mut(wait) {
             wait.reports_failure = is_failing;
@@ -224,6 +223,7 @@ impl Board {
         } else {
             self.begin_deadline(wait);
             self.join_plan(job, wait);
+            self.tidy();
         }
         true
     }
@@ -289,7 +289,6 @@ impl Board {
             }
         }
         self.requests.clear_aborts();
-        self.outbox.needs_wake = true;
         self.settle();
     }
 

@@ -48,7 +48,7 @@ use self::waits::{Waits, Watch};
 use crate::util::slab::Key;
 use crate::{JobId, JobState, Outcome, Policy, Quota, SourceError, Stats};
 
-pub(crate) use self::time::Time;
+pub(crate) use self::time::{Time, nanos};
 pub(crate) use self::waits::Pending;
 
 /// What one source may be asked, and how long an attempt may take.
@@ -181,8 +181,6 @@ struct Outbox {
     deferred: Vec<Deferred>,
     /// None if nobody listens.
     log: Option<Vec<LogEvent>>,
-    /// Whether a command has given the drivers something to do.
-    needs_wake: bool,
 }
 
 impl Board {
@@ -217,9 +215,9 @@ impl Board {
         self.waits.has_watches_on(runtime)
     }
 
-    /// Returns whether a command has given the drivers something to do since this was asked last.
-    pub(crate) fn take_needs_wake(&mut self) -> bool {
-        std::mem::take(&mut self.outbox.needs_wake) || self.requests.has_aborts()
+    /// Returns whether requests are to be dropped.
+    pub(crate) fn has_aborts(&self) -> bool {
+        self.requests.has_aborts()
     }
 
     /// Returns whom to wake and what to drop, for a handle that has just given a command.
@@ -229,11 +227,6 @@ impl Board {
         let wakers = if wakers.is_empty() { Vec::new() } else { std::mem::take(wakers) };
         let deferred = if deferred.is_empty() { Vec::new() } else { std::mem::take(deferred) };
         (wakers, deferred)
-    }
-
-    /// Makes the next change wake all drivers.
-    pub(crate) fn request_wake(&mut self) {
-        self.outbox.needs_wake = true;
     }
 
     /// Returns whether a request is in flight, wanted or not.
@@ -259,10 +252,19 @@ impl Board {
         self.now
     }
 
-    /// Does what follows from an event for the jobs that it touched.
+    /// Does what follows from a command or event for the jobs that it touched.
     ///
-    /// Every command and event ends with this, so none has to remember what a removed wait leaves behind.
+    /// Each of them ends with this, so none has to remember what a removed wait leaves behind.
     fn settle(&mut self) {
+        // Most answers touch nothing but the timer of their job.
+        if !self.touched.is_empty() {
+            self.settle_touched();
+        }
+        #[cfg(debug_assertions)]
+        self.check();
+    }
+
+    fn settle_touched(&mut self) {
         while let Some(key) = self.touched.pop() {
             let Some(job) = self.jobs.get(key) else { continue };
             match (job.stage, job.first_wait) {
@@ -280,12 +282,15 @@ impl Board {
                 (_, Some(_)) => {}
             }
         }
+        self.tidy();
+    }
+
+    /// Removes stale entries from the agenda. They come of waits that begin or leave, not of polls.
+    fn tidy(&mut self) {
         if self.waits.live() == 0 {
             self.agenda.clear();
         } else {
             self.agenda.compact(&self.jobs, &self.waits);
         }
-        #[cfg(debug_assertions)]
-        self.check();
     }
 }

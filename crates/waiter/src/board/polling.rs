@@ -30,8 +30,9 @@ struct Plan {
 impl Board {
     /// Ends the waits whose time is up, gives up requests that take too long, and queues the jobs that are due.
     pub(crate) fn handle_time(&mut self, now: Time) {
-        let is_jump = self.is_jump(now);
         let now = self.tick(now);
+        let Some(first) = self.next_timer().filter(|&first| first <= now) else { return };
+        let is_jump = now.since(first) > JUMP;
         self.ring_deadlines(now, is_jump);
         while let Some((id, request)) = self.requests.pop_expired(now) {
             self.abort_timed_out(id);
@@ -294,10 +295,11 @@ impl Board {
         let job = &self.jobs[key];
         let answers = wait.answers(job);
         let base = if answers == 0 { wait.started } else { job.last_answer };
-        let age = base.since(wait.started);
+        let age = base.nanos_since(wait.started);
         let jitter = jitter::jitter(hash, job.polls);
         let schedule = &self.waits.policy(wait).schedule;
-        let due = wait.started.after(schedule.next_age(age, answers, jitter));
+        let due =
+            wait.started.after_nanos(age).after_nanos(schedule.next_delay(age, answers, jitter));
         let Some(failing) = self.jobs.failure(key).filter(|_| answers > 0) else { return due };
         match failing.error.class() {
             ErrorClass::Transient { .. } => {

@@ -22,6 +22,10 @@ impl Time {
         Self(self.0.saturating_add(nanos(delay)))
     }
 
+    pub(crate) fn after_nanos(self, delay: u64) -> Self {
+        Self(self.0.saturating_add(delay))
+    }
+
     /// Never stays never: what has no deadline has no last poll either.
     pub(crate) fn before(self, delay: Duration) -> Self {
         self.before_nanos(nanos(delay))

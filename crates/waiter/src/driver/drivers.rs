@@ -29,6 +29,8 @@ pub(crate) struct Driver {
     pub(crate) waker: DriverWaker,
     /// When its last turn began, in nanoseconds of the board's clock.
     last_turn: AtomicU64,
+    /// Until when it sleeps, in nanoseconds of the board's clock; zero before its first turn. Written under the lock.
+    wakes_at: AtomicU64,
     /// Set before its task is spawned.
     in_flight: OnceLock<Arc<dyn Revoke>>,
 }
@@ -37,6 +39,17 @@ impl Driver {
     /// Notes that a turn begins.
     pub(crate) fn begin_turn(&self, now: Time) {
         self.last_turn.store(now.as_nanos(), Ordering::Relaxed);
+    }
+
+    /// Notes, under the lock, until when it sleeps.
+    pub(crate) fn sleep_until(&self, wake: Option<Time>) {
+        let wake = wake.unwrap_or(Time::NEVER);
+        self.wakes_at.store(wake.as_nanos(), Ordering::Relaxed);
+    }
+
+    /// Returns whether it would sleep beyond this moment. A driver that is awake looks at the board before it sleeps.
+    fn sleeps_beyond(&self, time: Time) -> bool {
+        time.as_nanos() < self.wakes_at.load(Ordering::Relaxed)
     }
 
     fn last_turn(&self) -> Time {
@@ -82,6 +95,12 @@ pub(crate) struct Aftermath {
     pub(crate) unused: Vec<Handle>,
 }
 
+impl Aftermath {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.notify.is_empty() && self.start.is_empty() && self.unused.is_empty()
+    }
+}
+
 impl Drivers {
     /// Returns the key of a runtime.
     pub(crate) fn key_of(&mut self, runtime: &Handle) -> RuntimeKey {
@@ -120,6 +139,7 @@ impl Drivers {
                         runtime: key,
                         waker: DriverWaker::default(),
                         last_turn: AtomicU64::new(0),
+                        wakes_at: AtomicU64::new(0),
                         in_flight: OnceLock::new(),
                     });
                     runtime.driver = Some(Arc::clone(&driver));
@@ -144,11 +164,17 @@ impl Drivers {
                 aftermath.unused.push(unused.handle);
             }
         }
-        if board.take_needs_wake() {
-            let others = self
-                .all()
-                .filter(|driver| caller.is_none_or(|caller| !Arc::ptr_eq(driver, caller)));
-            aftermath.notify.extend(others);
+        let next_wake = board.next_wake();
+        let next_deadline = board.next_deadline();
+        let supervised = next_wake.map(|wake| wake.after(GRACE));
+        for driver in self.runtimes.iter().flatten().filter_map(|runtime| runtime.driver.as_ref()) {
+            let leads = is(&self.leader, Some(driver));
+            let wakes = if leads { [next_wake, None] } else { [next_deadline, supervised] };
+            let oversleeps = wakes.into_iter().flatten().any(|wake| driver.sleeps_beyond(wake));
+            let is_needed = oversleeps || self.leader.is_none() || (leads && board.has_aborts());
+            if is_needed && caller.is_none_or(|caller| !Arc::ptr_eq(driver, caller)) {
+                aftermath.notify.push(Arc::clone(driver));
+            }
         }
         aftermath
     }
@@ -243,15 +269,10 @@ impl Drivers {
         }
         self.leader = None;
         self.pinged = None;
-        board.request_wake();
         if board.has_requests() {
             self.revoked.extend(driver.in_flight.get().cloned());
             board.forget_requests();
         }
-    }
-
-    fn all(&self) -> impl Iterator<Item = Arc<Driver>> {
-        self.runtimes.iter().flatten().filter_map(|runtime| runtime.driver.clone())
     }
 }
 

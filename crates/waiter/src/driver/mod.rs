@@ -170,14 +170,21 @@ where
         self.has_let_others = lets_others_first;
         for _ in 0..STEPS_PER_TURN {
             // One lock per action, so that little lies between "still wanted" and the request itself (rule 10).
-            let (step, log, aftermath) = self.shared.with(|core| {
-                let (step, aftermath) = self.step(core, now, lets_others_first);
-                (step, core.board.take_log(logging), aftermath)
+            let mut aftermath = None;
+            let mut log = Vec::new();
+            let step = self.shared.with(|core| {
+                let step = self.step(core, now, lets_others_first, &mut aftermath);
+                if logging {
+                    log = core.board.take_log(logging);
+                }
+                step
             });
             // Only now, outside the lock: see `Action::Drop`.
             in_flight::drop_answers(&mut self.answers);
             log.into_iter().for_each(write_log);
-            self.shared.carry_out(aftermath);
+            if let Some(aftermath) = aftermath {
+                self.shared.carry_out(aftermath);
+            }
             match step {
                 Step::Act(Action::Poll { request, id, time_left }) => {
                     trace!(job = %id, "polling");
@@ -200,10 +207,14 @@ where
     }
 
     /// Feeds the board and asks it for the next action, under the lock.
-    fn step(&self, core: &mut Core, now: Time, lets_others_first: bool) -> (Step, Aftermath) {
-        let Some(role) = core.drivers.role(self.driver) else {
-            return (Step::Stop(Next::End), Aftermath::default());
-        };
+    fn step(
+        &self,
+        core: &mut Core,
+        now: Time,
+        lets_others_first: bool,
+        aftermath: &mut Option<Aftermath>,
+    ) -> Step {
+        let Some(role) = core.drivers.role(self.driver) else { return Step::Stop(Next::End) };
         for (request, answer) in &self.answers {
             core.board.handle_answer(now, *request, answer);
         }
@@ -211,28 +222,31 @@ where
         if role == Role::Leader {
             let revoked = core.drivers.take_revoked();
             if !revoked.is_empty() {
-                return (Step::Revoke(revoked), Aftermath::default());
+                return Step::Revoke(revoked);
             }
         }
         if lets_others_first {
-            return (Step::Stop(Next::Yield), Aftermath::default());
+            return Step::Stop(Next::Yield);
         }
         if let Some(action) = core.board.poll_action(now, role) {
-            return (Step::Act(action), Aftermath::default());
+            return Step::Act(action);
         }
-        let mut aftermath = core.follow(Some(self.driver));
-        if core.drivers.role(self.driver).is_none() {
-            return (Step::Stop(Next::End), aftermath);
-        }
-        let wake = match role {
-            Role::Leader => core.board.next_wake(),
-            Role::StandBy => {
+        let mut follow = core.follow(Some(self.driver));
+        let next = match core.drivers.role(self.driver) {
+            None => Next::End,
+            Some(Role::Leader) => Next::Sleep(core.board.next_wake()),
+            Some(Role::StandBy) => {
                 let supervision =
-                    core.drivers.supervise(self.driver, &mut core.board, now, &mut aftermath);
-                [core.board.next_deadline(), supervision].into_iter().flatten().min()
+                    core.drivers.supervise(self.driver, &mut core.board, now, &mut follow);
+                let wakes = [core.board.next_deadline(), supervision];
+                Next::Sleep(wakes.into_iter().flatten().min())
             }
         };
-        (Step::Stop(Next::Sleep(wake)), aftermath)
+        if let Next::Sleep(wake) = &next {
+            self.driver.sleep_until(*wake);
+        }
+        *aftermath = Some(follow).filter(|follow| !follow.is_empty());
+        Step::Stop(next)
     }
 }
 

@@ -96,7 +96,9 @@ impl Shared {
             (result, core.board.take_deferred(), aftermath)
         });
         finish(wakers, deferred);
-        self.carry_out(aftermath);
+        if !aftermath.is_empty() {
+            self.carry_out(aftermath);
+        }
         result
     }
 
