@@ -7,5 +7,4 @@ mod many;
 mod properties;
 mod script;
 mod single;
-mod trace;
 mod world;
