@@ -3,7 +3,9 @@
 mod budgets;
 mod deadlines;
 mod differential;
+mod interleaving;
 mod many;
+mod model;
 mod properties;
 mod script;
 mod single;
