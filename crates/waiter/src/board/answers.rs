@@ -47,8 +47,8 @@ impl Board {
     pub(super) fn on_expiry(&mut self, key: Key<Job>, sent: Time, is_jump: bool) {
         self.jobs[key].stage = Stage::Resting;
         if is_jump {
-            // Says nothing of the service. The attempt counts as ended when it began, so the next one is due.
-            self.jobs[key].last_answer = self.jobs[key].last_answer.max(sent);
+            // Says nothing of the service, so the poll is still due.
+            self.jobs[key].is_due_now = true;
             self.plan_next(key);
             return;
         }
@@ -217,7 +217,7 @@ impl Board {
     fn end_failing(&mut self, key: Key<Job>) {
         let job = &self.jobs[key];
         let first = job.first_wait.map(|wait| self.waits.policy(&self.waits[wait]));
-        if !job.has_mixed_policies && first.is_none_or(|policy| !policy.limits_failures()) {
+        if !job.has_mixed_plans && first.is_none_or(|policy| !policy.limits_failures()) {
             return;
         }
         for wait in self.waits_on(key) {

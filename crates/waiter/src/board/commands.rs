@@ -2,9 +2,9 @@
 
 use std::task::Waker;
 
-use super::jobs::Stage;
+use super::jobs::{Job, Stage};
 use super::requests::AbortReason;
-use super::waits::{Pending, PendingJob, Watch};
+use super::waits::{Pending, PendingJob, Wait, Watch};
 use super::{Board, Deferred, RuntimeKey, Time, WaitOptions, WatchKey};
 use crate::util::slab::Key;
 use crate::{JobId, JobState, Progress};
@@ -83,23 +83,32 @@ impl Board {
             false
         } else {
             let options = options.unwrap_or_else(|| self.waits[watch].options().clone());
-            self.insert(watch, id, &options, now)
+            self.insert(watch, id, &options, now).is_some()
         };
         self.settle();
         is_new
     }
 
-    /// Removes a job from a watch, which reports that as the job's end; false if the watch does not hold it.
+    /// Removes a job from a watch, which reports that as the job's end if it has started; false if the watch does not hold
+    /// the job.
     pub(crate) fn remove(&mut self, now: Time, watch: WatchKey, id: &str) -> bool {
         self.tick(now);
         let Some(watch) = self.waits.find_watch(watch) else { return false };
-        if let Some(id) = self.waits.pending_mut(watch).remove(id) {
-            self.outbox.deferred.push(Deferred::Id(id));
-            self.outbox.wakers.extend(self.waits.wake_if_complete(watch));
+        if let Some(PendingJob { id, options }) = self.waits.pending_mut(watch).remove(id) {
+            if let Some(started) = self.waits[watch].started() {
+                // Its clock runs already, so its end is reported like that of any other.
+                let options = options.unwrap_or_else(|| self.waits[watch].options().clone());
+                if let Some(wait) = self.insert(watch, id, &options, started) {
+                    self.end_removed(wait);
+                }
+                self.settle();
+            } else {
+                self.outbox.deferred.push(Deferred::Id(id));
+            }
             return true;
         }
         let Some(job) = self.jobs.find(id) else { return false };
-        let Some(wait) = self.waits.find(watch, &self.jobs[job]) else { return false };
+        let Some(wait) = self.waits.find(watch, job, &self.jobs[job]) else { return false };
         self.end_removed(wait);
         self.settle();
         true
@@ -166,37 +175,46 @@ impl Board {
     /// it.
     pub(crate) fn poke(&mut self, now: Time, id: &str) -> bool {
         self.tick(now);
-        let Some(key) = self.jobs.find(id) else { return false };
-        self.jobs[key].is_poked = true;
+        let Some(key) = self.find_wanted(id) else { return false };
+        self.jobs[key].is_due_now = true;
         if self.jobs[key].stage == Stage::Resting {
             self.schedule(key);
             self.tidy();
         }
         self.settle();
-        self.jobs[key].first_wait.is_some()
+        true
     }
 
     /// Takes a state of a job that is known from elsewhere. It counts as an answer for the waits, and changes nothing in when
     /// the job is polled. False if no wait is on it.
     pub(crate) fn tell(&mut self, now: Time, id: &str, state: &JobState) -> bool {
         let now = self.tick(now);
-        let Some(key) = self.jobs.find(id) else { return false };
+        let Some(key) = self.find_wanted(id) else { return false };
+        if self.waits.has_failures() {
+            self.waits.end_rows(&self.jobs[key]);
+        }
         self.observe(key, state, Some(now));
         self.settle();
         true
     }
 
+    /// Returns the job of an id, if a wait is on it.
+    fn find_wanted(&self, id: &str) -> Option<Key<Job>> {
+        self.jobs.find(id).filter(|&key| self.jobs[key].first_wait.is_some())
+    }
+
+    /// Adds a wait, unless the watch has one on this id. It may end at once.
     fn insert(
         &mut self,
         watch: Key<Watch>,
         id: JobId,
         options: &WaitOptions,
         started: Time,
-    ) -> bool {
+    ) -> Option<Key<Wait>> {
         let job = match self.jobs.find(id.as_str()) {
-            Some(job) if self.waits.find(watch, &self.jobs[job]).is_some() => {
+            Some(job) if self.waits.find(watch, job, &self.jobs[job]).is_some() => {
                 self.outbox.deferred.push(Deferred::Id(id));
-                return false;
+                return None;
             }
             Some(job) => {
                 self.outbox.deferred.push(Deferred::Id(id));
@@ -225,11 +243,11 @@ impl Board {
             self.join_plan(job, wait);
             self.tidy();
         }
-        true
+        Some(wait)
     }
 
     /// Takes a wait off its job.
-    pub(super) fn leave_job(&mut self, wait: Key<super::waits::Wait>) {
+    pub(super) fn leave_job(&mut self, wait: Key<Wait>) {
         let Some(job) = self.waits.leave_job(&mut self.jobs, wait) else { return };
         let left = &self.jobs[job];
         if left.first_wait.is_none() || matches!(left.stage, Stage::Ready { is_last: true, .. }) {
@@ -240,17 +258,20 @@ impl Board {
     /// Ends all waits of watches that are polled on a runtime, up to `limit` of them. Returns whether some are left.
     pub(crate) fn stop(&mut self, now: Time, runtime: RuntimeKey, why: &str, limit: usize) -> bool {
         self.tick(now);
+        let mut left = limit;
         for watch in self.waits.watch_keys() {
-            if self.waits[watch.key].runtime() == Some(runtime)
-                && self.stop_some(watch.key, why, limit)
-            {
-                return true;
+            if left == 0 {
+                break;
+            }
+            if self.waits[watch.key].runtime() == Some(runtime) {
+                left -= self.stop_some(watch.key, why, left);
             }
         }
-        false
+        self.settle();
+        self.waits.live_on(runtime) > 0
     }
 
-    /// Ends all waits of a watch.
+    /// Ends all waits of a watch, up to `limit` of them. Returns whether some are left.
     pub(crate) fn stop_watch(
         &mut self,
         now: Time,
@@ -259,29 +280,33 @@ impl Board {
         limit: usize,
     ) -> bool {
         self.tick(now);
-        self.waits.find_watch(watch).is_some_and(|watch| self.stop_some(watch, why, limit))
+        let Some(watch) = self.waits.find_watch(watch) else { return false };
+        self.stop_some(watch, why, limit);
+        self.settle();
+        self.waits[watch].live() > 0
     }
 
-    fn stop_some(&mut self, watch: Key<Watch>, why: &str, limit: usize) -> bool {
-        let mut left = limit;
+    /// Ends up to `limit` waits of a watch. Returns how many.
+    fn stop_some(&mut self, watch: Key<Watch>, why: &str, limit: usize) -> usize {
+        let mut ended = 0;
         let mut next = self.waits[watch].first();
-        while let Some(wait) = next.filter(|_| left > 0 && self.waits[watch].live() > 0) {
+        while let Some(wait) = next.filter(|_| ended < limit && self.waits[watch].live() > 0) {
             next = self.waits.next_in_watch(wait);
             if self.waits[wait].job.is_some() {
                 self.end_stopped(wait, why);
-                left -= 1;
+                ended += 1;
             }
         }
-        self.settle();
-        self.waits[watch].live() > 0
+        ended
     }
 
     /// The requests in flight are gone without an answer: their driver has ended, or another one takes over.
     pub(crate) fn forget_requests(&mut self) {
         for request in self.requests.ids() {
             let Some(gone) = self.requests.remove(request) else { continue };
-            // As if it had never been sent, but for the count: the job is due.
+            // As if it had never been sent, but for the count: the poll is still due.
             self.agenda.rest(&mut self.jobs, gone.job, Time::NEVER);
+            self.jobs[gone.job].is_due_now = true;
             if self.jobs[gone.job].first_wait.is_none() {
                 self.touched.push(gone.job);
             } else {

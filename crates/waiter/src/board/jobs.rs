@@ -40,14 +40,15 @@ pub(super) struct Job {
     pub(super) first_wait: Option<Key<Wait>>,
     /// The generation of the job's timer. Timers of other generations are stale.
     pub(super) timer_generation: u32,
-    /// Whether its waits have different policies.
-    pub(super) has_mixed_policies: bool,
+    /// Whether its waits have different policies, or were not added in the order in which they started.
+    pub(super) has_mixed_plans: bool,
     /// Whether some wait may have come to its last poll, and not made it.
     pub(super) has_last_poll: bool,
     /// Whether a wait was removed since `due` was computed, which may therefore be too early.
     pub(super) is_plan_stale: bool,
-    /// Whether a handle asked for the next poll as soon as possible.
-    pub(super) is_poked: bool,
+    /// Whether the next poll is due as soon as the minimum interval allows: a handle asked for that, or the last request
+    /// was given up and says nothing of the service.
+    pub(super) is_due_now: bool,
     /// Whether the job's `JobCold` holds times.
     has_times: bool,
 }
@@ -168,10 +169,10 @@ impl Jobs {
             polls: 0,
             first_wait: None,
             timer_generation: 0,
-            has_mixed_policies: false,
+            has_mixed_plans: false,
             has_last_poll: false,
             is_plan_stale: false,
-            is_poked: false,
+            is_due_now: false,
             has_times: false,
         });
         let cold = JobCold { begin: ServerTime::NONE, answered: ServerTime::NONE };
@@ -188,7 +189,7 @@ impl Jobs {
         self.clear_failure(key, deferred);
         let Some(job) = self.jobs.remove(key) else { return };
         self.cold.remove(key.cast());
-        self.details.remove(&key);
+        self.clear_details(key);
         if let Some(status) = job.status {
             self.statuses.release(status);
         }
@@ -219,9 +220,10 @@ impl Jobs {
             let (end, detail) = (state.end.into(), state.detail.clone());
             let reported = reported.unwrap_or(Time::ZERO);
             self.details.insert(key, JobDetails { end, detail, reported });
-        } else if !self.details.is_empty() {
-            self.details.remove(&key);
+        } else {
+            self.clear_details(key);
         }
+        let job = &mut self.jobs[key];
         let before = job.status.map(|status| &self.statuses[status]);
         if before.is_some_and(|(phase, text)| (*phase, text) == (state.phase, &state.status)) {
             return Change::None;
@@ -235,6 +237,15 @@ impl Jobs {
             self.statuses.release(before);
         }
         change
+    }
+
+    fn clear_details(&mut self, key: Key<Job>) {
+        if !self.details.is_empty()
+            && self.details.remove(&key).is_some()
+            && self.details.is_empty()
+        {
+            self.details.shrink_to(64);
+        }
     }
 
     /// Returns the last known state of a job.

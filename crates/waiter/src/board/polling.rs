@@ -111,7 +111,8 @@ impl Board {
     /// Sets the timer of a new wait to its last poll, or to its deadline where that is all that is left.
     pub(super) fn begin_deadline(&mut self, key: Key<Wait>) {
         let wait = &self.waits[key];
-        let at = wait.last_poll().min(self.deadline_of(key));
+        // A job may be added long after its watch started. A timer in the past would read as a suspension.
+        let at = wait.last_poll().min(self.deadline_of(key)).max(self.now);
         self.agenda.set_deadline(key, wait.generation, at);
     }
 
@@ -196,7 +197,7 @@ impl Board {
         }
         let due = self.scheduled(key, &self.waits[wait], self.jobs.hash(job));
         let due = due.max(self.earliest_poll(job));
-        if job.polls == 0 && job.due == Time::NEVER || due < job.due {
+        if due < job.due {
             self.rest_until(key, due);
         }
     }
@@ -232,7 +233,7 @@ impl Board {
         self.stats.polls += 1;
         let job = &mut self.jobs[key];
         job.stage = Stage::InFlight(request.key);
-        job.is_poked = false;
+        job.is_due_now = false;
         job.polls = job.polls.saturating_add(1);
         let id = job.id.clone();
         Action::Poll { request, id, time_left: self.time_left(key) }
@@ -273,7 +274,7 @@ impl Board {
             }
             // Waits come youngest first. Of those with one schedule the youngest wants the next poll first, once it has
             // had an answer: no need to ask four thousand others.
-            let is_youngest_decisive = !job.has_mixed_policies
+            let is_youngest_decisive = !job.has_mixed_plans
                 && !job.has_last_poll
                 && wait.answers(job) > 0
                 && self.waits.policy(wait).schedule.never_shortens();
@@ -281,7 +282,7 @@ impl Board {
                 break;
             }
         }
-        if job.is_poked && job.first_wait.is_some() {
+        if job.is_due_now && job.first_wait.is_some() {
             plan.due = Time::ZERO;
         }
         if plan.due != Time::NEVER {

@@ -16,7 +16,9 @@ pub(crate) struct Cursor(Position);
 
 #[derive(Clone, Copy, Debug)]
 enum Position {
-    Wait(Option<Key<Wait>>),
+    /// At the first wait whose generation is not before this one; `key` leads to it, if it was not removed.
+    Wait { key: Key<Wait>, generation: u32 },
+    /// At the first pending job whose serial number is not below this one.
     Pending(usize),
 }
 
@@ -112,28 +114,28 @@ impl Board {
     ) -> (Vec<JobView>, Option<Cursor>) {
         let now = self.tick(now);
         let Some(watch) = self.waits.find_watch(watch) else { return (Vec::new(), None) };
-        let mut position =
-            cursor.map_or(Position::Wait(self.waits[watch].first()), |cursor| cursor.0);
         let mut views = Vec::new();
-        if let Position::Wait(mut next) = position {
-            for _ in 0..limit {
-                // A wait that was removed since the last part ends the listing early.
-                let Some((key, wait)) = next.and_then(|key| Some((key, self.waits.get(key)?)))
-                else {
-                    break;
+        let position = match cursor.map(|cursor| cursor.0) {
+            Some(Position::Pending(serial)) => serial,
+            at => {
+                let mut next = match at {
+                    Some(Position::Wait { key, generation }) => {
+                        self.waits.find_from(watch, key, generation)
+                    }
+                    Some(Position::Pending(_)) | None => self.waits[watch].first(),
                 };
-                if wait.watch != watch {
-                    return (views, None);
+                for _ in 0..limit {
+                    let Some(key) = next else { break };
+                    views.extend(self.view(now, key));
+                    next = self.waits.next_in_watch(key);
                 }
-                views.extend(self.view(now, key));
-                next = self.waits.next_in_watch(key);
+                if let Some(key) = next {
+                    let generation = self.waits[key].generation;
+                    return (views, Some(Cursor(Position::Wait { key, generation })));
+                }
+                0
             }
-            if next.is_some() {
-                return (views, Some(Cursor(Position::Wait(next))));
-            }
-            position = Position::Pending(0);
-        }
-        let Position::Pending(position) = position else { return (views, None) };
+        };
         let (own, started) = (self.waits[watch].options(), self.waits[watch].started());
         let elapsed = started.map_or(Duration::ZERO, |started| now.since(started));
         let mut pending = self.waits[watch].pending.iter_from(position);

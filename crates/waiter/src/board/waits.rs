@@ -77,14 +77,14 @@ pub(super) struct Watch {
     progress: Progress,
 }
 
-/// Jobs that were added before the watch started. Removed ones leave a gap, so removing costs the same among any number.
+/// Jobs that were added before the watch started. A removed one leaves a gap, so removing costs the same among any number.
 #[derive(Debug, Default)]
 pub(crate) struct Pending {
-    jobs: VecDeque<Option<PendingJob>>,
-    /// The position of each job, counted from the first that was ever added.
+    /// Each with its serial number, in order.
+    jobs: VecDeque<(usize, Option<PendingJob>)>,
+    /// The serial number of each job.
     index: HashMap<JobId, usize>,
-    /// How many positions have been taken from the front.
-    taken: usize,
+    next_serial: usize,
 }
 
 #[derive(Debug)]
@@ -331,8 +331,9 @@ impl Waits {
             reports_failure: false,
         });
         if let Some(next) = entry.first_wait.replace(key) {
-            self.waits[next].prev_in_job = Some(key);
-            entry.has_mixed_policies |= self.waits[next].policy != policy;
+            let next = &mut self.waits[next];
+            next.prev_in_job = Some(key);
+            entry.has_mixed_plans |= next.policy != policy || next.started > started;
         }
         let watch = &mut self.watches[watch];
         watch.last = Some(key);
@@ -377,12 +378,8 @@ impl Waits {
         if let Some(counts) = runtime.and_then(|runtime| self.on_runtime.get_mut(runtime.0)) {
             counts.live_waits -= 1;
         }
-        if !self.failures.is_empty() {
-            self.failures.remove(&key);
-        }
-        if !self.last_looks.is_empty() {
-            self.last_looks.remove(&key);
-        }
+        remove_rare(&mut self.failures, key);
+        remove_rare(&mut self.last_looks, key);
         Some(job)
     }
 
@@ -407,9 +404,33 @@ impl Waits {
         jobs.release_status(wait.last_reported);
     }
 
-    /// Returns the wait of a watch on a job.
-    pub(super) fn find(&self, watch: Key<Watch>, job: &Job) -> Option<Key<Wait>> {
-        self.on(job).find(|(_, wait)| wait.watch == watch).map(|(key, _)| key)
+    /// Returns the wait of a watch on a job. Follows the lists of both in step, so the shorter one bounds the search.
+    pub(super) fn find(&self, watch: Key<Watch>, key: Key<Job>, job: &Job) -> Option<Key<Wait>> {
+        let of_watch =
+            std::iter::successors(self.watches[watch].first, |&wait| self.next_in_watch(wait));
+        let mut pairs = self.on(job).map(|(wait, _)| wait).zip(of_watch);
+        pairs.find_map(|(of_job, of_watch)| {
+            [of_job, of_watch]
+                .into_iter()
+                .find(|&wait| self[wait].watch == watch && self[wait].job == Some(key))
+        })
+    }
+
+    /// Returns the wait of a watch with this key and generation or, if it was removed, the first one that was added after
+    /// it. Generations grow in the order of adding.
+    pub(super) fn find_from(
+        &self,
+        watch: Key<Watch>,
+        key: Key<Wait>,
+        generation: u32,
+    ) -> Option<Key<Wait>> {
+        if self.get(key).is_some_and(|wait| wait.generation == generation) {
+            return Some(key);
+        }
+        let is_before =
+            |&wait: &Key<Wait>| self[wait].generation.wrapping_sub(generation) > u32::MAX / 2;
+        std::iter::successors(self.watches[watch].first, |&wait| self.next_in_watch(wait))
+            .find(|wait| !is_before(wait))
     }
 
     pub(super) fn set_outcome(&mut self, key: Key<Wait>, outcome: Outcome) {
@@ -421,14 +442,7 @@ impl Waits {
     }
 
     pub(super) fn take_outcome(&mut self, key: Key<Wait>) -> Option<Outcome> {
-        if self.outcomes.is_empty() {
-            return None;
-        }
-        let outcome = self.outcomes.remove(&key);
-        if self.outcomes.is_empty() && self.outcomes.capacity() > 1_024 {
-            self.outcomes = KeyMap::default();
-        }
-        outcome
+        remove_rare(&mut self.outcomes, key)
     }
 
     /// Returns the bad answers that count against a wait, to be changed.
@@ -492,6 +506,12 @@ impl Waits {
         if entry.first_ready.is_none() {
             entry.last_ready = None;
         }
+    }
+
+    /// Returns how much room the tables of rare things keep.
+    #[cfg(test)]
+    pub(super) fn room(&self) -> usize {
+        self.outcomes.capacity() + self.failures.capacity() + self.last_looks.capacity()
     }
 
     #[cfg(test)]
@@ -605,31 +625,49 @@ impl Pending {
         if self.index.contains_key(&id) {
             return false;
         }
-        self.index.insert(id.clone(), self.taken + self.jobs.len());
-        self.jobs.push_back(Some(PendingJob { id, options }));
+        self.index.insert(id.clone(), self.next_serial);
+        self.jobs.push_back((self.next_serial, Some(PendingJob { id, options })));
+        self.next_serial += 1;
         true
     }
 
-    /// Returns whether the job was there.
-    pub(super) fn remove(&mut self, id: &str) -> Option<JobId> {
-        let position = self.index.remove(id)?;
-        self.jobs.get_mut(position.checked_sub(self.taken)?)?.take().map(|job| job.id)
+    /// Removes a job.
+    pub(super) fn remove(&mut self, id: &str) -> Option<PendingJob> {
+        let serial = self.index.remove(id)?;
+        let at = self.jobs.partition_point(|(other, _)| *other < serial);
+        let removed = self.jobs.get_mut(at)?.1.take();
+        if self.jobs.len() > 2 * self.index.len() + 64 {
+            self.jobs.retain(|(_, job)| job.is_some());
+            self.jobs.shrink_to_fit();
+            self.index.shrink_to_fit();
+        }
+        removed
     }
 
     /// Takes the first job.
     pub(super) fn pop(&mut self) -> Option<PendingJob> {
-        while let Some(next) = self.jobs.pop_front() {
-            self.taken += 1;
+        while let Some((_, next)) = self.jobs.pop_front() {
             if let Some(job) = next {
                 self.index.remove(&job.id);
                 if self.index.is_empty() {
-                    *self = Self::default();
+                    self.clear();
                 }
                 return Some(job);
             }
         }
-        *self = Self::default();
+        self.clear();
         None
+    }
+
+    /// Gives the memory back.
+    fn clear(&mut self) {
+        *self = Self { next_serial: self.next_serial, ..Self::default() };
+    }
+
+    /// Returns how many places it has, gaps included.
+    #[cfg(test)]
+    pub(super) fn places(&self) -> usize {
+        self.jobs.len()
     }
 
     pub(super) fn contains(&self, id: &str) -> bool {
@@ -644,12 +682,24 @@ impl Pending {
         self.index.is_empty()
     }
 
-    /// Returns the jobs from a position on, each with its position.
-    pub(super) fn iter_from(&self, position: usize) -> impl Iterator<Item = (usize, &PendingJob)> {
-        let skipped = position.saturating_sub(self.taken);
-        let jobs = self.jobs.iter().enumerate().skip(skipped);
-        jobs.filter_map(|(at, job)| Some((at + self.taken, job.as_ref()?)))
+    /// Returns the jobs from a serial number on, each with its own.
+    pub(super) fn iter_from(&self, serial: usize) -> impl Iterator<Item = (usize, &PendingJob)> {
+        let skipped = self.jobs.partition_point(|(other, _)| *other < serial);
+        let jobs = self.jobs.iter().skip(skipped);
+        jobs.filter_map(|(serial, job)| Some((*serial, job.as_ref()?)))
     }
+}
+
+/// Removes what few waits have. A map hashes even to find itself empty, and keeps the memory of a crowd that has gone.
+fn remove_rare<T>(map: &mut KeyMap<Wait, T>, key: Key<Wait>) -> Option<T> {
+    if map.is_empty() {
+        return None;
+    }
+    let removed = map.remove(&key);
+    if map.is_empty() && map.capacity() > 1_024 {
+        *map = KeyMap::default();
+    }
+    removed
 }
 
 impl FromIterator<JobId> for Pending {

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::script::*;
 use super::world::*;
-use crate::board::{Budget, Time};
-use crate::{Policy, Quota, Schedule};
+use crate::board::{Action, Answer, Budget, Role, Time};
+use crate::{ErrorClass, JobState, Policy, Quota, Schedule, SourceError};
 
 fn every(interval: u64) -> Policy {
     Policy::new().schedule(Schedule::fixed(secs(interval)).unwrap())
@@ -117,17 +117,60 @@ fn rule_08_unavailable_with_retry_after_pauses_alike() {
 }
 
 #[test]
-fn rule_08_a_named_quota_is_adopted_at_nine_tenths() {
+fn rule_08_a_named_quota_is_adopted_at_nine_tenths_and_forgotten_when_it_is_not_repeated() {
     let quota = Quota::new(100, secs(60)).unwrap();
     let mut world = crowd(budget(), 100, &Script::never(), &every(5).timeout(secs(2_000)));
     world.outages = vec![(at(20_000), at(20_300), Fault::Throttled(Some(secs(1)), Some(quota)))];
     world.run_until(at(20_500));
     world.polls.clear();
-    world.run_until(at(1_000_000));
+    world.run_until(at(260_000));
     let busiest = busiest(&world, secs(60));
     assert!((80..=90).contains(&busiest), "{busiest} polls in the busiest minute");
-    let minute = in_window(&world, 900_000, 960_000);
+    let minute = in_window(&world, 200_000, 260_000);
     assert!(minute >= 80, "and hardly fewer in any: {minute}");
+    world.run_until(at(400_000));
+    let minute = in_window(&world, 300_000, 360_000);
+    assert!(minute > 1_000, "after four minutes it is forgotten: {minute}");
+}
+
+#[test]
+fn rule_08_a_quota_of_one_call_a_day_leaves_no_job_unpolled_for_more_than_five_minutes() {
+    let quota = Quota::new(1, secs(86_400)).unwrap();
+    let refused = Fault::Throttled(None, Some(quota));
+    let mut world = crowd(budget(), 3, &Script::never(), &every(5).timeout(secs(3_600)));
+    world.outages = vec![(at(20_000), at(26_000), refused)];
+    world.run();
+    for id in ids(3) {
+        let times = world.poll_times(&id);
+        let longest = times.windows(2).map(|pair| pair[1] - pair[0]).max();
+        assert!(longest <= Some(300_000), "{id} was unpolled for {longest:?} ms");
+        assert!(longest > Some(200_000), "the quota was kept to: {longest:?} ms");
+    }
+    // Where each probe is refused anew, one still goes out every five minutes.
+    let mut world = crowd(budget(), 1, &Script::never(), &every(5).timeout(secs(3_600)));
+    world.outages = vec![(at(20_000), at(10_000_000), refused)];
+    world.run();
+    let times = world.poll_times("job-0000");
+    assert!(times.windows(2).all(|pair| pair[1] - pair[0] <= 300_000), "{times:?}");
+    assert!(times.len() > 12, "{times:?}");
+}
+
+#[test]
+fn rule_08_the_same_quota_named_again_is_believed_longer_and_not_adopted_anew() {
+    // A burst of nine and an interval of a second: adopted anew, it would start with an empty bucket each time.
+    let quota = Quota::new(100, secs(90)).unwrap();
+    let refused = Fault::Throttled(Some(ms(100)), Some(quota));
+    let named_at = |times: &[u64]| {
+        let mut world = crowd(budget(), 100, &Script::never(), &every(1).timeout(secs(2_000)));
+        world.outages = times.iter().map(|&time| (at(time), at(time + 800), refused)).collect();
+        world.run_until(at(500_000));
+        world
+    };
+    let (once, twice) = (named_at(&[20_000]), named_at(&[20_000, 200_000]));
+    let both = [&once, &twice].map(|world| in_window(world, 200_000, 215_000));
+    assert!(both[0].abs_diff(both[1]) <= 2, "{both:?} polls after it was named again");
+    let both = [&once, &twice].map(|world| in_window(world, 300_000, 400_000));
+    assert!(both[0] > 2_000 && both[1] < 110, "believed for four minutes more: {both:?}");
 }
 
 #[test]
@@ -225,4 +268,101 @@ fn when_budgets_bind_last_polls_go_first_then_the_longest_due() {
     polled.sort_unstable();
     polled.dedup();
     assert_eq!(polled.len(), 14);
+}
+
+#[test]
+fn rule_08_refusals_of_one_burst_that_are_answered_at_one_instant_count_once() {
+    // Most of eight requests are answered together. Each that did not predate the pause would double it.
+    let script = Script { latency: ms(400), ..Script::never() };
+    let mut world = crowd(budget(), 8, &script, &every(5).timeout(secs(200)));
+    world.run_until(at(20_000));
+    for id in ids(8) {
+        assert!(world.board.poke(world.now, &id));
+    }
+    world.outages = vec![(at(20_000), at(21_000), Fault::Throttled(None, None))];
+    world.run_until(at(20_000));
+    let stats = world.stats();
+    assert!(stats.in_flight >= 5, "{stats:?}");
+    world.run_until(at(20_500));
+    let stats = world.stats();
+    assert!(stats.throttled >= 5, "{stats:?}");
+    assert!((ms(2_500)..=ms(5_000)).contains(&stats.paused), "{stats:?}");
+    world.run_until(at(30_000));
+    assert!(world.stats().paused <= ms(5_000), "the next refusal is the first of a new burst");
+}
+
+#[test]
+fn rule_08_a_request_sent_at_the_instant_at_which_the_pause_begins_predates_it() {
+    let mut world = World::new(budget());
+    world.watch(["a", "b", "c"], &every(5).timeout(secs(60)));
+    let now = at(5_000);
+    world.board.handle_time(now);
+    let send = |world: &mut World| match world.board.poll_action(now, Role::Leader) {
+        Some(Action::Poll { request, .. }) => request,
+        other => panic!("{other:?}"),
+    };
+    let first = send(&mut world);
+    world.board.handle_answer(now, first, &Answer::Told(Ok(JobState::running())));
+    let (second, third) = (send(&mut world), send(&mut world));
+    let refusal = ErrorClass::Throttled { retry_after: Some(secs(4)), quota: None };
+    let refusal = Answer::Told(Err(SourceError::new(refusal, "scripted")));
+    world.board.handle_answer(now, second, &refusal);
+    let later = at(6_000);
+    world.board.handle_answer(later, third, &refusal);
+    assert_eq!(world.board.stats(later).pause_left, secs(3), "the second one extends nothing");
+    assert_eq!(world.board.stats(later).window, 1);
+}
+
+#[test]
+fn rule_08_a_good_answer_to_a_request_sent_before_the_pause_does_not_open_the_window() {
+    let mut world = World::new(budget());
+    world.watch(["a", "b", "c", "d"], &every(5).timeout(secs(60)));
+    let now = at(5_000);
+    world.board.handle_time(now);
+    let mut sent = Vec::new();
+    for _ in 0..2 {
+        while let Some(Action::Poll { request, .. }) = world.board.poll_action(now, Role::Leader) {
+            sent.push(request);
+        }
+        if sent.len() == 1 {
+            let good = Answer::Told(Ok(JobState::running()));
+            world.board.handle_answer(now, sent[0], &good);
+        }
+    }
+    assert_eq!(sent.len(), 3);
+    let unavailable = ErrorClass::Transient { retry_after: Some(secs(4)) };
+    let unavailable = Answer::Told(Err(SourceError::new(unavailable, "scripted")));
+    world.board.handle_answer(at(5_100), sent[1], &unavailable);
+    world.board.handle_answer(at(5_200), sent[2], &Answer::Told(Ok(JobState::running())));
+    assert_eq!(world.board.stats(at(5_200)).window, 1);
+    assert_eq!(world.board.stats(at(5_200)).pause_left, ms(3_900));
+}
+
+#[test]
+fn rule_08_an_adaptive_rate_grows_with_time_and_not_with_polls() {
+    let throttled = Fault::Throttled(Some(secs(1)), None);
+    let polls = |jobs| {
+        let mut world = crowd(budget(), jobs, &Script::never(), &every(5).timeout(secs(2_000)));
+        world.outages = vec![(at(60_000), at(60_800), throttled)];
+        world.run_until(at(71_000));
+        in_window(&world, 62_000, 71_000)
+    };
+    // Half of 20 and half of 200 jobs' polls, give or take the growth within ten seconds: none.
+    let (few, many) = (polls(20), polls(200));
+    assert!((15..=22).contains(&few), "{few}");
+    assert!((150..=220).contains(&many), "{many}");
+}
+
+#[test]
+fn rule_08_a_rate_that_slept_through_a_pause_has_grown_meanwhile() {
+    let mut world = crowd(budget(), 60, &Script::never(), &every(5).timeout(secs(2_000)));
+    world.outages = vec![
+        (at(60_000), at(60_500), Fault::Throttled(Some(secs(1)), None)),
+        (at(62_000), at(62_500), Fault::Unavailable(secs(100))),
+    ];
+    world.run_until(at(200_000));
+    // Ten steps of a tenth: 2.6 times as fast.
+    let before = in_window(&world, 40_000, 50_000);
+    let after = in_window(&world, 165_000, 175_000);
+    assert!(after * 10 >= before * 9, "{before}, then {after}");
 }

@@ -1,9 +1,11 @@
 //! Rule 5: a wait ends at or before its deadline, and makes the most of the time before it.
 
+use std::sync::Arc;
+
 use super::script::*;
 use super::world::*;
-use crate::board::Time;
-use crate::{Policy, Schedule, WaitErrorKind};
+use crate::board::{Action, Answer, Budget, Pending, Role, Time, WaitOptions};
+use crate::{JobId, JobState, Policy, Quota, Schedule, WaitErrorKind};
 
 fn every(interval: u64, timeout: u64) -> Policy {
     Policy::new().schedule(Schedule::fixed(ms(interval)).unwrap()).timeout(ms(timeout))
@@ -126,7 +128,7 @@ fn rule_05_a_short_deadline_that_joins_a_flight_is_kept() {
 
 #[test]
 fn rule_05_deadlines_hold_while_a_budget_keeps_a_job_from_its_poll() {
-    let mut world = World::new(crate::board::Budget { max_in_flight: 1, ..budget() });
+    let mut world = World::new(Budget { max_in_flight: 1, ..budget() });
     world.script("hog", Script::never().faults([Fault::Hang; 100]));
     world.script("job", Script::never());
     world.watch(["hog"], &every(1_000, 100_000));
@@ -139,9 +141,254 @@ fn rule_05_deadlines_hold_while_a_budget_keeps_a_job_from_its_poll() {
 
 #[test]
 fn rule_05_a_coarse_timer_makes_a_wait_end_early_and_never_late() {
-    let mut world = World::new(crate::board::Budget { resolution: ms(1), ..budget() });
+    let mut world = World::new(Budget { resolution: ms(1), ..budget() });
     world.script("job", Script::never());
     world.watch(["job"], &every(1_000, 10_000));
     world.run();
     timed_out(&world, 9_999);
+}
+
+#[test]
+fn rule_05_a_request_taken_over_has_a_timer() {
+    // Three hundred jobs whose requests hang; each wait times out, and the caller waits again at once.
+    let mut world = World::new(budget());
+    let ids: Vec<String> = (0..300).map(|n| format!("job-{n}")).collect();
+    let policy = every(1_000, 2_000);
+    for id in &ids {
+        world.script(id, Script::never().faults([Fault::Hang; 1_000]));
+        world.watch([id.as_str()], &policy);
+    }
+    let mut waiting: Vec<usize> = (0..300).collect();
+    for round in 1..=20 {
+        world.run_until(at(round * 2_000));
+        for (number, id) in waiting.iter_mut().zip(&ids) {
+            let heard = &world.heard[&(*number, id.as_str().into())];
+            assert_eq!(end_of(heard), Some((2_000, Some(WaitErrorKind::TimedOut))), "{id}");
+            world.close(*number);
+            *number = world.watch([id.as_str()], &policy);
+        }
+    }
+    assert!(world.stats().in_flight <= 32);
+}
+
+#[test]
+fn rule_05_short_waits_take_at_most_every_other_poll() {
+    // One poll a second; each second a dozen waits come that poll once, as their last poll.
+    let narrow = Budget { quota: Some(Quota::new(1, secs(1)).unwrap()), ..budget() };
+    let mut world = World::new(narrow);
+    let long: Vec<String> = (0..5).map(|n| format!("long-{n}")).collect();
+    for id in &long {
+        world.script(id, Script::never());
+    }
+    world.watch(long.iter().map(String::as_str), &every(1_000, 10_000_000));
+    for second in 0..120 {
+        world.run_until(at(second * 1_000));
+        for n in 0..12 {
+            let id = format!("short-{second}-{n}");
+            world.script(&id, Script::never());
+            world.watch([id.as_str()], &every(600_000, 4_000));
+        }
+    }
+    let late = world.polls.iter().filter(|(time, _)| *time >= at(20_000));
+    let is_long: Vec<bool> = late.map(|(_, id)| id.as_str().starts_with("long")).collect();
+    assert!(is_long.len() > 90, "{}", is_long.len());
+    assert!(is_long.windows(2).all(|pair| pair[0] || pair[1]), "two last polls in a row");
+    let count = is_long.iter().filter(|long| **long).count();
+    assert!(count * 3 > is_long.len(), "{count} of {}: and they are first of two", is_long.len());
+    assert!(count * 3 < is_long.len() * 2, "{count} of {}: last polls go first", is_long.len());
+    for id in &long {
+        let times = world.poll_times(id);
+        assert!(times.windows(2).all(|pair| pair[1] - pair[0] <= 15_000), "{id}: {times:?}");
+    }
+}
+
+/// A driver that has sent the first poll of a job and is then suspended, until `now`.
+fn suspended(timeout: u64, now: u64) -> (World, crate::board::RequestId) {
+    let mut world = World::new(budget());
+    world.watch(["job"], &every(1_000, timeout));
+    let sent = world.board.next_wake().unwrap();
+    world.board.handle_time(sent);
+    let request = poll(&mut world, sent).expect("it is due");
+    world.now = at(now);
+    (world, request)
+}
+
+fn poll(world: &mut World, now: Time) -> Option<crate::board::RequestId> {
+    loop {
+        match world.board.poll_action(now, Role::Leader)? {
+            Action::Poll { request, .. } => return Some(request),
+            Action::Abort(_) | Action::Wake(_) | Action::Drop(_) => {}
+        }
+    }
+}
+
+fn told(world: &mut World) -> Option<(u64, Option<WaitErrorKind>)> {
+    world.drain_late(0);
+    end_of(world.job())
+}
+
+#[test]
+fn rule_05_after_a_jump_one_last_poll_is_made_and_what_it_says_counts() {
+    for (state, kind) in [
+        (JobState::succeeded(), None),
+        (JobState::failed(), Some(WaitErrorKind::Failed)),
+        (JobState::running(), Some(WaitErrorKind::TimedOut)),
+    ] {
+        let (mut world, _) = suspended(60_000, 3_600_000);
+        let now = world.now;
+        world.board.handle_time(now);
+        assert_eq!(told(&mut world), None);
+        let request = poll(&mut world, now).expect("one last poll");
+        assert_eq!(poll(&mut world, now), None);
+        world.now = at(3_601_900);
+        world.board.handle_answer(world.now, request, &Answer::Told(Ok(state)));
+        assert_eq!(told(&mut world), Some((3_601_900, kind)));
+        assert!(world.board.is_idle());
+    }
+}
+
+#[test]
+fn rule_05_a_last_look_takes_two_seconds_or_an_attempt_at_most() {
+    for (attempt, most) in [(10_000, 2_000), (700, 700)] {
+        let mut world = World::new(Budget { attempt_timeout: ms(attempt), ..budget() });
+        world.watch(["job"], &every(1_000, 60_000));
+        world.board.handle_time(at(3_600_000));
+        world.now = at(3_600_000);
+        assert!(poll(&mut world, at(3_600_000)).is_some());
+        world.board.handle_time(at(3_600_000 + most - 1));
+        assert_eq!(told(&mut world), None);
+        world.now = world.board.next_wake().unwrap();
+        world.board.handle_time(world.now);
+        assert_eq!(told(&mut world), Some((3_600_000 + most, Some(WaitErrorKind::TimedOut))));
+    }
+}
+
+#[test]
+fn rule_05_a_driver_that_is_up_to_two_seconds_late_has_not_jumped() {
+    for (late, is_jump) in [(2_000, false), (2_001, true)] {
+        let (mut world, _) = suspended(5_000, 0);
+        // The last poll at 4 s finds a request in flight; what is left is the deadline.
+        world.board.handle_time(at(4_000));
+        world.now = at(5_000 + late);
+        world.board.handle_time(world.now);
+        assert_eq!(told(&mut world).is_none(), is_jump, "{late} ms late");
+    }
+}
+
+#[test]
+fn rule_05_an_answer_after_the_deadline_counts_after_a_jump_only() {
+    for (now, kind) in [(5_000, None), (5_001, Some(WaitErrorKind::TimedOut)), (7_001, None)] {
+        let (mut world, request) = suspended(5_000, 0);
+        world.board.handle_time(at(4_000));
+        world.now = at(now);
+        world.board.handle_answer(world.now, request, &Answer::Told(Ok(JobState::succeeded())));
+        assert_eq!(told(&mut world), Some((now, kind)));
+    }
+}
+
+#[test]
+fn rule_05_an_answer_from_before_a_jump_is_not_the_last_look() {
+    let (mut world, request) = suspended(5_000, 8_000);
+    let now = world.now;
+    world.board.handle_answer(now, request, &Answer::Told(Ok(JobState::running())));
+    world.board.handle_time(now);
+    assert_eq!((told(&mut world), poll(&mut world, now)), (None, None));
+    // As soon as the minimum interval allows.
+    assert_eq!(world.board.next_wake(), Some(at(8_500)));
+    world.board.handle_time(at(8_500));
+    assert!(poll(&mut world, at(8_500)).is_some());
+}
+
+#[test]
+fn rule_05_a_request_lost_in_a_jump_says_nothing_of_the_service() {
+    let rare = Policy::new()
+        .schedule(Schedule::delays([ms(1_000), secs(3_600)]).unwrap())
+        .failures_in_a_row(1);
+    let mut world = World::new(budget());
+    world.watch(["job"], &rare.timeout(secs(86_400)));
+    world.board.handle_time(at(1_000));
+    assert!(poll(&mut world, at(1_000)).is_some());
+    let now = at(1_000_000);
+    world.now = now;
+    world.board.handle_time(now);
+    assert_eq!(told(&mut world), None, "no failure");
+    assert!(poll(&mut world, now).is_some(), "the poll is still due");
+    assert_eq!(world.board.stats(now).timed_out, 0);
+}
+
+#[test]
+fn rule_13_a_request_lost_in_a_jump_does_not_make_a_status_younger() {
+    let mut world = World::new(budget());
+    world.watch(["job"], &every(20_000, 100_000));
+    let mut now = world.board.next_wake().unwrap();
+    world.board.handle_time(now);
+    let request = poll(&mut world, now).unwrap();
+    world.board.handle_answer(now, request, &Answer::Told(Ok(JobState::running())));
+    let answered = now;
+    now = world.board.next_wake().unwrap();
+    world.board.handle_time(now);
+    assert!(poll(&mut world, now).is_some());
+    now = at(90_000);
+    world.board.handle_time(now);
+    world.now = now;
+    assert!(world.remove(0, "job"));
+    world.drain(0);
+    let error = world.job().end.clone().unwrap().1.unwrap_err();
+    assert_eq!(error.last_seen(), Some(now.since(answered)));
+}
+
+#[test]
+fn rule_05_a_revoked_request_is_due_again_at_once() {
+    let mut world = World::new(budget());
+    let rare = Schedule::delays([ms(1_000), secs(3_600)]).unwrap();
+    world.watch(["job"], &Policy::new().schedule(rare).timeout(secs(86_400)));
+    world.board.handle_time(at(1_000));
+    let request = poll(&mut world, at(1_000)).expect("it is due");
+    world.board.forget_requests();
+    let again = poll(&mut world, at(1_000)).expect("it still is");
+    assert_ne!(request, again);
+    assert_eq!(world.board.stats(at(1_000)).in_flight, 1);
+    world.board.handle_answer(at(1_100), request, &Answer::Told(Ok(JobState::succeeded())));
+    assert!(!world.board.is_idle(), "an answer to a revoked request is ignored");
+}
+
+#[test]
+fn rule_05_a_job_that_is_added_long_after_its_watch_started_is_no_jump() {
+    let mut world = World::new(budget());
+    world.watch(["other"], &every(600_000, 10_000));
+    let options = WaitOptions { policy: Arc::new(every(1_000, 8_000)), timeout: None };
+    let slow = world.board.open(false, [JobId::from("job")].into_iter().collect(), options);
+    world.board.start(at(0), slow);
+    world.board.handle_time(at(9_100));
+    world.board.handle_time(at(9_999));
+    assert!(!world.board.add_pending(at(9_999), slow, 1));
+    world.now = at(10_000);
+    world.board.handle_time(world.now);
+    world.drain(0);
+    let other = &world.heard[&(0, "other".into())];
+    assert_eq!(end_of(other), Some((10_000, Some(WaitErrorKind::TimedOut))));
+}
+
+#[test]
+fn rule_05_an_explicit_timeout_wins_over_that_of_a_policy() {
+    let options = WaitOptions { policy: Arc::new(every(1_000, 60_000)), timeout: Some(secs(5)) };
+    let mut world = World::new(budget());
+    let key = world.board.open(false, Pending::default(), options);
+    world.board.start(at(0), key);
+    world.board.set_options(key, |_| panic!("the options of a started watch are fixed"));
+    assert!(world.board.add(at(0), key, "job".into(), None));
+    assert_eq!(world.board.jobs(at(0), key, None, 1).0[0].time_left, secs(5));
+    let own = WaitOptions { policy: Arc::new(every(1_000, 7_000)), timeout: None };
+    assert!(world.board.add(at(0), key, "own".into(), Some(own)));
+    assert_eq!(world.board.jobs(at(0), key, None, 2).0[1].time_left, secs(7));
+    let waiting = world.board.open(
+        false,
+        Pending::default(),
+        WaitOptions { policy: Arc::new(Policy::new()), timeout: None },
+    );
+    world.board.set_options(waiting, |options| options.timeout = Some(secs(3)));
+    world.board.set_options(waiting, |options| options.policy = Arc::new(every(1_000, 9_000)));
+    world.board.start(at(0), waiting);
+    assert!(world.board.add(at(0), waiting, "other".into(), None));
+    assert_eq!(world.board.jobs(at(0), waiting, None, 1).0[0].time_left, secs(3));
 }

@@ -3,9 +3,10 @@
 mod budgets;
 mod deadlines;
 mod differential;
+mod interleaving;
 mod many;
+mod model;
 mod properties;
 mod script;
 mod single;
-mod trace;
 mod world;

@@ -244,6 +244,12 @@ impl World {
         }
     }
 
+    /// Takes all updates of a watch, which may come after a deadline.
+    pub(super) fn drain_late(&mut self, number: usize) {
+        self.lagged.push(number);
+        self.drain(number);
+    }
+
     /// Takes all updates of a watch, and checks them.
     pub(super) fn drain(&mut self, number: usize) {
         let Some((key, _)) = self.watches[number] else { return };

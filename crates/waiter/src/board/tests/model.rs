@@ -1,0 +1,483 @@
+//! What each wait must hear, judged wait by wait without any of the board's tables.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::world::*;
+use crate::board::{Budget, Time};
+use crate::policy::UnknownStatus;
+use crate::{ErrorClass, JobState, Phase, Policy, Progress, Stats, WaitErrorKind};
+
+/// The kind of an end; none for success.
+pub(super) type End = Option<WaitErrorKind>;
+
+#[derive(Clone, Debug)]
+pub(super) struct ModelWait {
+    pub(super) watch: usize,
+    pub(super) job: usize,
+    added: Time,
+    pub(super) started: Time,
+    pub(super) deadline: Time,
+    policy: Policy,
+    /// Requests sent for it, one in flight included.
+    pub(super) polls: u32,
+    not_found: u32,
+    not_found_since: Time,
+    in_a_row: u32,
+    in_total: u32,
+    /// Since when, and until when, it makes its last look.
+    look: Option<(Time, Time)>,
+    is_last_poll_due: bool,
+    /// When and how it ended, and the status that it ended with.
+    pub(super) end: Option<(Time, End, Option<String>)>,
+    pub(super) heard: Option<String>,
+    pub(super) is_heard: bool,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct ModelJob {
+    pub(super) status: Option<String>,
+    last_answer: Option<Time>,
+    failing: Option<ErrorClass>,
+    failures: u32,
+    is_due_now: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ModelRequest {
+    pub(super) job: usize,
+    pub(super) sent: Time,
+}
+
+#[derive(Debug)]
+pub(super) struct Model<R> {
+    budget: Budget,
+    pub(super) now: Time,
+    pub(super) waits: Vec<ModelWait>,
+    pub(super) jobs: BTreeMap<usize, ModelJob>,
+    pub(super) in_flight: BTreeMap<R, ModelRequest>,
+    /// Requests that were given up and whose abort the driver has not heard of.
+    pub(super) expired: Vec<R>,
+    pub(super) stats: Stats,
+    pub(super) ended: BTreeMap<usize, Progress>,
+    pub(super) paths: BTreeMap<&'static str, u32>,
+    sends: Vec<Time>,
+    window: u32,
+    bad_in_a_row: u32,
+    pause_began: Option<Time>,
+    paused_until: Time,
+}
+
+impl ModelWait {
+    pub(super) fn is_live(&self) -> bool {
+        self.end.is_none()
+    }
+
+    fn last_poll(&self) -> Time {
+        let timeout = self.deadline.since(self.started);
+        self.deadline.before(secs(1).min(timeout / 4))
+    }
+
+    fn ends_at(&self, resolution: Duration) -> Time {
+        self.look.map_or(self.deadline.before(resolution), |(_, until)| until)
+    }
+}
+
+impl<R: Copy + Ord + std::fmt::Debug> Model<R> {
+    pub(super) fn new(budget: Budget) -> Self {
+        Self {
+            budget,
+            now: Time::ZERO,
+            waits: Vec::new(),
+            jobs: BTreeMap::new(),
+            in_flight: BTreeMap::new(),
+            expired: Vec::new(),
+            stats: Stats::default(),
+            ended: BTreeMap::new(),
+            paths: BTreeMap::new(),
+            sends: Vec::new(),
+            window: 1,
+            bad_in_a_row: 0,
+            pause_began: None,
+            paused_until: Time::ZERO,
+        }
+    }
+
+    pub(super) fn note(&mut self, path: &'static str) {
+        *self.paths.entry(path).or_default() += 1;
+    }
+
+    pub(super) fn live_on(&self, job: usize) -> Vec<usize> {
+        let is_live = |&at: &usize| self.waits[at].job == job && self.waits[at].is_live();
+        (0..self.waits.len()).filter(is_live).collect()
+    }
+
+    pub(super) fn is_in_flight(&self, job: usize) -> bool {
+        self.in_flight.values().any(|request| request.job == job)
+    }
+
+    pub(super) fn is_watched(&self, watch: usize, job: usize) -> bool {
+        self.live_on(job).iter().any(|&wait| self.waits[wait].watch == watch)
+    }
+
+    pub(super) fn join(&mut self, watch: usize, job: usize, policy: &Policy, time: (Time, Time)) {
+        let in_flight = self.is_in_flight(job);
+        if self.live_on(job).is_empty() && in_flight {
+            self.note("a request is taken over");
+        }
+        let known = self.jobs.entry(job).or_default().clone();
+        if known.status.is_some() {
+            self.note("a late joiner");
+        }
+        let (started, deadline) = time;
+        self.waits.push(ModelWait {
+            watch,
+            job,
+            added: self.now,
+            started,
+            deadline,
+            policy: policy.clone(),
+            polls: u32::from(in_flight),
+            not_found: 0,
+            not_found_since: Time::ZERO,
+            in_a_row: 0,
+            in_total: 0,
+            look: None,
+            is_last_poll_due: false,
+            end: None,
+            heard: None,
+            is_heard: false,
+        });
+        if deadline.before(self.budget.resolution) <= self.now {
+            self.end(self.waits.len() - 1, Some(WaitErrorKind::TimedOut));
+        }
+    }
+
+    pub(super) fn end(&mut self, wait: usize, kind: End) {
+        let status = self.jobs.get(&self.waits[wait].job).and_then(|job| job.status.clone());
+        self.end_with(wait, kind, status);
+    }
+
+    fn end_with(&mut self, wait: usize, kind: End, status: Option<String>) {
+        assert!(self.waits[wait].is_live());
+        if self.waits[wait].look.is_some() && kind.is_none() {
+            self.note("a last look sees the end");
+        }
+        self.waits[wait].end = Some((self.now, kind, status));
+        self.stats.count_end(kind);
+        let ended = self.ended.entry(self.waits[wait].watch).or_default();
+        ended.waiting += 1;
+        ended.count_end(false, kind);
+    }
+
+    /// Forgets jobs without waits and requests.
+    pub(super) fn settle(&mut self) {
+        let kept: Vec<usize> = self.jobs.keys().copied().collect();
+        for job in kept {
+            if self.live_on(job).is_empty() && !self.is_in_flight(job) {
+                self.jobs.remove(&job);
+            }
+        }
+    }
+
+    fn ring(&mut self, until: Time, is_jump: bool) {
+        for at in 0..self.waits.len() {
+            let wait = &mut self.waits[at];
+            if !wait.is_live() {
+                continue;
+            }
+            if wait.ends_at(self.budget.resolution) <= until {
+                if is_jump && wait.look.is_none() {
+                    let most = secs(2).min(self.budget.attempt_timeout);
+                    wait.look = Some((self.now, self.now.after(most)));
+                    self.note("a last look after a jump");
+                } else {
+                    self.end(at, Some(WaitErrorKind::TimedOut));
+                }
+            } else if wait.last_poll() <= until {
+                wait.is_last_poll_due = true;
+            }
+        }
+    }
+
+    pub(super) fn time(&mut self, is_jump: bool) {
+        let now = self.now;
+        self.ring(now, is_jump);
+        let expired: Vec<R> = self
+            .in_flight
+            .iter()
+            .filter(|(_, request)| request.sent.after(self.budget.attempt_timeout) <= now)
+            .map(|(id, _)| *id)
+            .collect();
+        for id in expired {
+            let request = self.in_flight.remove(&id).expect("it was just listed");
+            self.expired.push(id);
+            if is_jump {
+                self.note("a request is lost in a jump");
+                self.job(request.job).is_due_now = true;
+            } else {
+                self.note("a request takes too long");
+                self.stats.timed_out += 1;
+                self.error(request, ErrorClass::TRANSIENT);
+                self.respond(request);
+            }
+        }
+        self.settle();
+    }
+
+    fn job(&mut self, job: usize) -> &mut ModelJob {
+        self.jobs.get_mut(&job).expect("a job with a request is known")
+    }
+
+    /// Takes an answer; none of a request that is not in flight any more.
+    pub(super) fn answer(
+        &mut self,
+        id: R,
+        is_jump: bool,
+        answer: Option<Result<&JobState, ErrorClass>>,
+    ) {
+        let until = self.now.before(self.budget.resolution).before(Duration::from_nanos(1));
+        self.ring(until, is_jump);
+        if let Some(request) = self.in_flight.remove(&id) {
+            match answer {
+                Some(Ok(state)) => {
+                    self.stats.answers += 1;
+                    self.good(request.sent);
+                    let job = self.job(request.job);
+                    (job.failing, job.failures) = (None, 0);
+                    self.observe(request.job, state);
+                }
+                Some(Err(class)) => self.error(request, class),
+                None => {
+                    self.stats.panicked += 1;
+                    self.bad(request.sent, None);
+                    self.end_all(request.job, WaitErrorKind::Panicked);
+                }
+            }
+            self.respond(request);
+        } else {
+            self.note("a stale answer");
+        }
+        self.settle();
+    }
+
+    pub(super) fn observe(&mut self, job: usize, state: &JobState) {
+        let status = Some(state.status.to_string());
+        let is_terminal = state.phase.is_terminal();
+        if !is_terminal {
+            self.job(job).status = status.clone();
+        }
+        for wait in self.live_on(job) {
+            let model = &mut self.waits[wait];
+            (model.not_found, model.in_a_row) = (0, 0);
+            let fails = model.policy.unknown == UnknownStatus::Fail;
+            let kind = match state.phase {
+                Phase::Succeeded => None,
+                Phase::Failed => Some(WaitErrorKind::Failed),
+                Phase::Unknown if fails => Some(WaitErrorKind::UnknownStatus),
+                Phase::Unknown | Phase::Running => continue,
+            };
+            self.end_with(wait, kind, status.clone());
+        }
+    }
+
+    fn error(&mut self, request: ModelRequest, class: ErrorClass) {
+        let ModelRequest { job, sent } = request;
+        let now = self.now;
+        match class {
+            ErrorClass::Transient { retry_after } => {
+                self.stats.transient += 1;
+                self.bad(sent, retry_after);
+                self.job(job).failures += 1;
+            }
+            ErrorClass::Throttled { retry_after, .. } => {
+                self.stats.throttled += 1;
+                if self.pause_began.is_none_or(|began| sent > began) {
+                    self.pause(retry_after.unwrap_or_default());
+                }
+            }
+            ErrorClass::NotFound => {
+                self.stats.not_found += 1;
+                self.good(sent);
+                self.job(job).failures = 0;
+            }
+            ErrorClass::Fatal => {
+                self.stats.fatal += 1;
+                self.end_all(job, WaitErrorKind::Fatal);
+            }
+            ErrorClass::Refused => {
+                self.stats.refused += 1;
+                let known: Vec<usize> = self.jobs.keys().copied().collect();
+                known.into_iter().for_each(|job| self.end_all(job, WaitErrorKind::Refused));
+            }
+        }
+        self.job(job).failing = Some(class);
+        for at in self.live_on(job) {
+            let wait = &mut self.waits[at];
+            if class.is_not_found() {
+                if wait.not_found == 0 {
+                    wait.not_found_since = now;
+                }
+                (wait.not_found, wait.in_a_row) = (wait.not_found + 1, 0);
+                let span = now.since(wait.not_found_since);
+                if wait.not_found >= 3 && span >= wait.policy.not_found_grace {
+                    self.end(at, Some(WaitErrorKind::Lost));
+                }
+            } else if class.is_transient() {
+                (wait.in_a_row, wait.in_total) = (wait.in_a_row + 1, wait.in_total + 1);
+                let policy = &wait.policy;
+                if wait.in_a_row >= policy.in_a_row || wait.in_total >= policy.in_total {
+                    self.end(at, Some(WaitErrorKind::TooManyFailures));
+                }
+            }
+        }
+    }
+
+    fn end_all(&mut self, job: usize, kind: WaitErrorKind) {
+        self.live_on(job).into_iter().for_each(|wait| self.end(wait, Some(kind)));
+    }
+
+    /// The end of an answer, whatever it said.
+    fn respond(&mut self, request: ModelRequest) {
+        let now = self.now;
+        self.job(request.job).last_answer = Some(now);
+        for wait in self.live_on(request.job) {
+            if self.waits[wait].look.is_some_and(|(since, _)| request.sent >= since) {
+                self.end(wait, Some(WaitErrorKind::TimedOut));
+            }
+        }
+    }
+
+    fn good(&mut self, sent: Time) {
+        self.bad_in_a_row = 0;
+        if self.pause_began.is_none_or(|began| sent > began) {
+            self.window = (self.window * 2).min(self.budget.max_in_flight);
+        }
+    }
+
+    fn bad(&mut self, sent: Time, hint: Option<Duration>) {
+        self.bad_in_a_row += 1;
+        if self.bad_in_a_row >= 5 {
+            self.window = 1;
+        }
+        if let Some(hint) = hint
+            && self.pause_began.is_none_or(|began| sent > began)
+        {
+            self.pause(hint);
+        }
+    }
+
+    fn pause(&mut self, least: Duration) {
+        self.window = 1;
+        self.pause_began = Some(self.now);
+        self.paused_until = self.paused_until.max(self.now.after(least));
+    }
+
+    pub(super) fn forget_requests(&mut self) {
+        for request in std::mem::take(&mut self.in_flight).into_values() {
+            self.note("a request is revoked");
+            self.job(request.job).is_due_now = true;
+        }
+        self.expired.clear();
+        self.settle();
+    }
+
+    pub(super) fn poke(&mut self, job: usize) {
+        if let Some(known) = self.jobs.get_mut(&job) {
+            known.is_due_now = true;
+        }
+    }
+
+    /// Checks that a poll may be sent now, and records it.
+    pub(super) fn send(&mut self, id: R, job: usize) {
+        let now = self.now;
+        assert!(!self.is_in_flight(job), "rule 3: two requests in flight for job {job}");
+        assert!(self.in_flight.len() < self.window as usize, "rule 8: the window is full");
+        assert!(now >= self.paused_until, "rule 8: paused until {:?}", self.paused_until);
+        let known = &self.jobs[&job];
+        if let Some(last) = known.last_answer {
+            assert!(now.since(last) >= self.budget.min_interval, "rule 4: job {job} too soon");
+        }
+        let waits = self.live_on(job);
+        assert!(!waits.is_empty(), "rule 10: job {job} is polled for nobody");
+        let is_wanted = |&wait: &usize| self.earliest(&self.waits[wait], known) <= now;
+        assert!(
+            known.is_due_now || waits.iter().any(is_wanted),
+            "rule 4: no wait wants a poll of job {job} at {now:?}"
+        );
+        self.sends.push(now);
+        if let Some(quota) = self.budget.quota {
+            let recent = self.sends.iter().filter(|sent| now.since(**sent) < quota.per()).count();
+            assert!(recent <= quota.calls().get() as usize, "rule 8: {recent} in a window");
+        }
+        self.stats.polls += 1;
+        self.job(job).is_due_now = false;
+        waits.into_iter().for_each(|wait| self.waits[wait].polls += 1);
+        self.in_flight.insert(id, ModelRequest { job, sent: now });
+    }
+
+    /// The earliest time at which a wait may want its next poll.
+    fn earliest(&self, wait: &ModelWait, job: &ModelJob) -> Time {
+        let last_answer = job.last_answer.unwrap_or(Time::ZERO);
+        if wait.look.is_none() && wait.polls > 0 && last_answer >= wait.last_poll() {
+            return Time::NEVER;
+        }
+        if wait.look.is_some() || wait.is_last_poll_due {
+            return Time::ZERO;
+        }
+        let base = if wait.polls == 0 { wait.started } else { last_answer };
+        let age = base.nanos_since(wait.started);
+        let most = 1.0 - f64::EPSILON;
+        let due =
+            wait.started.after_nanos(age + wait.policy.schedule.next_delay(age, wait.polls, most));
+        match job.failing.filter(|_| wait.polls > 0) {
+            Some(ErrorClass::Transient { .. }) => {
+                let doublings = job.failures.saturating_sub(1).min(10);
+                let backoff = secs(1 << doublings).min(secs(15));
+                due.min(base.after(backoff / 2))
+            }
+            Some(ErrorClass::Throttled { .. }) => base,
+            Some(ErrorClass::NotFound | ErrorClass::Fatal | ErrorClass::Refused) | None => due,
+        }
+    }
+
+    /// Ends a request that the driver is told to drop.
+    pub(super) fn abort(&mut self, id: R) {
+        if let Some(at) = self.expired.iter().position(|expired| *expired == id) {
+            self.expired.remove(at);
+            return;
+        }
+        let request = self.in_flight.remove(&id).expect("only requests in flight are aborted");
+        assert!(self.live_on(request.job).is_empty(), "a request with waits is aborted");
+        self.note("an abort");
+        self.settle();
+    }
+
+    pub(super) fn progress(&self, watch: usize, pending: usize) -> Progress {
+        let mut progress = self.ended.get(&watch).copied().unwrap_or_default();
+        progress.waiting += pending;
+        for wait in self.waits.iter().filter(|wait| wait.watch == watch && wait.is_live()) {
+            match self.jobs[&wait.job].status {
+                Some(_) => progress.running += 1,
+                None => progress.waiting += 1,
+            }
+        }
+        progress
+    }
+
+    /// Checks that a jump is a jump, and that what should have rung long ago is one.
+    pub(super) fn check_jump(&self, now: Time, is_jump: bool, last_turn: Time) {
+        let late = |wait: &ModelWait| {
+            let ends_at = wait.ends_at(self.budget.resolution);
+            let last_poll = wait.last_poll();
+            let is_last = wait.is_last_poll_due || wait.look.is_some();
+            let next = if is_last { ends_at } else { ends_at.min(last_poll) };
+            wait.is_live() && now.since(next.max(wait.added)) > secs(2)
+        };
+        if is_jump {
+            assert!(now.since(last_turn) > secs(2), "no jump since {last_turn:?}");
+        } else {
+            assert!(!self.waits.iter().any(late), "a jump that is none at {now:?}");
+        }
+    }
+}
