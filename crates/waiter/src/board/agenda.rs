@@ -136,13 +136,16 @@ impl Agenda {
     /// Last polls overtake scheduled ones, but never two in a row: waits with short timeouts that are made again and
     /// again leave at least every other poll to the others (rule 5).
     pub(super) fn pop_ready(&mut self, jobs: &Jobs) -> Option<Key<Job>> {
-        drop_stale(&mut self.last_polls, jobs);
-        drop_stale(&mut self.scheduled, jobs);
-        let overtakes = !self.last_polls.is_empty() && !self.scheduled.is_empty();
-        let from_last = if overtakes { !self.has_overtaken } else { self.scheduled.is_empty() };
-        self.has_overtaken = overtakes && from_last;
-        let queue = if from_last { &mut self.last_polls } else { &mut self.scheduled };
-        queue.pop().map(|entry| entry.job)
+        loop {
+            let overtakes = !self.last_polls.is_empty() && !self.scheduled.is_empty();
+            let from_last = if overtakes { !self.has_overtaken } else { self.scheduled.is_empty() };
+            let queue = if from_last { &mut self.last_polls } else { &mut self.scheduled };
+            let entry = queue.pop()?;
+            if is_ready(jobs, &entry) {
+                self.has_overtaken = overtakes && from_last;
+                return Some(entry.job);
+            }
+        }
     }
 
     /// Returns whether a job may be ready. Stale entries count.
@@ -201,12 +204,6 @@ impl Agenda {
     pub(super) fn ready_jobs(&self, jobs: &Jobs) -> Vec<Key<Job>> {
         let entries = self.last_polls.iter().chain(self.scheduled.iter());
         entries.filter(|entry| is_ready(jobs, entry)).map(|entry| entry.job).collect()
-    }
-}
-
-fn drop_stale(queue: &mut OrderedQueue<ReadyEntry>, jobs: &Jobs) {
-    while queue.first().is_some_and(|entry| !is_ready(jobs, entry)) {
-        queue.pop();
     }
 }
 

@@ -1,9 +1,10 @@
 //! The requests in flight, and when each is given up.
 
+use std::collections::VecDeque;
+
 use super::RequestId;
 use super::jobs::Job;
 use super::time::Time;
-use crate::util::ordered_queue::OrderedQueue;
 use crate::util::slab::{Key, Slab};
 
 #[derive(Debug)]
@@ -22,7 +23,7 @@ pub(super) enum AbortReason {
     TimedOut,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug)]
 struct Expiry {
     at: Time,
     request: RequestId,
@@ -31,14 +32,15 @@ struct Expiry {
 #[derive(Debug)]
 pub(super) struct Requests {
     requests: Slab<Request>,
-    /// Invariant: holds an entry for each request; the first entry is for a request in flight.
-    expiries: OrderedQueue<Expiry>,
+    /// Invariant: holds an entry for each request, in order of time, since all have the same timeout; the first entry is for
+    /// a request in flight.
+    expiries: VecDeque<Expiry>,
     aborts: Vec<(RequestId, AbortReason)>,
 }
 
 impl Requests {
     pub(super) fn new() -> Self {
-        Self { requests: Slab::new(), expiries: OrderedQueue::new(), aborts: Vec::new() }
+        Self { requests: Slab::new(), expiries: VecDeque::new(), aborts: Vec::new() }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -55,7 +57,7 @@ impl Requests {
     ) -> RequestId {
         let key = self.requests.insert(Request { job, sent, generation });
         let request = RequestId { key, generation };
-        self.expiries.push(Expiry { at: expires, request });
+        self.expiries.push_back(Expiry { at: expires, request });
         if self.expiries.len() > 2 * self.requests.len() + 64 {
             // Entries of ended requests gather behind one that is not answered.
             let requests = &self.requests;
@@ -88,13 +90,13 @@ impl Requests {
 
     /// Ends the first request whose time is up.
     pub(super) fn pop_expired(&mut self, now: Time) -> Option<(RequestId, Request)> {
-        let first = *self.expiries.first().filter(|first| first.at <= now)?;
+        let first = *self.expiries.front().filter(|first| first.at <= now)?;
         let request = self.remove(first.request)?;
         Some((first.request, request))
     }
 
     pub(super) fn next_expiry(&self) -> Option<Time> {
-        self.expiries.first().map(|first| first.at)
+        self.expiries.front().map(|first| first.at)
     }
 
     pub(super) fn push_abort(&mut self, request: RequestId, reason: AbortReason) {
@@ -115,8 +117,8 @@ impl Requests {
 
     fn drop_stale(&mut self) {
         let requests = &self.requests;
-        while self.expiries.first().is_some_and(|first| !is_in_flight(requests, first.request)) {
-            self.expiries.pop();
+        while self.expiries.front().is_some_and(|first| !is_in_flight(requests, first.request)) {
+            self.expiries.pop_front();
         }
     }
 

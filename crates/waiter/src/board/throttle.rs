@@ -92,8 +92,15 @@ impl Throttle {
         self.paused_until
     }
 
+    fn has_rates(&self) -> bool {
+        self.set.is_some() || self.server_quota.is_some() || self.adaptive.is_some()
+    }
+
     /// When the next request may be sent, as far as pause and rates go.
     pub(super) fn free_at(&self, now: Time) -> Time {
+        if !self.has_rates() {
+            return self.paused_until;
+        }
         let adaptive = self.adaptive.as_ref().map(|adaptive| &adaptive.rate);
         let own = self.set.iter().chain(adaptive).map(Rate::free_at);
         let server = self.server_quota.iter().filter(|server| now < server.until);
@@ -103,6 +110,9 @@ impl Throttle {
 
     /// A request is sent.
     pub(super) fn spend(&mut self, now: Time) {
+        if !self.has_rates() {
+            return;
+        }
         self.server_quota.take_if(|server| server.until <= now);
         let server = self.server_quota.as_mut().map(|server| &mut server.rate);
         let adaptive = self.adaptive.as_mut().map(|adaptive| &mut adaptive.rate);

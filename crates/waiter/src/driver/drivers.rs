@@ -120,10 +120,9 @@ impl Drivers {
         RuntimeKey(self.runtimes.len() - 1)
     }
 
-    /// Returns whether a key stands for this runtime.
-    pub(crate) fn is(&self, key: RuntimeKey, runtime: &Handle) -> bool {
-        let known = self.runtimes.get(key.0).and_then(Option::as_ref);
-        known.is_some_and(|known| known.id == runtime.id())
+    /// Returns the runtime that a key stands for.
+    pub(crate) fn id_of(&self, key: RuntimeKey) -> Option<runtime::Id> {
+        self.runtimes.get(key.0)?.as_ref().map(|known| known.id)
     }
 
     /// Makes drivers follow the board: each runtime with live waits has one, and no other. A driver that calls this is

@@ -46,7 +46,7 @@ impl Core {
     fn move_to(&mut self, watch: WatchKey, runtime: Option<&Handle>) {
         let Some(runtime) = runtime else { return };
         let known = self.board.runtime_of(watch);
-        if known.is_none_or(|known| !self.drivers.is(known, runtime)) {
+        if known.and_then(|known| self.drivers.id_of(known)) != Some(runtime.id()) {
             let key = self.drivers.key_of(runtime);
             self.board.set_runtime(watch, key);
         }
@@ -187,44 +187,41 @@ impl Shared {
         self.change(|core, now| core.board.tell(now, id, state))
     }
 
-    /// Returns the next update of a watch, which from now on is driven on the current runtime.
+    /// Returns the next update of a watch. One that has none is driven on the current runtime from now on.
     pub(crate) fn next_update(
         self: &Arc<Self>,
         watch: WatchKey,
         waker: &Waker,
     ) -> Poll<Option<Update>> {
-        let runtime = self.current_runtime();
-        let (update, has_waker) = self.with(|core| {
-            let known = core.board.runtime_of(watch);
-            let is_here = match (known, &runtime) {
-                (Some(known), Some(runtime)) => core.drivers.is(known, runtime),
-                (_, None) => true,
-                (None, Some(_)) => false,
-            };
-            if !is_here || core.board.has_pending(watch) {
-                return (None, false);
+        let (update, has_waker, known) = self.with(|core| {
+            let known = core.board.runtime_of(watch).and_then(|key| core.drivers.id_of(key));
+            if core.board.has_pending(watch) {
+                return (None, false, known);
             }
-            (Some(core.board.next_update(watch)), core.board.has_waker(watch, waker))
+            (Some(core.board.next_update(watch)), core.board.has_waker(watch, waker), known)
         });
-        match update {
-            Some(Poll::Ready(update)) => return Poll::Ready(update),
-            Some(Poll::Pending) if has_waker => return Poll::Pending,
-            Some(Poll::Pending) => {}
-            None => {
-                let (update, is_left) = self.change(|core, now| {
-                    core.move_to(watch, runtime.as_ref());
-                    let is_left = core.board.add_pending(now, watch, SLICE);
-                    let is_left = core.stop_if_homeless(watch, now) || is_left;
-                    (core.board.next_update(watch), is_left)
-                });
-                if update.is_ready() {
-                    return update;
-                }
-                if is_left {
-                    // A crowd of jobs is added in several polls, between which other tasks run.
-                    waker.wake_by_ref();
-                    return Poll::Pending;
-                }
+        if let Some(Poll::Ready(update)) = update {
+            return Poll::Ready(update);
+        }
+        let runtime = self.current_runtime();
+        let is_here = runtime.as_ref().is_none_or(|runtime| known == Some(runtime.id()));
+        if update.is_some() && is_here && has_waker {
+            return Poll::Pending;
+        }
+        if update.is_none() || !is_here {
+            let (update, is_left) = self.change(|core, now| {
+                core.move_to(watch, runtime.as_ref());
+                let is_left = core.board.add_pending(now, watch, SLICE);
+                let is_left = core.stop_if_homeless(watch, now) || is_left;
+                (core.board.next_update(watch), is_left)
+            });
+            if update.is_ready() {
+                return update;
+            }
+            if is_left {
+                // A crowd of jobs is added in several polls, between which other tasks run.
+                waker.wake_by_ref();
+                return Poll::Pending;
             }
         }
         // Cloning a waker is user code, so the lock is not held meanwhile: look again after it.

@@ -45,11 +45,8 @@ impl<T: Copy + Ord> OrderedQueue<T> {
     pub(crate) fn pop(&mut self) -> Option<T> {
         let item = self.pop_least();
         // Gives back what a crowd needed. More than `KEPT` pushes pay for the next allocation.
-        if self.sorted.is_empty() && self.sorted.capacity() > KEPT {
-            self.sorted = VecDeque::new();
-        }
-        if self.strays.is_empty() && self.strays.capacity() > KEPT {
-            self.strays = BinaryHeap::new();
+        if self.is_empty() && self.sorted.capacity() + self.strays.capacity() > KEPT {
+            *self = Self::new();
         }
         item
     }
