@@ -1,8 +1,8 @@
 //! The requests in flight, and when each is given up.
 
-use super::RequestId;
 use super::jobs::Job;
 use super::time::Time;
+use super::{RequestId, pop};
 use crate::util::ordered_queue::OrderedQueue;
 use crate::util::slab::{Key, Slab};
 
@@ -102,7 +102,7 @@ impl Requests {
     }
 
     pub(super) fn pop_abort(&mut self) -> Option<(RequestId, AbortReason)> {
-        self.aborts.pop()
+        pop(&mut self.aborts)
     }
 
     pub(super) fn has_aborts(&self) -> bool {
