@@ -235,6 +235,8 @@ struct Play {
     sent: Vec<RequestId>,
     now: Time,
     last_turn: Time,
+    /// Until when the driver sleeps; none while it has something to do.
+    asleep: Option<Time>,
     events: usize,
 }
 
@@ -254,6 +256,7 @@ impl Play {
             sent: Vec::new(),
             now: Time::ZERO,
             last_turn: Time::ZERO,
+            asleep: None,
             events: 0,
         }
     }
@@ -382,6 +385,9 @@ impl Play {
             Event::Act(leads, times) => {
                 for _ in 0..*times {
                     if !self.act(if *leads { Role::Leader } else { Role::StandBy }) {
+                        if *leads {
+                            self.fall_asleep();
+                        }
                         break;
                     }
                 }
@@ -399,7 +405,32 @@ impl Play {
             }
             Event::TakeDeferred => self.take_deferred(),
         }
+        match event {
+            Event::Answer(..) | Event::AnswerAgain(..) | Event::Time(_) | Event::ClockBack(_) => {
+                self.asleep = None;
+            }
+            _ => self.check_sleep(),
+        }
         self.compare();
+    }
+
+    fn fall_asleep(&mut self) {
+        self.board.take_needs_wake();
+        self.asleep = Some(self.board.next_wake().unwrap_or(Time::NEVER));
+    }
+
+    /// Checks that the driver is woken, if a handle has given it something to do.
+    fn check_sleep(&mut self) {
+        if self.board.take_needs_wake() {
+            self.asleep = None;
+        }
+        let wake = self.board.next_wake().unwrap_or(Time::NEVER);
+        if let Some(asleep) = self.asleep.filter(|&asleep| self.now < asleep) {
+            assert!(
+                wake >= asleep,
+                "the driver sleeps until {asleep:?}, and is needed at {wake:?}"
+            );
+        }
     }
 
     fn open(&mut self, ids: &[usize], options: usize, ends_only: bool, has_handle: bool) {
