@@ -184,7 +184,7 @@ impl Agenda {
         self.polls.len() + self.deadlines.len() + self.last_polls.len() + self.scheduled.len()
     }
 
-    /// Returns true once for every so many changes of the agenda.
+    /// Returns true once for every `every` changes of the agenda.
     #[cfg(any(test, debug_assertions))]
     pub(super) fn is_check_due(&self, every: u32) -> bool {
         self.generation.is_multiple_of(every)

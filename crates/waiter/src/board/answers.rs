@@ -97,6 +97,8 @@ impl Board {
         if state.phase.is_terminal() {
             self.log_change(key, state);
             self.end_with_job(key, state);
+            // A wait that takes over the request in flight starts afresh (rule 3).
+            self.jobs.forget_state(key, &mut self.outbox.deferred);
             return;
         }
         let had_status = self.jobs[key].status.is_some();

@@ -88,7 +88,7 @@ impl Board {
             }
         }
         if !self.touched.is_empty() {
-            problems.push("some jobs were not looked after".to_owned());
+            problems.push("some touched jobs were not settled".to_owned());
         }
         if !problems.is_empty() {
             panic!("{}", problems.join("; "));

@@ -10,7 +10,7 @@ use crate::util::slab::Key;
 use crate::{JobId, JobState, Progress};
 
 impl Board {
-    /// Opens a watch. It hears nothing before it is started.
+    /// Opens a watch. It has no updates before it is started.
     pub(crate) fn open(
         &mut self,
         ends_only: bool,
@@ -114,7 +114,7 @@ impl Board {
         true
     }
 
-    /// Forgets up to `limit` waits of a watch whose consumer is gone, and then the watch. Its consumer hears nothing more.
+    /// Forgets up to `limit` waits of a watch whose consumer is gone, and then the watch. No more updates are made for it.
     /// Returns whether some are left, and the consumer's waker when none are.
     pub(crate) fn close(&mut self, watch: WatchKey, limit: usize) -> (bool, Option<Waker>) {
         let Some(watch) = self.waits.begin_close(watch) else { return (false, None) };

@@ -186,13 +186,9 @@ impl Jobs {
 
     /// Forgets a job: a new wait on its id starts afresh (rule 3).
     pub(super) fn remove(&mut self, key: Key<Job>, deferred: &mut Vec<Deferred>) {
-        self.clear_failure(key, deferred);
+        self.forget_state(key, deferred);
         let Some(job) = self.jobs.remove(key) else { return };
         self.cold.remove(key.cast());
-        self.clear_details(key);
-        if let Some(status) = job.status {
-            self.statuses.release(status);
-        }
         let hash = jitter::hash_id(self.seed, job.id.as_str());
         if let Ok(entry) = self.index.find_entry(hash, |&other| other == key) {
             entry.remove();
@@ -237,6 +233,15 @@ impl Jobs {
             self.statuses.release(before);
         }
         change
+    }
+
+    /// Forgets what is known of a job.
+    pub(super) fn forget_state(&mut self, key: Key<Job>, deferred: &mut Vec<Deferred>) {
+        self.clear_failure(key, deferred);
+        self.clear_details(key);
+        if let Some(status) = self.jobs[key].status.take() {
+            self.statuses.release(status);
+        }
     }
 
     fn clear_details(&mut self, key: Key<Job>) {

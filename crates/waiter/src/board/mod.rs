@@ -111,7 +111,7 @@ pub(crate) enum Action {
     Poll { request: RequestId, id: JobId, time_left: Duration },
     /// Drop the request; its answer would be ignored.
     Abort(RequestId),
-    /// Wake a consumer, for whom there are updates.
+    /// Wake a consumer whose watch has updates.
     Wake(Waker),
     /// Drop this value. It may hold an error of the source's, whose destructor is user code.
     Drop(Deferred),
@@ -168,7 +168,7 @@ pub(crate) struct Board {
     throttle: Throttle,
     outbox: Outbox,
     stats: Stats,
-    /// Jobs that the event at hand has left to be looked after. Invariant: empty between events.
+    /// Jobs that the event at hand has changed, for `settle`. Invariant: empty between events.
     touched: Vec<Key<Job>>,
     /// Whether a warning of trouble was logged since the last good answer of the source.
     has_warned: bool,
@@ -179,7 +179,7 @@ pub(crate) struct Board {
 struct Outbox {
     wakers: Vec<Waker>,
     deferred: Vec<Deferred>,
-    /// None if nobody listens.
+    /// None while no log is wanted.
     log: Option<Vec<LogEvent>>,
 }
 
@@ -220,7 +220,7 @@ impl Board {
         self.requests.has_aborts()
     }
 
-    /// Returns whom to wake and what to drop, for a handle that has just given a command.
+    /// Takes the wakers to wake and the values to drop after a command of a handle.
     pub(crate) fn take_deferred(&mut self) -> (Vec<Waker>, Vec<Deferred>) {
         let Outbox { wakers, deferred, .. } = &mut self.outbox;
         // A vector keeps its memory while there is nothing in it to take.
@@ -265,7 +265,7 @@ impl Board {
     }
 
     fn settle_touched(&mut self) {
-        while let Some(key) = self.touched.pop() {
+        while let Some(key) = pop(&mut self.touched) {
             let Some(job) = self.jobs.get(key) else { continue };
             match (job.stage, job.first_wait) {
                 (Stage::InFlight(request), None) => {
@@ -293,4 +293,13 @@ impl Board {
             self.agenda.compact(&self.jobs, &self.waits);
         }
     }
+}
+
+/// Takes the last item, and with the very last one gives back the memory of a crowd.
+fn pop<T>(items: &mut Vec<T>) -> Option<T> {
+    let item = items.pop();
+    if items.is_empty() && items.capacity() > 1_024 {
+        *items = Vec::new();
+    }
+    item
 }

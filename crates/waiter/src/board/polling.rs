@@ -7,7 +7,7 @@ use super::jobs::{Job, Stage};
 use super::requests::AbortReason;
 use super::time::{Time, nanos};
 use super::waits::{LastLook, Wait};
-use super::{Action, Board, Role, jitter};
+use super::{Action, Board, Role, jitter, pop};
 use crate::ErrorClass;
 use crate::schedule::mul_f64_saturating;
 use crate::util::slab::Key;
@@ -47,10 +47,10 @@ impl Board {
     /// Returns what a driver is to do next, if anything.
     pub(crate) fn poll_action(&mut self, now: Time, role: Role) -> Option<Action> {
         let now = self.tick(now);
-        if let Some(waker) = self.outbox.wakers.pop() {
+        if let Some(waker) = pop(&mut self.outbox.wakers) {
             return Some(Action::Wake(waker));
         }
-        if let Some(deferred) = self.outbox.deferred.pop() {
+        if let Some(deferred) = pop(&mut self.outbox.deferred) {
             return Some(Action::Drop(deferred));
         }
         if role == Role::StandBy {

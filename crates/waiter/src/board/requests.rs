@@ -2,9 +2,9 @@
 
 use std::collections::VecDeque;
 
-use super::RequestId;
 use super::jobs::Job;
 use super::time::Time;
+use super::{RequestId, pop};
 use crate::util::slab::{Key, Slab};
 
 #[derive(Debug)]
@@ -104,7 +104,7 @@ impl Requests {
     }
 
     pub(super) fn pop_abort(&mut self) -> Option<(RequestId, AbortReason)> {
-        self.aborts.pop()
+        pop(&mut self.aborts)
     }
 
     pub(super) fn has_aborts(&self) -> bool {

@@ -7,9 +7,9 @@ use super::time::{Time, nanos};
 use crate::Quota;
 use crate::schedule::mul_f64_saturating;
 
-/// A hint for a longer pause is not believed: it is the longest window seen in the wild.
+/// The longest pause that a hint is believed for: the longest window seen in the wild.
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
-/// How long a named quota is believed that is not named again. With the delay before it, no job stays unpolled for more
+/// How long a named quota is kept to that is not named again. With the delay before it, no job stays unpolled for more
 /// than five minutes on the service's word alone.
 const BELIEVED: Duration = Duration::from_secs(240);
 /// The longest pause without a hint in a header.
@@ -78,12 +78,12 @@ impl Throttle {
         }
     }
 
-    /// How many requests may be in request.
+    /// Returns how many requests may be in flight.
     pub(super) fn window(&self) -> u32 {
         self.window
     }
 
-    /// How long polling has been paused in all.
+    /// Returns how long polling has been paused in all.
     pub(super) fn paused(&self) -> Duration {
         self.paused
     }
@@ -96,7 +96,7 @@ impl Throttle {
         self.set.is_some() || self.server_quota.is_some() || self.adaptive.is_some()
     }
 
-    /// When the next request may be sent, as far as pause and rates go.
+    /// Returns when the next request may be sent, as far as pause and rates go.
     pub(super) fn free_at(&self, now: Time) -> Time {
         if !self.has_rates() {
             return self.paused_until;
@@ -108,7 +108,7 @@ impl Throttle {
         own.chain(server).fold(self.paused_until, Time::max)
     }
 
-    /// A request is sent.
+    /// Counts a request that is sent now.
     pub(super) fn spend(&mut self, now: Time) {
         if !self.has_rates() {
             return;
@@ -122,7 +122,7 @@ impl Throttle {
         self.grow(now);
     }
 
-    /// The service answered as it should. To a request sent before the pause began that says nothing of
+    /// Records that the service answered as it should. The answer to a request sent before the pause began says nothing of
     /// what the service bears now.
     pub(super) fn good(&mut self, now: Time, sent: Time) {
         self.failures = 0;
@@ -134,7 +134,7 @@ impl Throttle {
         self.window = self.window.saturating_mul(2).min(self.max_in_flight);
     }
 
-    /// The service failed, or did not answer. `retry_after` pauses as a refusal does.
+    /// Records that the service failed, or did not answer. `retry_after` pauses as a refusal does.
     pub(super) fn failed(&mut self, now: Time, sent: Time, retry_after: Option<Duration>) {
         self.failures = self.failures.saturating_add(1);
         if self.failures >= FAILURES_TO_PROBE {
@@ -147,7 +147,7 @@ impl Throttle {
         }
     }
 
-    /// The service refused for want of quota.
+    /// Records that the service refused for want of quota.
     pub(super) fn throttled(
         &mut self,
         now: Time,
@@ -221,7 +221,7 @@ impl Throttle {
     }
 }
 
-/// A hint of zero says nothing: the window it speaks of has passed.
+/// Ignores a `Retry-After` of zero: the window it speaks of has passed.
 fn hint(retry_after: Option<Duration>) -> Option<Duration> {
     retry_after.filter(|hint| !hint.is_zero())
 }

@@ -41,7 +41,7 @@ impl Time {
         self.0.saturating_sub(earlier.0)
     }
 
-    /// The same for so many nanoseconds: what is computed for each poll needs no detour by seconds.
+    /// The same with the delay in nanoseconds, which costs each poll no conversion.
     pub(crate) fn before_nanos(self, delay: u64) -> Self {
         if self == Self::NEVER { self } else { Self(self.0.saturating_sub(delay)) }
     }

@@ -23,7 +23,7 @@ enum Position {
 }
 
 impl Board {
-    /// Returns the next update for a watch; `None` once all its jobs have ended and nobody can add more.
+    /// Returns the next update for a watch; `None` once all its jobs have ended and no handle can add more.
     pub(crate) fn next_update(&mut self, watch: WatchKey) -> Poll<Option<Update>> {
         let Some(watch) = self.waits.find_watch(watch) else { return Poll::Ready(None) };
         while let Some(wait) = self.waits[watch].first_ready() {
@@ -40,7 +40,7 @@ impl Board {
         self.waits.find_watch(watch).is_some_and(|watch| self.waits[watch].has_waker(waker))
     }
 
-    /// Sets whom a watch wakes. Returns the waker that it replaces.
+    /// Sets the waker of a watch. Returns the one that it replaces.
     pub(crate) fn set_waker(&mut self, watch: WatchKey, waker: Waker) -> Option<Waker> {
         match self.waits.find_watch(watch) {
             Some(watch) => self.waits.set_waker(watch, waker),

@@ -63,7 +63,7 @@ pub(super) struct Watch {
     waker: Option<Waker>,
     /// Handles that can still add jobs.
     handles: usize,
-    /// Whether the consumer hears nothing but ends.
+    /// Whether only ends are reported to the consumer.
     ends_only: bool,
     /// Whether its consumer has gone, and its waits are being removed.
     is_closing: bool,
@@ -120,7 +120,7 @@ pub(super) struct Waits {
     waits: Slab<Wait>,
     watches: Slab<Watch>,
     policies: Interner<Arc<Policy>>,
-    /// How waits ended, until their consumers hear it.
+    /// How waits ended, until that is reported.
     outcomes: KeyMap<Wait, Outcome>,
     failures: KeyMap<Wait, WaitFailures>,
     last_looks: KeyMap<Wait, LastLook>,
@@ -450,7 +450,7 @@ impl Waits {
         self.failures.entry(key).or_default()
     }
 
-    /// Ends the rows of bad answers for the waits on a job: a status was told.
+    /// Ends the rows of bad answers for the waits on a job, because a status was observed.
     pub(super) fn end_rows(&mut self, job: &Job) {
         let mut next = job.first_wait;
         while let Some(key) = next {
@@ -479,7 +479,7 @@ impl Waits {
 
     // The list of waits with updates.
 
-    /// Queues a wait for its consumer, unless that hears only ends and this is none. Returns the waker to be called.
+    /// Queues a wait for its consumer, unless only ends are reported and this is none. Returns the waker to be called.
     pub(super) fn mark_ready(&mut self, key: Key<Wait>) -> Option<Waker> {
         let wait = &mut self.waits[key];
         let watch = &mut self.watches[wait.watch];
@@ -578,7 +578,7 @@ impl Watch {
         self.progress.live()
     }
 
-    /// Returns whether it has no jobs, and nobody can add any.
+    /// Returns whether it has no jobs, and no handle can add any.
     pub(super) fn is_complete(&self) -> bool {
         self.first.is_none()
             && self.handles == 0

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::script::*;
 use super::world::*;
+use crate::board::throttle::Throttle;
 use crate::board::{Action, Answer, Budget, Role, Time};
 use crate::{ErrorClass, JobState, Policy, Quota, Schedule, SourceError};
 
@@ -330,12 +331,46 @@ fn rule_08_a_good_answer_to_a_request_sent_before_the_pause_does_not_open_the_wi
         }
     }
     assert_eq!(sent.len(), 3);
-    let unavailable = ErrorClass::Transient { retry_after: Some(secs(4)) };
-    let unavailable = Answer::Told(Err(SourceError::new(unavailable, "scripted")));
-    world.board.handle_answer(at(5_100), sent[1], &unavailable);
+    world.board.handle_answer(at(5_100), sent[1], &unavailable(4));
     world.board.handle_answer(at(5_200), sent[2], &Answer::Told(Ok(JobState::running())));
     assert_eq!(world.board.stats(at(5_200)).window, 1);
     assert_eq!(world.board.stats(at(5_200)).pause_left, ms(3_900));
+}
+
+fn unavailable(secs: u64) -> Answer {
+    let class = ErrorClass::Transient { retry_after: Some(self::secs(secs)) };
+    Answer::Told(Err(SourceError::new(class, "scripted")))
+}
+
+#[test]
+fn rule_08_an_unavailable_service_pauses_once_for_all_requests_sent_before() {
+    let mut world = World::new(budget());
+    world.watch(["a", "b", "c"], &every(5).timeout(secs(60)));
+    let now = at(5_000);
+    world.board.handle_time(now);
+    let send = |world: &mut World| match world.board.poll_action(now, Role::Leader) {
+        Some(Action::Poll { request, .. }) => request,
+        other => panic!("{other:?}"),
+    };
+    let first = send(&mut world);
+    world.board.handle_answer(now, first, &Answer::Told(Ok(JobState::running())));
+    let (second, third) = (send(&mut world), send(&mut world));
+    world.board.handle_answer(at(5_100), second, &unavailable(4));
+    world.board.handle_answer(at(5_200), third, &unavailable(40));
+    assert_eq!(world.board.stats(at(5_200)).pause_left, ms(3_900));
+}
+
+#[test]
+fn rule_08_the_same_quota_named_again_keeps_its_bucket() {
+    let quota = Quota::new(100, secs(90)).unwrap();
+    let mut throttle = Throttle::new(7, 32, None);
+    throttle.throttled(at(1_000), at(900), Some(ms(100)), Some(quota));
+    let empty = throttle.free_at(at(1_200)).since(at(1_000));
+    assert!((ms(1_000)..ms(1_200)).contains(&empty), "an empty bucket at first: {empty:?}");
+    throttle.throttled(at(100_000), at(99_900), Some(ms(100)), Some(quota));
+    assert_eq!(throttle.free_at(at(100_000)), at(100_100), "a full one, and the pause");
+    throttle.throttled(at(200_000), at(199_900), Some(ms(100)), Some(quota.with_burst(1)));
+    assert!(throttle.free_at(at(200_000)) > at(200_900), "another quota is adopted anew");
 }
 
 #[test]

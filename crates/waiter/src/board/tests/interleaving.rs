@@ -738,17 +738,17 @@ impl Play {
     fn compare(&mut self) {
         self.board.check();
         let stats = self.board.stats(self.now);
-        assert!(stats.window <= self.budget.max_in_flight);
         let expected = Stats {
             in_flight: self.model.in_flight.len(),
             watched: self.model.jobs.len(),
-            window: stats.window,
+            window: self.model.window,
             paused: stats.paused,
             pause_left: stats.pause_left,
             lags: stats.lags,
             ..self.model.stats
         };
         assert_eq!(stats, expected);
+        assert!(stats.pause_left >= self.model.paused_until.since(self.now), "{stats:?}");
         let live = self.model.waits.iter().filter(|wait| wait.is_live());
         let mut by_runtime = [0; RUNTIMES];
         let mut all = 0;
@@ -789,6 +789,13 @@ impl Play {
         let board = &self.board;
         for key in board.jobs.keys() {
             let job = &board.jobs[key];
+            if let Stage::Ready { is_last, .. } = job.stage {
+                let makes_last_poll = board.waits.on(job).any(|(wait_key, wait)| {
+                    let has_last_look = board.waits.last_look(wait_key).is_some();
+                    has_last_look || wait.is_last_poll_due && wait.wants_poll(job)
+                });
+                assert_eq!(is_last, makes_last_poll, "the rank of {job:?}");
+            }
             if job.stage != Stage::Resting || job.is_plan_stale {
                 continue;
             }

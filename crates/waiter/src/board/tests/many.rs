@@ -546,6 +546,15 @@ fn rule_12_an_outage_is_warned_of_though_one_job_was_ill_before() {
 }
 
 #[test]
+fn rule_12_a_job_that_is_not_known_is_no_outage() {
+    let script = Script::never().faults([Fault::NotFound, Fault::Transient]);
+    let mut world = World::of_one(script, &every(5).timeout(secs(30)));
+    troubles(&mut world);
+    world.run();
+    assert_eq!(troubles(&mut world), [("job".to_owned(), false), ("job".to_owned(), true)]);
+}
+
+#[test]
 fn rule_14_timers_stay_few_while_short_waits_come_and_go_on_one_id() {
     let mut world = World::of_one(Script::never(), &every(10).timeout(secs(1_000_000)));
     let short = every(5).timeout(secs(20));
@@ -753,4 +762,37 @@ fn a_listing_goes_on_after_the_wait_where_it_stopped_has_gone() {
     let listed: Vec<_> = views.iter().map(|view| view.report.id.to_string()).collect();
     assert_eq!(listed, ["job-3", "job-4", "job-5", "job-6"]);
     assert!(next.is_none());
+}
+
+#[test]
+fn rule_03_a_wait_that_takes_over_the_request_of_an_ended_job_starts_afresh() {
+    let script = Script { latency: secs(3), ..Script::never() };
+    let mut world = World::of_one(script, &every(10));
+    world.run_until(at(20_000));
+    while world.stats().in_flight == 0 {
+        world.run_until(world.now.after(ms(100)));
+    }
+    // Told before the driver has dropped the request.
+    assert!(world.board.tell(world.now, "job", &JobState::succeeded()));
+    let again = world.watch(["job"], &every(10));
+    let key = world.key(again);
+    let (views, _) = world.board.jobs(world.now, key, None, 1);
+    assert_eq!((views[0].in_flight, views[0].report.state.clone()), (true, None));
+}
+
+#[test]
+fn rule_14_lists_of_what_is_to_be_done_give_back_the_memory_of_a_crowd() {
+    let mut world = World::new(budget());
+    let ids: Vec<String> = (0..3_000).map(|n| format!("job-{n}")).collect();
+    for id in &ids {
+        world.script(id, Script::never().faults([Fault::Refused]));
+        let watch = world.watch([id.as_str()], &every(4));
+        let key = world.key(watch);
+        assert!(world.board.set_waker(key, std::task::Waker::noop().clone()).is_none());
+    }
+    world.run_until(at(5_000));
+    assert!(world.board.is_idle());
+    let outbox = &world.board.outbox;
+    let room = outbox.wakers.capacity() + outbox.deferred.capacity();
+    assert!(room + world.board.touched.capacity() <= 3_072, "{room}");
 }

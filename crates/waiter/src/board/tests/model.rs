@@ -62,10 +62,11 @@ pub(super) struct Model<R> {
     pub(super) ended: BTreeMap<usize, Progress>,
     pub(super) paths: BTreeMap<&'static str, u32>,
     sends: Vec<Time>,
-    window: u32,
+    pub(super) window: u32,
     bad_in_a_row: u32,
     pause_began: Option<Time>,
-    paused_until: Time,
+    /// The least that the service asked for in so many words.
+    pub(super) paused_until: Time,
 }
 
 impl ModelWait {
@@ -278,6 +279,10 @@ impl<R: Copy + Ord + std::fmt::Debug> Model<R> {
                 Phase::Unknown | Phase::Running => continue,
             };
             self.end_with(wait, kind, status.clone());
+        }
+        if is_terminal {
+            let known = self.job(job);
+            (known.status, known.failing, known.failures) = (None, None, 0);
         }
     }
 

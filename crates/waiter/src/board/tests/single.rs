@@ -139,6 +139,18 @@ fn rule_06_failures_are_followed_sooner_than_the_schedule_and_ever_more_slowly()
 }
 
 #[test]
+fn rule_06_an_answer_that_the_job_is_not_known_starts_the_delays_after_failures_anew() {
+    use Fault::{NotFound, Transient};
+    let slow = Policy::new().schedule(Schedule::fixed(secs(60)).unwrap());
+    let faults = [Transient, Transient, Transient, Transient, NotFound, Transient];
+    let mut world = World::of_one(Script::never().faults(faults), &slow);
+    world.run_until(at(200_000));
+    let times = world.poll_times("job");
+    let rest = times[6] - times[5] - 50;
+    assert!((500..=1_000).contains(&rest), "{times:?}");
+}
+
+#[test]
 fn rule_06_a_failure_waits_no_longer_than_the_schedule() {
     let quick = Policy::new().schedule(Schedule::fixed(ms(600)).unwrap()).timeout(secs(60));
     let mut world = World::of_one(Script::never().faults([Fault::Transient; 200]), &quick);
