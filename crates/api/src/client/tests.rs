@@ -14,7 +14,7 @@ use wiremock::{
 };
 
 use super::*;
-use crate::{AccessKey, Credentials, IdOrName, JobId, Password, User, clock::Clock, times};
+use crate::{AccessKey, Class, Credentials, IdOrName, JobId, Password, User, clock::Clock, times};
 
 /// 2026-05-28T09:27:52Z.
 const NOW: u64 = 1_779_960_472;
@@ -139,15 +139,15 @@ async fn every_attempt_is_signed_anew_and_a_temporary_key_goes_with_its_token() 
         assert!(authorization.starts_with(start), "{authorization}");
         let when = times::from_compact(date).unwrap();
         let headers = [("x-project-id", "p-1"), ("x-security-token", "security")];
-        let unsigned = crate::sign::Unsigned {
+        let unsigned = crate::auth::sign::Unsigned {
             method: "GET",
             path: "/v3/p-1/jobs/j-1",
             query: &[],
             headers: &headers,
-            body: crate::sign::Body::Bytes(b""),
+            body: crate::auth::sign::Body::Bytes(b""),
         };
-        let key = crate::sign::SigningKey { access: "AK", secret: "SK" };
-        assert_eq!(authorization, crate::sign::sign(&unsigned, key, when).authorization);
+        let key = crate::auth::sign::SigningKey { access: "AK", secret: "SK" };
+        assert_eq!(authorization, crate::auth::sign::sign(&unsigned, key, when).authorization);
     }
 }
 

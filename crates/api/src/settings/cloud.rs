@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::error::{Problem, SettingsError};
 use super::file_error::FileProblem;
-use super::sources::Found;
+use super::found::Found;
 use super::yaml;
 
 /// An entry, all files merged.

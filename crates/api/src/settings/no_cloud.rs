@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 
 use super::error::{Problem, SettingsError};
-use super::sources::Found;
+use super::found::Found;
 
 /// There is none.
 pub(super) enum Cloud {}

@@ -5,7 +5,8 @@ use secrecy::SecretString;
 
 use super::cloud::Cloud;
 use super::error::{Problem, SettingsError};
-use super::sources::{Field, Found, Source, Sources};
+use super::found::Found;
+use super::sources::{Field, Source, Sources};
 use super::{Auth, IdOrName, PasswordAuth, Settings};
 
 pub(super) fn resolve(sources: &Sources<'_>) -> Result<Settings, SettingsError> {

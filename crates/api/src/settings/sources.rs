@@ -1,6 +1,7 @@
 //! Which names carry which meaning in which source, and how to look them up.
 
 use super::cloud::Cloud;
+use super::found::Found;
 
 /// A place that settings come from: a family of variables, or the entry of clouds.yaml.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,15 +33,6 @@ pub(super) enum Field {
     Interface,
     Insecure,
     CaFile,
-}
-
-/// A value and what to call it in an error.
-pub(super) struct Found {
-    pub(super) value: String,
-    /// The variable or key it was found under, which tells an id from a name.
-    pub(super) name: &'static str,
-    /// The name in full: for a key with its path and file.
-    pub(super) label: String,
 }
 
 /// All that can be read.

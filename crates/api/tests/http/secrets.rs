@@ -9,7 +9,7 @@ use std::{
 
 use crate::common::{TOKEN, builder, id};
 use cfw_api::{
-    AccessKey, CreateFirewall, Credentials, FirewallId, IdOrName, Password, Provide, Token,
+    AccessKey, CreateFirewall, Credentials, FirewallId, IdOrName, Password, RefreshReason, Token,
     TokenError, TokenProvider, User,
 };
 use wiremock::{Mock, MockServer, ResponseTemplate, matchers::any};
@@ -45,7 +45,7 @@ fn credentials(url: &str) -> [Credentials; 4] {
 struct Fixed;
 
 impl TokenProvider for Fixed {
-    async fn token(&self, _: Provide) -> Result<Token, TokenError> {
+    async fn token(&self, _: RefreshReason) -> Result<Token, TokenError> {
         Ok(Token::new(TOKEN))
     }
 }

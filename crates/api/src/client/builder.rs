@@ -1,0 +1,327 @@
+//! Builds a client. All settings are checked here.
+
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
+
+use reqwest::header::HeaderValue;
+
+use super::{Client, EndpointSource, Inner};
+use crate::{
+    ConfigError, Credentials,
+    auth::{CatalogQuery, CredentialManager, Kind},
+    clock::Clock,
+    http::{
+        clients::{HttpClients, TlsOptions},
+        endpoint::Endpoint,
+        transport::Transport,
+    },
+    id,
+};
+
+/// Settings of a [`Client`]. Setters cannot fail; [`build`](Self::build) checks them all.
+#[derive(Clone)]
+#[must_use = "a builder does nothing until `build` is called"]
+pub struct ClientBuilder {
+    pub(super) endpoint: Option<String>,
+    pub(super) region: Option<String>,
+    pub(super) cloud_domain: Option<String>,
+    pub(super) interface: Option<String>,
+    pub(super) project_id: Option<String>,
+    pub(super) credentials: Option<Credentials>,
+    connect_timeout: Duration,
+    request_timeout: Duration,
+    user_agent: String,
+    http_client: Option<reqwest::Client>,
+    tls: TlsOptions,
+    allow_plain_http: bool,
+    clock: Clock,
+}
+
+impl ClientBuilder {
+    pub(crate) fn new() -> Self {
+        Self {
+            endpoint: None,
+            region: None,
+            cloud_domain: None,
+            interface: None,
+            project_id: None,
+            credentials: None,
+            connect_timeout: Duration::from_secs(5),
+            request_timeout: Duration::from_secs(10),
+            user_agent: concat!("cfw-api/", env!("CARGO_PKG_VERSION")).to_owned(),
+            http_client: None,
+            tls: TlsOptions::default(),
+            allow_plain_http: false,
+            clock: Clock::system(),
+        }
+    }
+
+    /// Sets the base URL of the service, such as `https://cfw.eu-de.otc.t-systems.com`.
+    ///
+    /// Without it, [password credentials](Credentials::password) take it from their token's catalog. Otherwise
+    /// it is derived from the [`region`](Self::region). Plain `http` is refused, except for this machine or
+    /// with [`allow_plain_http`](Self::allow_plain_http).
+    pub fn endpoint(mut self, url: impl Into<String>) -> Self {
+        self.endpoint = Some(url.into());
+        self
+    }
+
+    /// Sets the region, such as `eu-de`. It selects one of several endpoints in a catalog. Without an endpoint
+    /// there, the endpoint is `https://cfw.<region>.<domain of the cloud>`.
+    pub fn region(mut self, name: impl Into<String>) -> Self {
+        self.region = Some(name.into());
+        self
+    }
+
+    /// Sets the domain of the cloud's hosts, such as `myhuaweicloud.eu`, if it is not the one known for the
+    /// [`region`](Self::region): `otc.t-systems.com` for eu-de and eu-nl, `myhuaweicloud.eu` for
+    /// eu-west-101, else `myhuaweicloud.com`.
+    pub fn cloud_domain(mut self, domain: impl Into<String>) -> Self {
+        self.cloud_domain = Some(domain.into());
+        self
+    }
+
+    /// Sets which of a catalog's endpoints to use: `public` (the default), `internal` or `admin`.
+    pub fn interface(mut self, name: impl Into<String>) -> Self {
+        self.interface = Some(name.into());
+        self
+    }
+
+    /// Sets the id of the project that the jobs and firewalls belong to. Required, except with [password
+    /// credentials](Credentials::password), whose token names it.
+    pub fn project_id(mut self, id: impl Into<String>) -> Self {
+        self.project_id = Some(id.into());
+        self
+    }
+
+    /// Sets the credentials. Required.
+    pub fn credentials(mut self, credentials: Credentials) -> Self {
+        self.credentials = Some(credentials);
+        self
+    }
+
+    /// Sets how long to wait for a connection, TLS included. The default is 5 s: a reachable host needs a
+    /// fraction of it, and waiting longer for a dead one delays the next attempt. Not applied to an
+    /// [`http_client`](Self::http_client) of the application.
+    pub fn connect_timeout(mut self, limit: Duration) -> Self {
+        self.connect_timeout = limit;
+        self
+    }
+
+    /// Sets how long one HTTP request may take, from connecting to the last byte of the answer. The default is
+    /// 10 s. A shorter limit makes failures of slow answers; a much longer one hides dead connections.
+    pub fn request_timeout(mut self, limit: Duration) -> Self {
+        self.request_timeout = limit;
+        self
+    }
+
+    /// Sets the `User-Agent` header. The default is `cfw-api/` and the version.
+    pub fn user_agent(mut self, name: impl Into<String>) -> Self {
+        self.user_agent = name.into();
+        self
+    }
+
+    /// Uses this HTTP client, with its proxies, certificates and connection pool.
+    ///
+    /// It should not follow redirects (`redirect::Policy::none()`), because a redirected request carries the
+    /// token, nor repeat requests (`retry::never()`). The built-in clients open no more connections than there
+    /// are requests at once; hyper's pool alone sometimes opens a few more.
+    pub fn http_client(mut self, client: reqwest::Client) -> Self {
+        self.http_client = Some(client);
+        self
+    }
+
+    /// Sets a PEM file of certificates to trust in addition to the system's. It is read when the client is built.
+    /// Not applied to an [`http_client`](Self::http_client) of the application.
+    pub fn ca_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.tls.ca_file = Some(path.into());
+        self
+    }
+
+    /// Accepts any certificate of the server. Anyone on the network path can then read the token. Not applied to
+    /// an [`http_client`](Self::http_client) of the application.
+    pub fn danger_accept_invalid_certs(mut self, accept: bool) -> Self {
+        self.tls.accept_invalid_certs = accept;
+        self
+    }
+
+    /// Allows plain `http` to other machines. Anyone on the network path can then read the token.
+    pub fn allow_plain_http(mut self, allow: bool) -> Self {
+        self.allow_plain_http = allow;
+        self
+    }
+
+    #[cfg(test)]
+    pub(crate) fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Checks the settings and builds the client. Sends no request.
+    ///
+    /// # Errors
+    /// If a required setting is missing or a setting cannot be used. The error names it and its value. Also if
+    /// the endpoint is `https` and this crate was built without a TLS feature, or if the system's certificates
+    /// cannot be loaded.
+    pub fn build(self) -> Result<Client, ConfigError> {
+        let credentials =
+            self.credentials.ok_or_else(|| ConfigError::hidden("credentials", "are missing"))?;
+        let auth_url = match &credentials.0 {
+            Kind::Password(password) => {
+                Some(Endpoint::parse("auth_url", &password.auth_url, self.allow_plain_http)?)
+            }
+            Kind::Token(_) | Kind::AccessKey(_) | Kind::Provider(_) => None,
+        };
+        let explicit = self
+            .endpoint
+            .map(|url| Endpoint::parse("endpoint", &url, self.allow_plain_http))
+            .transpose()?;
+        let by_region = match &self.region {
+            Some(region) => Endpoint::for_region(region, self.cloud_domain.as_deref())?,
+            None => None,
+        };
+        let wants_catalog = explicit.is_none() && auth_url.is_some();
+        let endpoint = match explicit.or_else(|| by_region.clone().filter(|_| !wants_catalog)) {
+            Some(endpoint) => EndpointSource::Fixed(endpoint),
+            None if wants_catalog => {
+                by_region.map_or(EndpointSource::Catalog, EndpointSource::Fallback)
+            }
+            None if self.region.is_some() => {
+                return Err(ConfigError::hidden(
+                    "endpoint",
+                    "is missing, and none is known for the region",
+                ));
+            }
+            None => {
+                return Err(ConfigError::hidden("endpoint", "is missing, and so is the region"));
+            }
+        };
+        match &self.project_id {
+            Some(id) => {
+                if let Some(problem) = id::problem(id) {
+                    return Err(ConfigError::new("project_id", id, problem));
+                }
+            }
+            None if auth_url.is_some() => (),
+            None => return Err(ConfigError::hidden("project_id", "is missing")),
+        }
+        for (field, limit) in
+            [("connect_timeout", self.connect_timeout), ("request_timeout", self.request_timeout)]
+        {
+            if limit.is_zero() {
+                return Err(ConfigError::new(field, "0s", "must be longer than nothing"));
+            }
+        }
+        let user_agent = HeaderValue::from_str(&self.user_agent).map_err(|_| {
+            ConfigError::new(
+                "user_agent",
+                self.user_agent,
+                "holds characters that no header can carry",
+            )
+        })?;
+        let clients = match self.http_client {
+            Some(client) => HttpClients::of_application(client),
+            None => {
+                let mut known = Vec::new();
+                known.extend(auth_url.as_ref().map(|url| ("auth_url", url)));
+                if let EndpointSource::Fixed(endpoint) = &endpoint {
+                    known.push(("endpoint", endpoint));
+                }
+                HttpClients::for_urls(&known, wants_catalog, self.connect_timeout, &self.tls)?
+            }
+        };
+        let transport = Arc::new(Transport {
+            clients,
+            request_timeout: self.request_timeout,
+            user_agent,
+            clock: self.clock,
+        });
+        let catalog_query = CatalogQuery {
+            wanted: wants_catalog,
+            region: self.region,
+            interface: self.interface.unwrap_or_else(|| "public".to_owned()),
+            allow_plain_http: self.allow_plain_http,
+        };
+        let manager = CredentialManager::new(credentials, Arc::clone(&transport), catalog_query)?;
+        Ok(Client::new(Inner { endpoint, project_id: self.project_id, manager, transport }))
+    }
+}
+
+impl fmt::Debug for ClientBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Not checked yet, so it may hold a password.
+        let endpoint = self.endpoint.as_deref().filter(|url| !url.contains('@'));
+        f.debug_struct("ClientBuilder")
+            .field("endpoint", &endpoint)
+            .field("region", &self.region)
+            .field("project_id", &self.project_id)
+            .field("credentials", &self.credentials)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn complete() -> ClientBuilder {
+        Client::builder()
+            .endpoint("http://127.0.0.1:1")
+            .project_id("0123456789abcdef0123456789abcdef")
+            .credentials(Credentials::token("SENSITIVE"))
+    }
+
+    #[test]
+    fn a_bad_setting_is_named_with_its_value() {
+        let zero = Duration::ZERO;
+        let token = || Client::builder().credentials(Credentials::token("t"));
+        let rows = [
+            (Client::builder(), "credentials: are missing"),
+            (token(), "endpoint: is missing, and so is the region"),
+            (token().region("eu-ch2"), "endpoint: is missing, and none is known for the region"),
+            (token().region("eu de"), "region \"eu de\": is no name of a region, such as eu-de"),
+            (token().endpoint("http://127.0.0.1:1"), "project_id: is missing"),
+            (complete().project_id("a/b"), "project_id \"a/b\": holds a '/'"),
+            (complete().project_id(""), "project_id \"\": is empty"),
+            (
+                complete().connect_timeout(zero),
+                "connect_timeout \"0s\": must be longer than nothing",
+            ),
+            (
+                complete().request_timeout(zero),
+                "request_timeout \"0s\": must be longer than nothing",
+            ),
+            (
+                complete().user_agent("a\nb"),
+                "user_agent \"a\\nb\": holds characters that no header can carry",
+            ),
+            (complete().credentials(Credentials::token(" \n")), "token: is empty"),
+            (
+                complete().credentials(Credentials::token("SENSI\nTIVE")),
+                "token: holds characters that no header can carry",
+            ),
+        ];
+        for (builder, message) in rows {
+            assert_eq!(builder.build().unwrap_err().to_string(), message);
+        }
+        let error = complete().endpoint("nowhere").build().unwrap_err();
+        assert_eq!((error.field(), error.value()), ("endpoint", Some("nowhere")));
+    }
+
+    #[test]
+    fn extremes_that_make_sense_are_taken() {
+        let day = Duration::from_secs(86_400);
+        complete().connect_timeout(Duration::MAX).request_timeout(Duration::MAX).build().unwrap();
+        complete().connect_timeout(day).credentials(Credentials::token(" t\n")).build().unwrap();
+    }
+
+    #[test]
+    #[cfg(not(any(feature = "rustls", feature = "rustls-no-provider", feature = "native-tls")))]
+    fn https_without_a_tls_feature_is_an_error_that_says_so() {
+        let error = complete().endpoint("https://cfw.example.com").build().unwrap_err().to_string();
+        assert!(error.starts_with(
+            r#"endpoint "https://cfw.example.com/": is https, but cfw-api was built without"#
+        ));
+        let own = reqwest::Client::builder().build().unwrap();
+        complete().endpoint("https://cfw.example.com").http_client(own).build().unwrap();
+    }
+}
