@@ -71,8 +71,10 @@
 //! - `clouds-yaml`: [`Settings`] read clouds.yaml.
 
 mod auth;
+mod clean;
 mod client;
 mod clock;
+mod clouds;
 mod error;
 mod firewall;
 mod http;
@@ -86,8 +88,8 @@ pub use reqwest;
 
 pub use self::{
     auth::{
-        AccessKey, Credentials, IdOrName, Password, RefreshReason, Token, TokenError,
-        TokenProvider, User,
+        AccessKey, ApplicationCredential, Credentials, IdOrName, Password, RefreshReason, Token,
+        TokenError, TokenProvider, User,
     },
     client::{Client, ClientBuilder},
     error::{Class, ConfigError, Error, ErrorKind, Quota},

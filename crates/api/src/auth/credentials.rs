@@ -1,15 +1,16 @@
 //! The credentials that a caller hands in.
 
-use std::fmt;
+use std::{fmt, path::PathBuf};
 
 use reqwest::header::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{
-    password::Password,
+    password::{ApplicationCredential, Password},
     provider::{SharedProvider, TokenProvider},
+    token_file::TokenFile,
 };
-use crate::ConfigError;
+use crate::{ConfigError, clean::clean};
 
 /// The credentials of a client.
 ///
@@ -21,6 +22,7 @@ pub struct Credentials(pub(crate) Kind);
 pub(crate) enum Kind {
     Token(SecretString),
     Password(Password),
+    Application(ApplicationCredential),
     AccessKey(AccessKey),
     Provider(SharedProvider),
 }
@@ -29,7 +31,7 @@ impl Credentials {
     /// Uses a token that was obtained elsewhere. It cannot be renewed: once the service refuses it, later calls
     /// fail without a request. White space around it is dropped, such as the end of the line in a file.
     pub fn token(token: impl Into<String>) -> Self {
-        Self(Kind::Token(token.into().trim().into()))
+        Self(Kind::Token(clean(&token.into()).into()))
     }
 
     /// Uses a user and a password, for which IAM issues a token that lasts a day. The token is renewed before it
@@ -40,6 +42,18 @@ impl Credentials {
     /// be left out.
     pub fn password(password: Password) -> Self {
         Self(Kind::Password(password))
+    }
+
+    /// Uses an application credential, for which IAM issues tokens as for a [password](Self::password).
+    pub fn application_credential(credential: ApplicationCredential) -> Self {
+        Self(Kind::Application(credential))
+    }
+
+    /// Uses the token in a file, which is read again after the service has refused it. So another program can
+    /// replace it, as Kubernetes and Vault agents do. A file without a new token ends the client's calls, and one
+    /// of more than 64 KiB is refused.
+    pub fn token_file(path: impl Into<PathBuf>) -> Self {
+        Self::provider(TokenFile::new(path.into()))
     }
 
     /// Uses an access key, with which every request is signed. No token is needed.
@@ -59,6 +73,7 @@ impl fmt::Debug for Credentials {
         f.write_str(match self.0 {
             Kind::Token(_) => "Credentials::Token(..)",
             Kind::Password(_) => "Credentials::Password(..)",
+            Kind::Application(_) => "Credentials::Application(..)",
             Kind::AccessKey(_) => "Credentials::AccessKey(..)",
             Kind::Provider(_) => "Credentials::Provider(..)",
         })
@@ -79,16 +94,25 @@ impl AccessKey {
     /// Makes a permanent key. White space around both parts is dropped.
     pub fn new(access_key: impl Into<String>, secret_key: impl Into<String>) -> Self {
         Self {
-            access: access_key.into().trim().into(),
-            secret: secret_key.into().trim().into(),
+            access: clean(&access_key.into()).into(),
+            secret: clean(&secret_key.into()).into(),
             security_token: None,
         }
     }
 
     /// Makes it a temporary key, which is valid only together with this token.
     pub fn security_token(mut self, token: impl Into<String>) -> Self {
-        self.security_token = Some(token.into().trim().into());
+        self.security_token = Some(clean(&token.into()).into());
         self
+    }
+
+    /// Returns what an answer must not show.
+    pub(super) fn secrets(&self) -> [&str; 3] {
+        [
+            self.secret.expose_secret(),
+            self.access.expose_secret(),
+            self.security_token.as_ref().map_or("", |token| token.expose_secret()),
+        ]
     }
 
     pub(super) fn check(&self) -> Result<(), ConfigError> {

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use reqwest::header::HeaderValue;
 use secrecy::SecretString;
 
-use crate::http::endpoint::Endpoint;
+use super::catalog::CatalogEndpoint;
 
 /// One version of the credentials, as requests carry it.
 pub(super) struct Generation {
@@ -14,7 +14,7 @@ pub(super) struct Generation {
     pub(super) renew_at: Option<SystemTime>,
     pub(super) expires_at: Option<SystemTime>,
     pub(super) project_id: Option<String>,
-    pub(super) endpoint: Option<Endpoint>,
+    pub(super) endpoint: CatalogEndpoint,
 }
 
 impl Generation {
@@ -25,7 +25,7 @@ impl Generation {
             renew_at: None,
             expires_at: None,
             project_id: None,
-            endpoint: None,
+            endpoint: CatalogEndpoint::None,
         }
     }
 }
@@ -56,6 +56,13 @@ impl ClockSkew {
         match servers.duration_since(ours) {
             Ok(ahead) => Self::Ahead(ahead),
             Err(behind) => Self::Behind(behind.duration()),
+        }
+    }
+
+    /// Returns whether the clocks differ by more than `limit`.
+    pub(super) fn exceeds(self, limit: Duration) -> bool {
+        match self {
+            Self::Ahead(by) | Self::Behind(by) => by > limit,
         }
     }
 

@@ -6,21 +6,25 @@ mod login;
 mod manager;
 mod material;
 mod password;
+mod project;
 mod provider;
 #[cfg_attr(
     not(test),
     expect(dead_code, reason = "all request bodies are signed, but the algorithm allows others")
 )]
 pub(crate) mod sign;
+mod sign_request;
 mod state;
+mod token_file;
 
 pub(crate) use self::{
-    catalog::CatalogQuery,
+    catalog::{CatalogEndpoint, CatalogQuery},
     credentials::Kind,
     manager::{CredentialManager, Lease},
+    project::ProjectQuery,
 };
 pub use self::{
     credentials::{AccessKey, Credentials},
-    password::{IdOrName, Password, User},
+    password::{ApplicationCredential, IdOrName, Password, User},
     provider::{RefreshReason, Token, TokenError, TokenProvider},
 };

@@ -4,6 +4,8 @@ use std::{error::Error as StdError, fmt, future::Future, pin::Pin, sync::Arc, ti
 
 use secrecy::SecretString;
 
+use crate::clean::clean;
+
 /// A source of tokens: a broker, a file that another program refreshes, another login method.
 ///
 /// It is called once for all waiting calls, and has ten seconds to answer.
@@ -70,7 +72,7 @@ pub struct Token {
 impl Token {
     /// Makes a token that is used until it is refused. White space around it is dropped.
     pub fn new(token: impl Into<String>) -> Self {
-        Self { secret: token.into().trim().into(), expires_at: None }
+        Self { secret: clean(&token.into()).into(), expires_at: None }
     }
 
     /// Sets the expiry, by this machine's clock. Another token is requested 5 minutes earlier, or a tenth of

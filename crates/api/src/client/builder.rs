@@ -7,8 +7,9 @@ use reqwest::header::HeaderValue;
 use super::{Client, EndpointSource, Inner};
 use crate::{
     ConfigError, Credentials,
-    auth::{CatalogQuery, CredentialManager, Kind},
+    auth::{CatalogQuery, CredentialManager, Kind, ProjectQuery},
     clock::Clock,
+    clouds::{Named, is_label},
     http::{
         clients::{HttpClients, TlsOptions},
         endpoint::Endpoint,
@@ -24,8 +25,10 @@ pub struct ClientBuilder {
     pub(super) endpoint: Option<String>,
     pub(super) region: Option<String>,
     pub(super) cloud_domain: Option<String>,
-    pub(super) interface: Option<String>,
+    pub(super) interfaces: Vec<String>,
+    pub(super) auth_url: Option<String>,
     pub(super) project_id: Option<String>,
+    pub(super) project_name: Option<String>,
     pub(super) credentials: Option<Credentials>,
     connect_timeout: Duration,
     request_timeout: Duration,
@@ -42,8 +45,10 @@ impl ClientBuilder {
             endpoint: None,
             region: None,
             cloud_domain: None,
-            interface: None,
+            interfaces: Vec::new(),
+            auth_url: None,
             project_id: None,
+            project_name: None,
             credentials: None,
             connect_timeout: Duration::from_secs(5),
             request_timeout: Duration::from_secs(10),
@@ -57,24 +62,28 @@ impl ClientBuilder {
 
     /// Sets the base URL of the service, such as `https://cfw.eu-de.otc.t-systems.com`.
     ///
-    /// Without it, [password credentials](Credentials::password) take it from their token's catalog. Otherwise
-    /// it is derived from the [`region`](Self::region). Plain `http` is refused, except for this machine or
+    /// Without it, [passwords](Credentials::password) and [application
+    /// credentials](Credentials::application_credential) take it from their token's catalog. Otherwise it is derived
+    /// from the [`region`](Self::region), if the cloud is known. Plain `http` is refused, except for this machine or
     /// with [`allow_plain_http`](Self::allow_plain_http).
     pub fn endpoint(mut self, url: impl Into<String>) -> Self {
         self.endpoint = Some(url.into());
         self
     }
 
-    /// Sets the region, such as `eu-de`. It selects one of several endpoints in a catalog. Without an endpoint
-    /// there, the endpoint is `https://cfw.<region>.<domain of the cloud>`.
+    /// Sets the region, such as `eu-de`. It selects one of several endpoints in a catalog.
+    ///
+    /// If the catalog does not list the service, or without one, the endpoint is
+    /// `https://cfw.<region>.<domain of the cloud>` for a region that Open Telekom Cloud or Huawei Cloud has
+    /// published, provided that the URL of IAM, if there is one, is in the same cloud. Otherwise the endpoint must be
+    /// set, because credentials are not sent to a guessed host.
     pub fn region(mut self, name: impl Into<String>) -> Self {
         self.region = Some(name.into());
         self
     }
 
-    /// Sets the domain of the cloud's hosts, such as `myhuaweicloud.eu`, if it is not the one known for the
-    /// [`region`](Self::region): `otc.t-systems.com` for eu-de and eu-nl, `myhuaweicloud.eu` for
-    /// eu-west-101, else `myhuaweicloud.com`.
+    /// Sets the domain of the cloud's hosts, such as `prod-cloud-ocb.orange-business.com`, for clouds other than
+    /// Open Telekom Cloud and Huawei Cloud. The URL of IAM, if there is one, must be in it.
     pub fn cloud_domain(mut self, domain: impl Into<String>) -> Self {
         self.cloud_domain = Some(domain.into());
         self
@@ -82,7 +91,7 @@ impl ClientBuilder {
 
     /// Sets which of a catalog's endpoints to use: `public` (the default), `internal` or `admin`.
     pub fn interface(mut self, name: impl Into<String>) -> Self {
-        self.interface = Some(name.into());
+        self.interfaces = vec![name.into()];
         self
     }
 
@@ -90,6 +99,21 @@ impl ClientBuilder {
     /// credentials](Credentials::password), whose token names it.
     pub fn project_id(mut self, id: impl Into<String>) -> Self {
         self.project_id = Some(id.into());
+        self
+    }
+
+    /// Sets the name of the project. With an [access key](Credentials::access_key), the id is looked up by it, or by
+    /// the region, unless [`project_id`](Self::project_id) is set.
+    pub fn project_name(mut self, name: impl Into<String>) -> Self {
+        self.project_name = Some(name.into());
+        self
+    }
+
+    /// Sets the URL of IAM for credentials that do not name it: tokens and access keys. It shows which cloud they
+    /// belong to, so that an endpoint is derived only in that cloud, and it is where the project of an access key is
+    /// looked up.
+    pub fn auth_url(mut self, url: impl Into<String>) -> Self {
+        self.auth_url = Some(url.into());
         self
     }
 
@@ -137,6 +161,18 @@ impl ClientBuilder {
         self
     }
 
+    /// Sets a PEM file with the certificate that this client presents, and one with its private key unless the first
+    /// holds it. Both are read when the client is built. Not applied to an [`http_client`](Self::http_client) of the
+    /// application.
+    pub fn client_certificate(
+        mut self,
+        certificate: impl Into<PathBuf>,
+        key: Option<PathBuf>,
+    ) -> Self {
+        self.tls.identity = Some((certificate.into(), key));
+        self
+    }
+
     /// Accepts any certificate of the server. Anyone on the network path can then read the token. Not applied to
     /// an [`http_client`](Self::http_client) of the application.
     pub fn danger_accept_invalid_certs(mut self, accept: bool) -> Self {
@@ -165,45 +201,74 @@ impl ClientBuilder {
     pub fn build(self) -> Result<Client, ConfigError> {
         let credentials =
             self.credentials.ok_or_else(|| ConfigError::hidden("credentials", "are missing"))?;
-        let auth_url = match &credentials.0 {
-            Kind::Password(password) => {
-                Some(Endpoint::parse("auth_url", &password.auth_url, self.allow_plain_http)?)
-            }
+        let parse = |field, url: &str| Endpoint::parse(field, url, self.allow_plain_http);
+        let explicit = self.endpoint.as_deref().map(|url| parse("endpoint", url)).transpose()?;
+        if let Some(domain) =
+            self.cloud_domain.as_deref().filter(|domain| !domain.split('.').all(is_label))
+        {
+            let problem = "is no domain, such as myhuaweicloud.eu";
+            return Err(ConfigError::new("cloud_domain", domain, problem));
+        }
+        let login_url = match &credentials.0 {
+            Kind::Password(password) => Some(&password.auth_url),
+            Kind::Application(credential) => Some(&credential.auth_url),
             Kind::Token(_) | Kind::AccessKey(_) | Kind::Provider(_) => None,
         };
-        let explicit = self
-            .endpoint
-            .map(|url| Endpoint::parse("endpoint", &url, self.allow_plain_http))
-            .transpose()?;
-        let by_region = match &self.region {
-            Some(region) => Endpoint::for_region(region, self.cloud_domain.as_deref())?,
-            None => None,
+        let login_url = login_url.map(|url| parse("auth_url", url)).transpose()?;
+        let wants_catalog = explicit.is_none() && login_url.is_some();
+        // Without a login, the URL of IAM shows which cloud is meant. A wrong one matters only if it is needed.
+        let iam = match (&login_url, self.auth_url.as_deref()) {
+            (Some(url), _) => Some(Ok(url.clone())),
+            (None, Some(url)) => Some(parse("auth_url", url)),
+            (None, None) => None,
         };
-        let wants_catalog = explicit.is_none() && auth_url.is_some();
-        let endpoint = match explicit.or_else(|| by_region.clone().filter(|_| !wants_catalog)) {
+        let named = Named {
+            region: self.region.as_deref(),
+            project_name: self.project_name.as_deref(),
+            auth_host: iam.as_ref().and_then(|iam| iam.as_ref().ok()?.host()),
+            has_auth_url: iam.is_some(),
+            domain: self.cloud_domain.as_deref(),
+        };
+        let derived = |service| {
+            named.host(service).and_then(|host| {
+                parse("endpoint", &format!("https://{host}")).map_err(|error| error.to_string())
+            })
+        };
+        let endpoint = match explicit {
             Some(endpoint) => EndpointSource::Fixed(endpoint),
             None if wants_catalog => {
-                by_region.map_or(EndpointSource::Catalog, EndpointSource::Fallback)
+                derived("cfw").map_or_else(EndpointSource::Catalog, EndpointSource::Fallback)
             }
-            None if self.region.is_some() => {
-                return Err(ConfigError::hidden(
-                    "endpoint",
-                    "is missing, and none is known for the region",
-                ));
-            }
-            None => {
-                return Err(ConfigError::hidden("endpoint", "is missing, and so is the region"));
-            }
+            None => EndpointSource::Fixed(derived("cfw").map_err(|reason| {
+                ConfigError::hidden("endpoint", format!("is missing, and {reason}"))
+            })?),
         };
-        match &self.project_id {
-            Some(id) => {
-                if let Some(problem) = id::problem(id) {
-                    return Err(ConfigError::new("project_id", id, problem));
-                }
-            }
-            None if auth_url.is_some() => (),
-            None => return Err(ConfigError::hidden("project_id", "is missing")),
+        if let Some(id) = &self.project_id
+            && let Some(problem) = id::problem(id)
+        {
+            return Err(ConfigError::new("project_id", id, problem));
         }
+        let project_query = match (&credentials.0, &self.project_id, &login_url) {
+            (_, Some(_), _) | (_, None, Some(_)) => None,
+            (Kind::AccessKey(_), None, None) => {
+                // Each region has a project of its name.
+                let name = self.project_name.clone().or_else(|| named.region_of_project());
+                let missing = |problem: &str| {
+                    ConfigError::hidden("project_id", format!("is missing, and {problem}"))
+                };
+                let name = name.ok_or_else(|| {
+                    missing("there is neither a project name nor a region to look it up by")
+                })?;
+                let iam = match iam.clone() {
+                    Some(iam) => iam?,
+                    None => derived("iam").map_err(|reason| {
+                        missing(&format!("cannot be looked up without a URL of IAM: {reason}"))
+                    })?,
+                };
+                Some(ProjectQuery { iam, name })
+            }
+            _ => return Err(ConfigError::hidden("project_id", "is missing")),
+        };
         for (field, limit) in
             [("connect_timeout", self.connect_timeout), ("request_timeout", self.request_timeout)]
         {
@@ -222,7 +287,8 @@ impl ClientBuilder {
             Some(client) => HttpClients::of_application(client),
             None => {
                 let mut known = Vec::new();
-                known.extend(auth_url.as_ref().map(|url| ("auth_url", url)));
+                known.extend(login_url.as_ref().map(|url| ("auth_url", url)));
+                known.extend(project_query.as_ref().map(|query| ("auth_url", &query.iam)));
                 if let EndpointSource::Fixed(endpoint) = &endpoint {
                     known.push(("endpoint", endpoint));
                 }
@@ -237,11 +303,19 @@ impl ClientBuilder {
         });
         let catalog_query = CatalogQuery {
             wanted: wants_catalog,
-            region: self.region,
-            interface: self.interface.unwrap_or_else(|| "public".to_owned()),
+            region: named.catalog_region(),
+            interfaces: match self.interfaces.is_empty() {
+                true => vec!["public".to_owned()],
+                false => self.interfaces.clone(),
+            },
             allow_plain_http: self.allow_plain_http,
         };
-        let manager = CredentialManager::new(credentials, Arc::clone(&transport), catalog_query)?;
+        let manager = CredentialManager::new(
+            credentials,
+            Arc::clone(&transport),
+            catalog_query,
+            project_query,
+        )?;
         Ok(Client::new(Inner { endpoint, project_id: self.project_id, manager, transport }))
     }
 }
@@ -276,9 +350,19 @@ mod tests {
         let token = || Client::builder().credentials(Credentials::token("t"));
         let rows = [
             (Client::builder(), "credentials: are missing"),
-            (token(), "endpoint: is missing, and so is the region"),
-            (token().region("eu-ch2"), "endpoint: is missing, and none is known for the region"),
-            (token().region("eu de"), "region \"eu de\": is no name of a region, such as eu-de"),
+            (token(), "endpoint: is missing, and no region is set"),
+            (
+                token().region("eu-ch2"),
+                "endpoint: is missing, and region eu-ch2 has no known endpoint",
+            ),
+            (
+                token().region("eu de"),
+                "endpoint: is missing, and region eu de has no known endpoint",
+            ),
+            (
+                token().region("eu-de").cloud_domain("a b"),
+                "cloud_domain \"a b\": is no domain, such as myhuaweicloud.eu",
+            ),
             (token().endpoint("http://127.0.0.1:1"), "project_id: is missing"),
             (complete().project_id("a/b"), "project_id \"a/b\": holds a '/'"),
             (complete().project_id(""), "project_id \"\": is empty"),

@@ -5,7 +5,7 @@ use reqwest::{
     header::{HeaderName, HeaderValue},
 };
 
-use super::{Client, EndpointSource, Inner};
+use super::{Client, Inner};
 use crate::{
     Class, Error, ErrorKind,
     auth::Lease,
@@ -102,13 +102,11 @@ impl Client {
 
     fn request<T>(&self, call: &Call<'_, T>, lease: &Lease<'_>) -> Result<Request, Error> {
         let invalid = || Error::new(call.operation, ErrorKind::Request, Class::Fatal);
-        let endpoint = match &self.inner.endpoint {
-            EndpointSource::Fixed(endpoint) => endpoint,
-            EndpointSource::Fallback(endpoint) => lease.endpoint().unwrap_or(endpoint),
-            EndpointSource::Catalog => lease.endpoint().ok_or_else(|| {
-                invalid().with_message("no endpoint: none is set, the token's catalog has no cfw entry that fits, and there is no region")
-            })?,
-        };
+        let endpoint = self
+            .inner
+            .endpoint
+            .endpoint(lease.endpoint())
+            .map_err(|problem| invalid().with_message(problem))?;
         let project_id = self.inner.project_id.as_deref().or_else(|| lease.project_id());
         let project_id = project_id.ok_or_else(|| {
             invalid().with_message("no project: none is set, and the token has none")

@@ -1,13 +1,7 @@
 //! Applies settings from the environment and clouds.yaml to a builder.
 
-use secrecy::ExposeSecret;
-
 use super::builder::ClientBuilder;
-use crate::{
-    AccessKey, Credentials, IdOrName, Password, Settings, User,
-    auth::Kind,
-    settings::{self, Auth, PasswordAuth},
-};
+use crate::Settings;
 
 impl ClientBuilder {
     /// Applies [`Settings`]: credentials, endpoint, project, region and certificates. Later setters override
@@ -32,62 +26,33 @@ impl ClientBuilder {
             }
         };
         take(settings.endpoint(), &mut self.endpoint);
-        take(settings.region(), &mut self.region);
+        take(settings.named_region(), &mut self.region);
         take(settings.cloud_domain(), &mut self.cloud_domain);
-        take(settings.interface(), &mut self.interface);
+        take(settings.auth_url(), &mut self.auth_url);
         take(settings.project_id(), &mut self.project_id);
+        take(settings.project_name(), &mut self.project_name);
+        if !settings.interfaces().is_empty() {
+            self.interfaces = settings.interfaces().to_vec();
+        }
         if let Some(path) = settings.ca_file() {
             self = self.ca_file(path);
+        }
+        if let Some(path) = settings.client_cert() {
+            self = self.client_certificate(path, settings.client_key().map(Into::into));
         }
         if settings.insecure() {
             self = self.danger_accept_invalid_certs(true);
         }
-        self.credentials(credentials(settings.auth()))
-    }
-}
-
-fn credentials(auth: &Auth) -> Credentials {
-    match auth {
-        Auth::Token(token) => Credentials(Kind::Token(token.clone())),
-        Auth::AccessKey { access, secret, security_token } => {
-            let key = AccessKey::new(&**access, secret.expose_secret());
-            Credentials::access_key(match security_token {
-                Some(token) => key.security_token(token.expose_secret()),
-                None => key,
-            })
-        }
-        Auth::Password(auth) => Credentials::password(password(auth)),
-    }
-}
-
-fn password(auth: &PasswordAuth) -> Password {
-    let PasswordAuth { auth_url, user, user_domain, password, passcode, project } = auth;
-    let user = match user {
-        settings::IdOrName::Id(id) => User::Id(id.clone()),
-        settings::IdOrName::Name(name) => {
-            // The settings always have a domain beside a name; `build` would name an empty one.
-            let domain = user_domain.as_ref().map_or(IdOrName::Name(String::new()), id_or_name);
-            User::Name { name: name.clone(), domain }
-        }
-    };
-    let password = Password::new(&**auth_url, user, password.expose_secret(), id_or_name(project));
-    match passcode {
-        Some(code) => password.passcode(code.expose_secret()),
-        None => password,
-    }
-}
-
-fn id_or_name(name: &settings::IdOrName) -> IdOrName {
-    match name {
-        settings::IdOrName::Id(id) => IdOrName::Id(id.clone()),
-        settings::IdOrName::Name(name) => IdOrName::Name(name.clone()),
+        self.credentials(settings.credentials().clone())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use secrecy::ExposeSecret;
+
     use super::*;
-    use crate::Client;
+    use crate::{Client, Credentials, IdOrName, Password, User, auth::Kind};
 
     fn builder(variables: &[(&str, &str)]) -> ClientBuilder {
         let lookup = |name: &str| {
@@ -116,7 +81,8 @@ mod tests {
             panic!("no password")
         };
         assert_eq!(format!("{taken:?}"), format!("{expected:?}"));
-        assert_eq!(password.region.as_deref(), Some("eu-de"));
+        assert_eq!(password.project_name.as_deref(), Some("eu-de_team"));
+        assert_eq!(password.region, None, "it was not set");
         password.build().unwrap();
 
         let key = [
@@ -146,8 +112,8 @@ mod tests {
         ];
         let builder = builder(&token).project_id("q");
         assert_eq!(
-            (builder.project_id.as_deref(), builder.interface.as_deref()),
-            (Some("q"), Some("internal"))
+            (builder.project_id.as_deref(), &*builder.interfaces),
+            (Some("q"), &["internal".to_owned()][..])
         );
         assert!(builder.endpoint("http://127.0.0.1:1").build().is_ok());
     }

@@ -135,10 +135,12 @@ async fn every_attempt_is_signed_anew_and_a_temporary_key_goes_with_its_token() 
         assert_eq!(header(request, "x-security-token"), "security");
         assert!(!request.headers.contains_key("x-auth-token"));
         let authorization = header(request, "authorization");
-        let start = "SDK-HMAC-SHA256 Access=AK, SignedHeaders=x-project-id;x-sdk-date;x-security-token, Signature=";
+        let start = "SDK-HMAC-SHA256 Access=AK, SignedHeaders=host;x-project-id;x-sdk-date;x-security-token, Signature=";
         assert!(authorization.starts_with(start), "{authorization}");
         let when = times::from_compact(date).unwrap();
-        let headers = [("x-project-id", "p-1"), ("x-security-token", "security")];
+        let host = header(request, "host");
+        assert_eq!(host, server.address().to_string());
+        let headers = [("host", host), ("x-project-id", "p-1"), ("x-security-token", "security")];
         let unsigned = crate::auth::sign::Unsigned {
             method: "GET",
             path: "/v3/p-1/jobs/j-1",

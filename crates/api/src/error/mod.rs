@@ -124,6 +124,7 @@ pub(crate) enum Operation<'a> {
     GetFirewall(&'a FirewallId),
     DeleteFirewall(&'a FirewallId),
     Token,
+    Project,
 }
 
 impl fmt::Display for Operation<'_> {
@@ -134,6 +135,7 @@ impl fmt::Display for Operation<'_> {
             Self::GetFirewall(id) => write!(f, "get firewall {id}"),
             Self::DeleteFirewall(id) => write!(f, "delete firewall {id}"),
             Self::Token => f.write_str("obtain a token"),
+            Self::Project => f.write_str("look up the project"),
         }
     }
 }

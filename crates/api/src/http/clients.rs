@@ -114,25 +114,69 @@ fn built(builder: ClientBuilder) -> Result<reqwest::Client, ConfigError> {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct TlsOptions {
     pub(crate) ca_file: Option<PathBuf>,
+    /// The files of the client's certificate and of its key.
+    pub(crate) identity: Option<(PathBuf, Option<PathBuf>)>,
     pub(crate) accept_invalid_certs: bool,
 }
 
 #[cfg(any(feature = "rustls", feature = "rustls-no-provider", feature = "native-tls"))]
 impl TlsOptions {
     fn apply(&self, builder: ClientBuilder) -> Result<ClientBuilder, ConfigError> {
-        let builder = builder.tls_danger_accept_invalid_certs(self.accept_invalid_certs);
+        let mut builder = builder.tls_danger_accept_invalid_certs(self.accept_invalid_certs);
+        if let Some((certificate, key)) = &self.identity {
+            builder = builder.identity(identity(certificate, key.as_deref())?);
+        }
         let Some(path) = &self.ca_file else {
             return Ok(builder);
         };
-        let wrong = |problem| ConfigError::new("ca_file", path.display().to_string(), problem);
-        let pem = std::fs::read(path).map_err(|error| wrong(format!("cannot be read: {error}")))?;
+        let pem = read("ca_file", path)?;
         match reqwest::Certificate::from_pem_bundle(&pem) {
             Ok(certificates) if !certificates.is_empty() => {
                 Ok(builder.tls_certs_merge(certificates))
             }
-            _ => Err(wrong("holds no certificates in PEM form".to_owned())),
+            _ => Err(unusable("ca_file", path, "holds no certificates in PEM form".to_owned())),
         }
     }
+}
+
+#[cfg(any(feature = "rustls", feature = "rustls-no-provider", feature = "native-tls"))]
+fn identity(
+    certificate: &std::path::Path,
+    key: Option<&std::path::Path>,
+) -> Result<reqwest::Identity, ConfigError> {
+    let mut pem = read("client_certificate", certificate)?;
+    let key = key.map(|key| read("client_certificate", key)).transpose()?;
+    #[cfg(any(feature = "rustls", feature = "rustls-no-provider"))]
+    let identity = {
+        if let Some(key) = key {
+            pem.push(b'\n');
+            pem.extend_from_slice(&key);
+        }
+        reqwest::Identity::from_pem(&pem)
+    };
+    #[cfg(not(any(feature = "rustls", feature = "rustls-no-provider")))]
+    let identity = {
+        let key = key.unwrap_or_else(|| pem.clone());
+        reqwest::Identity::from_pkcs8_pem(&pem, &key)
+    };
+    // The parser's message could quote the key.
+    identity.map_err(|_| {
+        unusable(
+            "client_certificate",
+            certificate,
+            "holds no certificate and key in PEM form".to_owned(),
+        )
+    })
+}
+
+#[cfg(any(feature = "rustls", feature = "rustls-no-provider", feature = "native-tls"))]
+fn read(field: &'static str, path: &std::path::Path) -> Result<Vec<u8>, ConfigError> {
+    std::fs::read(path).map_err(|error| unusable(field, path, format!("cannot be read: {error}")))
+}
+
+#[cfg(any(feature = "rustls", feature = "rustls-no-provider", feature = "native-tls"))]
+fn unusable(field: &'static str, path: &std::path::Path, problem: String) -> ConfigError {
+    ConfigError::new(field, path.display().to_string(), problem)
 }
 
 /// Without TLS there are no certificates.

@@ -44,7 +44,7 @@ impl Endpoint {
         }
         if url.scheme() == "http" && !is_loopback(&url) && !allow_plain_http {
             return Err(wrong(
-                "is plain http: use https, or allow_plain_http(true) if everyone may read the token",
+                "is plain http, which shows the token to the network: use https, or allow plain http explicitly",
             ));
         }
         Ok(Self(url))
@@ -52,40 +52,6 @@ impl Endpoint {
 
     pub(crate) fn is_https(&self) -> bool {
         self.0.scheme() == "https"
-    }
-
-    /// Returns the endpoint of the service in a region, by the pattern of the clouds' endpoints. `domain` overrides
-    /// the known domain of the cloud's hosts.
-    pub(crate) fn for_region(
-        region: &str,
-        domain: Option<&str>,
-    ) -> Result<Option<Self>, ConfigError> {
-        let is_label = |text: &str| {
-            !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
-        };
-        if !is_label(region) {
-            return Err(ConfigError::new(
-                "region",
-                region,
-                "is no name of a region, such as eu-de",
-            ));
-        }
-        if let Some(domain) = domain.filter(|domain| !domain.split('.').all(is_label)) {
-            return Err(ConfigError::new(
-                "cloud_domain",
-                domain,
-                "is no domain, such as myhuaweicloud.eu",
-            ));
-        }
-        let domain = match (domain, region) {
-            (Some(domain), _) => domain,
-            (None, "eu-de" | "eu-nl") => "otc.t-systems.com",
-            // A separate cloud with an unpublished endpoint, to which the default below does not apply.
-            (None, "eu-ch2") => return Ok(None),
-            (None, "eu-west-101") => "myhuaweicloud.eu",
-            (None, _) => "myhuaweicloud.com",
-        };
-        Self::parse("endpoint", &format!("https://cfw.{region}.{domain}"), false).map(Some)
     }
 
     /// Appends `path`, which starts with a slash and is encoded. Only the path is parsed, so this cannot fail.
@@ -112,8 +78,23 @@ impl Endpoint {
         self
     }
 
-    pub(crate) fn path(&self) -> &str {
-        self.0.path()
+    /// Returns the path to the third version of IAM below this URL, which may end in it.
+    pub(crate) fn version_path(&self) -> &'static str {
+        if self.0.path().trim_end_matches('/').ends_with("/v3") { "" } else { "/v3" }
+    }
+
+    /// Returns the host, without a port.
+    pub(crate) fn host(&self) -> Option<&str> {
+        self.0.host_str()
+    }
+
+    /// Removes the path of a URL from a version on, without other checks.
+    pub(crate) fn without_version_of(url: &str) -> String {
+        // Templates such as `%(project_id)s` are part of what is removed.
+        match Url::parse(url) {
+            Ok(url) => Self(url).without_version().to_string(),
+            Err(_) => url.to_owned(),
+        }
     }
 
     pub(crate) fn is_local(&self) -> bool {
@@ -185,40 +166,6 @@ mod tests {
             assert!(error.starts_with(message), "{error}");
         }
         Endpoint::parse("endpoint", "http://10.0.0.1", true).unwrap();
-    }
-
-    #[test]
-    fn a_region_has_an_endpoint_by_pattern() {
-        let rows = [
-            ("eu-de", None, Ok("https://cfw.eu-de.otc.t-systems.com/")),
-            ("eu-nl", None, Ok("https://cfw.eu-nl.otc.t-systems.com/")),
-            ("eu-west-101", None, Ok("https://cfw.eu-west-101.myhuaweicloud.eu/")),
-            ("cn-north-4", None, Ok("https://cfw.cn-north-4.myhuaweicloud.com/")),
-            (
-                "eu-west-0",
-                Some("prod-cloud-ocb.orange-business.com"),
-                Ok("https://cfw.eu-west-0.prod-cloud-ocb.orange-business.com/"),
-            ),
-            ("eu-ch2", None, Ok("")),
-            ("", None, Err("region \"\": is no name of a region, such as eu-de")),
-            (
-                "evil.example/",
-                None,
-                Err("region \"evil.example/\": is no name of a region, such as eu-de"),
-            ),
-            (
-                "eu-de",
-                Some("a b"),
-                Err("cloud_domain \"a b\": is no domain, such as myhuaweicloud.eu"),
-            ),
-            ("eu-de", Some(""), Err("cloud_domain \"\": is no domain, such as myhuaweicloud.eu")),
-        ];
-        for (region, domain, expected) in rows {
-            let endpoint = Endpoint::for_region(region, domain)
-                .map(|e| e.map(|e| e.to_string()).unwrap_or_default())
-                .map_err(|e| e.to_string());
-            assert_eq!(endpoint.as_deref().map_err(|e| &**e), expected);
-        }
     }
 
     #[test]

@@ -1,18 +1,22 @@
-//! Settings from where pipelines keep them: the environment and clouds.yaml.
+//! Settings from the environment and clouds.yaml.
 
 use std::fmt;
 use std::io;
 use std::path::Path;
 
-use secrecy::SecretString;
+use crate::Credentials;
 
-#[cfg_attr(not(feature = "clouds-yaml"), path = "no_cloud.rs")]
-mod cloud;
+mod auth_type;
+#[cfg_attr(not(feature = "clouds-yaml"), path = "no_entry.rs")]
+mod entry;
 mod error;
 #[cfg(feature = "clouds-yaml")]
 mod file_error;
-mod found;
+#[cfg(feature = "clouds-yaml")]
+mod files;
+mod keys;
 mod resolve;
+mod sdk_file;
 mod sources;
 #[cfg(test)]
 mod tests;
@@ -20,57 +24,70 @@ mod tests;
 mod yaml;
 
 pub use error::SettingsError;
+use keys::{Field, Source};
+use sources::Sources;
 
 /// Where the cloud is and how to sign in, as found in the environment or in clouds.yaml.
 ///
 /// # Where values come from
 ///
-/// `CFW_*` variables come first; then the entry of clouds.yaml that `OS_CLOUD` picks, if it is set;
-/// then the variables of the common tools. A variable that is set to nothing counts as unset.
-///
 /// | meaning | ours | entry in clouds.yaml | OpenStack, OTC | Huawei Terraform | Huawei SDK |
 /// | --- | --- | --- | --- | --- | --- |
-/// | endpoint of the firewall API | `CFW_ENDPOINT` | `cfw_endpoint_override` | | | |
-/// | token | `CFW_TOKEN` | `auth.token` | `OS_TOKEN`, `OS_AUTH_TOKEN` | `HW_AUTH_TOKEN` | |
-/// | access key | | `auth.ak`, `auth.access_key` | `OS_ACCESS_KEY`, `OS_AK` | `HW_ACCESS_KEY` | `HUAWEICLOUD_SDK_AK` |
-/// | its secret | | `auth.sk`, `auth.secret_key` | `OS_SECRET_KEY`, `OS_SK` | `HW_SECRET_KEY` | `HUAWEICLOUD_SDK_SK` |
-/// | its session | | `auth.security_token` | `OS_SECURITY_TOKEN` | `HW_SECURITY_TOKEN` | `HUAWEICLOUD_SDK_SECURITY_TOKEN` |
-/// | user | | `auth.user_id`, `auth.username` | `OS_USER_ID`, `OS_USERNAME` | `HW_USER_NAME` | |
-/// | password | | `auth.password` | `OS_PASSWORD` | `HW_USER_PASSWORD` | |
-/// | one-time code | | `auth.passcode` | `OS_PASSCODE` | | |
-/// | domain of the user | | `auth.user_domain_name`, `.project_domain_name`, `.domain_name`, `.default_domain_name`, each also `_id`; `.default_domain` | `OS_USER_DOMAIN_NAME`, `OS_PROJECT_DOMAIN_NAME`, `OS_DOMAIN_NAME`, each also `_ID`; `OS_DEFAULT_DOMAIN` | `HW_DOMAIN_NAME`, `HW_DOMAIN_ID` | `HUAWEICLOUD_SDK_DOMAIN_ID` |
-/// | project, by id | `CFW_PROJECT_ID` | `auth.project_id`, `auth.tenant_id` | `OS_PROJECT_ID`, `OS_TENANT_ID` | `HW_PROJECT_ID` | `HUAWEICLOUD_SDK_PROJECT_ID` |
-/// | project, by name | | `auth.project_name`, `auth.tenant_name` | `OS_PROJECT_NAME`, `OS_TENANT_NAME` | `HW_PROJECT_NAME` | |
-/// | URL of IAM | | `auth.auth_url` | `OS_AUTH_URL` | `HW_AUTH_URL` | `HUAWEICLOUD_SDK_IAM_ENDPOINT` |
-/// | region | | `region_name` | `OS_REGION_NAME`, `OS_REGION` | `HW_REGION_NAME` | |
-/// | domain of the cloud's hosts | | | | `HW_CLOUD` | |
+/// | endpoint of the firewall API | `CFW_ENDPOINT` | `cfw_endpoint_override`, `cfw_endpoint` (also `cfwv1_..` to `cfwv3_..`) | `OS_CFW_ENDPOINT_OVERRIDE`, `OS_CFW_ENDPOINT` | | |
+/// | way to sign in | | `auth_type` | `OS_AUTH_TYPE` | | |
+/// | token | `CFW_TOKEN` | `token` | `OS_TOKEN`, `OS_AUTH_TOKEN` | `HW_AUTH_TOKEN` | |
+/// | access key | | `ak`, `access_key` | `OS_ACCESS_KEY`, `OS_AK` | `HW_ACCESS_KEY` | `HUAWEICLOUD_SDK_AK` |
+/// | its secret | | `sk`, `secret_key` | `OS_SECRET_KEY`, `OS_SK` | `HW_SECRET_KEY` | `HUAWEICLOUD_SDK_SK` |
+/// | its session | | `security_token` | `OS_SECURITY_TOKEN` | `HW_SECURITY_TOKEN` | `HUAWEICLOUD_SDK_SECURITY_TOKEN` |
+/// | application credential | | `application_credential_id` or `_name`, `application_credential_secret` | `OS_APPLICATION_CREDENTIAL_ID` or `_NAME`, `OS_APPLICATION_CREDENTIAL_SECRET` | | |
+/// | user | | `user_id`, `username` | `OS_USER_ID`, `OS_USERNAME` | `HW_USER_NAME` | |
+/// | password | | `password` | `OS_PASSWORD` | `HW_USER_PASSWORD` | |
+/// | one-time code | | `passcode` | `OS_PASSCODE` | | |
+/// | domain of the user | | `user_domain_id`, `domain_id`, `project_domain_id`, `default_domain_id`, each also `_name` | `OS_USER_DOMAIN_ID`, `OS_DOMAIN_ID`, `OS_PROJECT_DOMAIN_ID`, `OS_DEFAULT_DOMAIN_ID`, each also `_NAME` | `HW_DOMAIN_ID`, `HW_DOMAIN_NAME` | `HUAWEICLOUD_SDK_DOMAIN_ID` |
+/// | project, by id | `CFW_PROJECT_ID` | `project_id`, `tenant_id` | `OS_PROJECT_ID`, `OS_TENANT_ID` | `HW_PROJECT_ID` | `HUAWEICLOUD_SDK_PROJECT_ID` |
+/// | project, by name | | `project_name`, `tenant_name` | `OS_PROJECT_NAME`, `OS_TENANT_NAME` | `HW_PROJECT_NAME` | |
+/// | URL of IAM | | `auth_url` | `OS_AUTH_URL` | `HW_AUTH_URL` | `HUAWEICLOUD_SDK_IAM_ENDPOINT` |
+/// | region | | `regions`, `region_name` | `OS_REGION_NAME`, `OS_REGION` | `HW_REGION_NAME` | `HW_REGION_NAME` |
+/// | domain of the cloud's hosts | | | | `HW_CLOUD` | `HW_CLOUD` |
 /// | catalog interface | | `interface`, `endpoint_type` | `OS_INTERFACE`, `OS_ENDPOINT_TYPE` | | |
-/// | TLS | | `verify`, `insecure`; `cacert` | `OS_INSECURE`; `OS_CACERT` | `HW_INSECURE` | |
+/// | TLS | `CFW_INSECURE`, `CFW_CACERT` | `verify`, `insecure`, `cacert`, `cert`, `key` | `OS_INSECURE`, `OS_CACERT`, `OS_CERT`, `OS_KEY` | `HW_INSECURE` | |
 ///
-/// Within a cell the first that is set counts. The first column from the left that holds any
-/// credential gives **the** credential: a token, else an access key, else a password. A token and a
-/// password in one column contradict each other and are an error; an access key beside either is
-/// not, because pipelines keep one for object storage. What belongs to the credential comes from
-/// its own column, so that no secret meets another cloud's URL, with these conventions kept:
+/// The first name in a cell that is set counts, and an empty value counts as unset. White space and byte order marks
+/// around a value are dropped, except around a password. Control characters in a value are an error.
 ///
-/// - an entry of clouds.yaml is completed from `OS_*`, and from nothing else;
-/// - `HW_*` is completed from `OS_*`, as Huawei's Terraform provider does, and
-///   `HUAWEICLOUD_SDK_*`, which has no region, from `HW_*` and `OS_*`;
-/// - without a region, the project's name up to `_` is one, by the naming of Open Telekom Cloud
-///   (`eu-de_team`).
+/// # Which credential counts
+///
+/// `CFW_TOKEN` counts first. Then the entry of clouds.yaml counts if `OS_CLOUD` is set, else the first family of
+/// variables, from the left, whose credential is complete. Within a family, a complete password login precedes an
+/// access key, because pipelines keep keys for object storage. `OS_AUTH_TYPE` and `auth_type` choose between several
+/// credentials: `password`, `v3password`, `token`, `v3token`, `v3multifactor` and `v3applicationcredential`. Without
+/// it, two of token, application credential and password are an error.
+///
+/// # What belongs to a credential
+///
+/// URL, region, project and certificates come from the source of the credential, so that no secret is sent to
+/// another cloud. Variables of this crate (`CFW_*`) complete every source. The exceptions cannot misdirect a secret:
+///
+/// - Beside `OS_CLOUD`, `OS_PROJECT_*`, `OS_REGION_NAME` and `OS_INTERFACE` count as in the `openstack` command,
+///   unless `OS_AUTH_URL` is another cloud's. The region must be one that the entry lists.
+/// - `CFW_TOKEN` is used where the entry, or the first family with a URL, region or project, says. Together with
+///   `CFW_ENDPOINT` it uses no certificate settings of a family.
+/// - `HUAWEICLOUD_SDK_*`, which has no region, takes it from `HW_REGION_NAME`. Without the variables, the key is
+///   read from `$HUAWEICLOUD_SDK_CREDENTIALS_FILE`, else from `~/.huaweicloud/credentials`.
+/// - The name of a project counts as a region, up to `_`, if that region is published (`eu-de_team`).
 ///
 /// `AWS_*` is never read: such a key must not reach another cloud.
 ///
 /// # clouds.yaml
 ///
-/// With feature `clouds-yaml`, and only if `OS_CLOUD` is set. `$OS_CLIENT_CONFIG_FILE`, else the
-/// first `clouds.yaml`, `.yml` or `.json` in `.`, `$XDG_CONFIG_HOME/openstack`,
-/// `~/.config/openstack`, `/etc/xdg/openstack` and `/etc/openstack`. The same entry of secure.yaml
-/// (`$OS_CLIENT_SECURE_FILE`, else the same search) is laid over it. `profile: NAME` lays the entry
-/// over a vendor's defaults, from clouds-public.yaml (`$OS_CLIENT_VENDOR_FILE`, else the same
-/// search) or built in: `otc` and `otc-swiss`. Keys that are not in the table are ignored, as
-/// openstacksdk does, but for those under `auth`, where an unknown key is most likely a typo and
-/// therefore an error.
+/// With feature `clouds-yaml`, and only if `OS_CLOUD` is set. `$OS_CLIENT_CONFIG_FILE`, else the first
+/// `clouds.yaml`, `.yml` or `.json` in `.`, `$XDG_CONFIG_HOME/openstack`, `~/.config/openstack`,
+/// `/etc/xdg/openstack` and `/etc/openstack`. The same entry of secure.yaml (`$OS_CLIENT_SECURE_FILE`, else the same
+/// search) overrides it. `profile: NAME` supplies a vendor's defaults, from clouds-public.yaml
+/// (`$OS_CLIENT_VENDOR_FILE`, else the same search) or built in: `otc` and `otc-swiss`. Credentials may stand under
+/// `auth` or beside it. The values of the selected region, by default the first, override those of the entry. Other
+/// keys are ignored, as in openstacksdk, except under `auth`, where an unknown key is an error because it is likely a
+/// typing error.
 ///
 /// ```
 /// use cfw_api::Settings;
@@ -85,45 +102,28 @@ pub use error::SettingsError;
 /// ```
 #[derive(Clone)]
 pub struct Settings {
-    auth: Auth,
+    credentials: Credentials,
     /// The variable or key that the credential was read from.
-    auth_name: String,
+    credential_name: String,
     endpoint: Option<String>,
-    region: Option<String>,
+    region: Option<Region>,
     project_id: Option<String>,
     project_name: Option<String>,
     auth_url: Option<String>,
     cloud_domain: Option<String>,
-    interface: Option<String>,
+    interfaces: Vec<String>,
     insecure: bool,
     ca_file: Option<String>,
+    client_cert: Option<String>,
+    client_key: Option<String>,
+    warnings: Vec<String>,
 }
 
-/// The credential. Without `Debug`, because some of its parts are plain text.
-#[derive(Clone)]
-pub(crate) enum Auth {
-    Token(SecretString),
-    AccessKey { access: String, secret: SecretString, security_token: Option<SecretString> },
-    Password(PasswordAuth),
-}
-
-/// What IAM needs for a token.
-#[derive(Clone)]
-pub(crate) struct PasswordAuth {
-    pub(crate) auth_url: String,
-    pub(crate) user: IdOrName,
-    /// Always there if the user is known by name, which is unique in its domain only.
-    pub(crate) user_domain: Option<IdOrName>,
-    pub(crate) password: SecretString,
-    pub(crate) passcode: Option<SecretString>,
-    pub(crate) project: IdOrName,
-}
-
-/// IAM takes either.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum IdOrName {
-    Id(String),
-    Name(String),
+#[derive(Clone, Debug)]
+struct Region {
+    name: String,
+    /// Whether it was set, and not inferred from the name of the project.
+    is_named: bool,
 }
 
 impl Settings {
@@ -133,18 +133,17 @@ impl Settings {
     ///
     /// # Errors
     ///
-    /// If there is no credential, two that contradict each other, or half of one; if a file cannot
-    /// be read or understood; if a value is not what it must be. The error names the variable, or
-    /// the file and the key.
+    /// If there is no credential, if two contradict each other, or if one is incomplete; if a file cannot be read or
+    /// understood; if a value is invalid. The error names the variable, or the file and the key.
     pub fn from_env() -> Result<Self, SettingsError> {
         #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
         Self::from_lookup(|name| std::env::var(name).ok())
     }
 
-    /// As [`from_env`](Self::from_env), with variables that `env` gives: a map of a test, or flags
-    /// laid over the environment.
+    /// Reads variables from `env`, such as a map in a test, or flags that override the environment. Otherwise the same
+    /// as [`from_env`](Self::from_env).
     ///
-    /// Files are read from disk, if `OS_CLOUD` is given. Home is `HOME`, as `env` gives it.
+    /// Files are read from disk. The home directory is `HOME`, as `env` returns it.
     ///
     /// # Errors
     ///
@@ -153,8 +152,8 @@ impl Settings {
         Self::load(&env, &|path| std::fs::read_to_string(path))
     }
 
-    /// As [`from_lookup`](Self::from_lookup), with the entry `name` of clouds.yaml in place of the
-    /// one that `OS_CLOUD` picks.
+    /// Reads the entry `name` of clouds.yaml instead of the one that `OS_CLOUD` names. Otherwise the same as
+    /// [`from_lookup`](Self::from_lookup).
     ///
     /// # Errors
     ///
@@ -169,87 +168,133 @@ impl Settings {
         })
     }
 
-    /// URL of the firewall API, if it is given outright.
+    /// Returns the credentials.
+    #[must_use]
+    pub fn credentials(&self) -> &Credentials {
+        &self.credentials
+    }
+
+    /// Returns the URL of the firewall API, if it is set.
     #[must_use]
     pub fn endpoint(&self) -> Option<&str> {
         self.endpoint.as_deref()
     }
 
-    /// The region, such as `eu-de`.
+    /// Returns the region, such as `eu-de`.
     #[must_use]
     pub fn region(&self) -> Option<&str> {
-        self.region.as_deref()
+        self.region.as_ref().map(|region| region.name.as_str())
     }
 
-    /// Id of the project.
+    /// Returns the region unless it was inferred from the name of the project.
+    pub(crate) fn named_region(&self) -> Option<&str> {
+        self.region.as_ref().filter(|region| region.is_named).map(|region| region.name.as_str())
+    }
+
+    /// Returns the id of the project.
     #[must_use]
     pub fn project_id(&self) -> Option<&str> {
         self.project_id.as_deref()
     }
 
-    /// Name of the project, from the same place as its id.
+    /// Returns the name of the project, from the same place as its id.
     #[must_use]
     pub fn project_name(&self) -> Option<&str> {
         self.project_name.as_deref()
     }
 
-    /// URL of IAM. Always there if the credential is a password.
+    /// Returns the URL of IAM. It is set if the credential is a password or an application credential.
     #[must_use]
     pub fn auth_url(&self) -> Option<&str> {
         self.auth_url.as_deref()
     }
 
-    /// Domain of the cloud's hosts, such as `myhuaweicloud.eu`.
+    /// Returns the domain of the cloud's hosts, such as `myhuaweicloud.eu`.
     #[must_use]
     pub fn cloud_domain(&self) -> Option<&str> {
         self.cloud_domain.as_deref()
     }
 
-    /// Which of the catalog's endpoints to take: `public`, `internal` or `admin`.
+    /// Returns which of the catalog's endpoints to use, the preferred one first: `public`, `internal` or `admin`.
     #[must_use]
-    pub fn interface(&self) -> Option<&str> {
-        self.interface.as_deref()
+    pub fn interfaces(&self) -> &[String] {
+        &self.interfaces
     }
 
-    /// Whether the server's certificate is to be taken unchecked.
+    /// Returns whether to accept any certificate of the server.
     #[must_use]
     pub fn insecure(&self) -> bool {
         self.insecure
     }
 
-    /// File of certificates to trust.
+    /// Returns the file of certificates to trust.
     #[must_use]
     pub fn ca_file(&self) -> Option<&Path> {
         self.ca_file.as_deref().map(Path::new)
     }
 
-    pub(crate) fn auth(&self) -> &Auth {
-        &self.auth
+    /// Returns the file of the client's certificate.
+    #[must_use]
+    pub fn client_cert(&self) -> Option<&Path> {
+        self.client_cert.as_deref().map(Path::new)
+    }
+
+    /// Returns the file of the client certificate's key, if it is not in the file of the certificate.
+    #[must_use]
+    pub fn client_key(&self) -> Option<&Path> {
+        self.client_key.as_deref().map(Path::new)
+    }
+
+    /// Returns what is likely a mistake in these settings, but does not prevent their use. No text holds a secret.
+    #[must_use]
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 
     fn load(
         env: &dyn Fn(&str) -> Option<String>,
         read: &dyn Fn(&Path) -> io::Result<String>,
     ) -> Result<Self, SettingsError> {
-        let cloud = cloud::load(env, read)?;
-        resolve::resolve(&sources::Sources { env, cloud: cloud.as_ref() })
+        let mut entry = entry::load(env, read)?;
+        let sdk_file = if entry.is_none() { sdk_file::load(env, read)? } else { None };
+        if let Some(entry) = &mut entry {
+            let before = Sources { env, entry: Some(entry), sdk_file: None };
+            let wanted = before.get(Source::OpenStack, Field::Region)?;
+            let is_foreign = resolve::is_foreign(
+                before.get(Source::OpenStack, Field::AuthUrl)?.as_ref(),
+                before.get(Source::Cloud, Field::AuthUrl)?.as_ref(),
+                wanted.as_ref(),
+            );
+            entry.select_region(wanted.filter(|_| !is_foreign))?;
+        }
+        let sources = Sources { env, entry: entry.as_ref(), sdk_file: sdk_file.as_ref() };
+        resolve::resolve(&sources)
     }
 }
 
-/// Shows where the credential was found, and nothing of it.
+/// Shows a URL that was not checked, because the credential does not need it.
+fn shown(url: &str) -> &str {
+    let is_plain = reqwest::Url::parse(url)
+        .is_ok_and(|url| url.has_host() && url.username().is_empty() && url.password().is_none());
+    if is_plain { url } else { ".." }
+}
+
+/// Shows where the credential was found, and no part of it.
 impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Settings")
-            .field("credential", &format_args!("{} (redacted)", self.auth_name))
+            .field("credential", &format_args!("{} (redacted)", self.credential_name))
             .field("endpoint", &self.endpoint)
-            .field("region", &self.region)
+            .field("region", &self.region())
             .field("project_id", &self.project_id)
             .field("project_name", &self.project_name)
-            .field("auth_url", &self.auth_url)
+            .field("auth_url", &self.auth_url.as_deref().map(shown))
             .field("cloud_domain", &self.cloud_domain)
-            .field("interface", &self.interface)
+            .field("interfaces", &self.interfaces)
             .field("insecure", &self.insecure)
             .field("ca_file", &self.ca_file)
-            .finish()
+            .field("client_cert", &self.client_cert)
+            .field("warnings", &self.warnings)
+            .finish_non_exhaustive()
     }
 }

@@ -1,4 +1,4 @@
-//! The login with a password, for which IAM issues a token.
+//! The login at IAM, which issues a token.
 
 use std::time::Duration;
 
@@ -7,13 +7,14 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
 use super::{
-    catalog::{CatalogQuery, cfw_url},
+    catalog::{self, CatalogEndpoint, CatalogQuery},
     credentials::header,
-    password::{Password, User},
-    state::NewToken,
+    material::AuthMaterial,
+    password::{ApplicationCredential, Password, User},
+    state::Renewed,
 };
 use crate::{
-    Class, ConfigError, Error, ErrorKind,
+    ConfigError, Error,
     error::Operation,
     http::{
         classify::{Classification, classify},
@@ -26,67 +27,77 @@ use crate::{
 };
 
 /// A login request, checked, that can be sent any number of times.
-pub(super) struct PasswordLogin {
+pub(super) struct Login {
     url: Url,
+    iam: Endpoint,
     body: SecretString,
-    password: SecretString,
-    passcode: SecretString,
+    secrets: [SecretString; 2],
     catalog_query: CatalogQuery,
 }
 
-impl PasswordLogin {
-    pub(super) fn new(
+impl Login {
+    pub(super) fn with_password(
         password: Password,
         catalog_query: CatalogQuery,
     ) -> Result<Self, ConfigError> {
         let Password { auth_url, user, password, project, passcode } = password;
-        let endpoint = Endpoint::parse("auth_url", &auth_url, catalog_query.allow_plain_http)?;
-        let version =
-            if endpoint.path().trim_end_matches('/').ends_with("/v3") { "" } else { "/v3" };
-        let mut url = endpoint.join(&format!("{version}/auth/tokens"));
-        if !catalog_query.wanted {
-            url.set_query(Some("nocatalog=1"));
-        }
-        let named = |field, value: &str| match value {
-            "" => Err(ConfigError::hidden(field, "is empty")),
-            _ => Ok(()),
-        };
-        named("password", password.expose_secret())?;
-        named("project", project.key_and_value().1)?;
-        let mut who = match &user {
-            User::Id(id) => {
-                named("user", id)?;
-                json!({ "id": id })
-            }
-            User::Name { name, domain } => {
-                named("user", name)?;
-                named("user_domain", domain.key_and_value().1)?;
-                json!({ "name": name, "domain": domain.json() })
-            }
-        };
+        check("password", password.expose_secret())?;
+        check("project", project.key_and_value().1)?;
+        let mut who = user_json(&user)?;
         let mut identity = json!({ "methods": ["password"] });
         if let Some(code) = &passcode {
-            named("passcode", code.expose_secret())?;
+            check("passcode", code.expose_secret())?;
             let mut who = who.clone();
             insert(&mut who, "passcode", code.expose_secret().into());
             identity = json!({ "methods": ["password", "totp"], "totp": { "user": who } });
         }
         insert(&mut who, "password", password.expose_secret().into());
         insert(&mut identity, "password", json!({ "user": who }));
-        let body =
-            json!({ "auth": { "identity": identity, "scope": { "project": project.json() } } });
-        Ok(Self {
-            url,
-            body: body.to_string().into(),
-            password,
-            passcode: passcode.unwrap_or_default(),
-            catalog_query,
-        })
+        let auth = json!({ "identity": identity, "scope": { "project": project.json() } });
+        Self::new(&auth_url, auth, [password, passcode.unwrap_or_default()], catalog_query)
     }
 
-    /// Logs in once. The error for a wrong password is not transient, because repeating it locks the account.
-    pub(super) async fn token(&self, transport: &Transport) -> Result<NewToken, Error> {
-        let secrets = [self.password.expose_secret(), self.passcode.expose_secret()];
+    pub(super) fn with_application_credential(
+        credential: ApplicationCredential,
+        catalog_query: CatalogQuery,
+    ) -> Result<Self, ConfigError> {
+        let ApplicationCredential { auth_url, name, user, secret } = credential;
+        let (key, value) = name.key_and_value();
+        check("application_credential", value)?;
+        check("application_credential_secret", secret.expose_secret())?;
+        let mut who = json!({ key: value, "secret": secret.expose_secret() });
+        if let Some(user) = &user {
+            insert(&mut who, "user", user_json(user)?);
+        }
+        // Without a scope: the credential has its own project, and IAM refuses another.
+        let identity =
+            json!({ "methods": ["application_credential"], "application_credential": who });
+        Self::new(
+            &auth_url,
+            json!({ "identity": identity }),
+            [secret, SecretString::default()],
+            catalog_query,
+        )
+    }
+
+    fn new(
+        auth_url: &str,
+        auth: Value,
+        secrets: [SecretString; 2],
+        catalog_query: CatalogQuery,
+    ) -> Result<Self, ConfigError> {
+        let iam = Endpoint::parse("auth_url", auth_url, catalog_query.allow_plain_http)?;
+        let mut url = iam.join(&format!("{}/auth/tokens", iam.version_path()));
+        if !catalog_query.wanted {
+            url.set_query(Some("nocatalog=1"));
+        }
+        let body = json!({ "auth": auth }).to_string().into();
+        Ok(Self { url, iam, body, secrets, catalog_query })
+    }
+
+    /// Logs in once. The error for wrong credentials is not transient, because repeating them locks the account.
+    pub(super) async fn token(&self, transport: &Transport) -> Result<Renewed, Error> {
+        let secrets = [self.secrets[0].expose_secret(), self.secrets[1].expose_secret()];
         let mut request = Request::new(Method::POST, self.url.clone());
         *request.body_mut() = Some(self.body.expose_secret().to_owned().into());
         let answer = transport.exchange(Operation::Token, request, &secrets).await?;
@@ -106,21 +117,37 @@ impl PasswordLogin {
         let body: Value = serde_json::from_slice(without_bom(&answer.body))
             .map_err(|_| unusable("not JSON, or cut"))?;
         let token = body.get("token").unwrap_or(&Value::Null);
-        let endpoint = cfw_url(token, &self.catalog_query)
-            .map(|url| Endpoint::parse("endpoint", url, self.catalog_query.allow_plain_http))
-            .transpose()
-            .map(|endpoint| endpoint.map(Endpoint::without_version))
-            .map_err(|error| {
-                Error::new(Operation::Token, ErrorKind::Request, Class::Fatal).with_source(error)
-            })?;
-        Ok(NewToken {
-            secret: secret.clone(),
-            header,
+        Ok(Renewed {
+            material: AuthMaterial::Token { secret: secret.clone(), header },
             life: life(token, &answer, transport),
             project_id: token.pointer("/project/id").and_then(Value::as_str).map(str::to_owned),
-            endpoint,
+            endpoint: match self.catalog_query.wanted {
+                true => catalog::find(token, &self.catalog_query, &self.iam),
+                false => CatalogEndpoint::None,
+            },
         })
     }
+}
+
+fn check(field: &'static str, value: &str) -> Result<(), ConfigError> {
+    match value {
+        "" => Err(ConfigError::hidden(field, "is empty")),
+        _ => Ok(()),
+    }
+}
+
+fn user_json(user: &User) -> Result<Value, ConfigError> {
+    Ok(match user {
+        User::Id(id) => {
+            check("user", id)?;
+            json!({ "id": id })
+        }
+        User::Name { name, domain } => {
+            check("user", name)?;
+            check("user_domain", domain.key_and_value().1)?;
+            json!({ "name": name, "domain": domain.json() })
+        }
+    })
 }
 
 fn insert(object: &mut Value, key: &str, value: Value) {

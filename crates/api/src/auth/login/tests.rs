@@ -5,13 +5,13 @@ fn catalog_query(wanted: bool, region: Option<&str>) -> CatalogQuery {
     CatalogQuery {
         wanted,
         region: region.map(str::to_owned),
-        interface: "public".to_owned(),
+        interfaces: vec!["public".to_owned()],
         allow_plain_http: false,
     }
 }
 
 fn login(password: Password) -> Value {
-    let iam = PasswordLogin::new(password, catalog_query(true, None))
+    let iam = Login::with_password(password, catalog_query(true, None))
         .map_err(|error| error.to_string())
         .unwrap();
     serde_json::from_str(iam.body.expose_secret()).unwrap()
@@ -44,7 +44,7 @@ fn a_login_names_user_and_project_by_id_or_name() {
 fn the_auth_url_may_end_in_its_version() {
     let url = |auth_url: &str, wants_catalog| {
         let password = Password::new(auth_url, User::Id("u".into()), "p", IdOrName::Id("p".into()));
-        PasswordLogin::new(password, catalog_query(wants_catalog, None))
+        Login::with_password(password, catalog_query(wants_catalog, None))
             .map(|iam| iam.url.to_string())
             .map_err(|error| error.to_string())
     };
@@ -100,57 +100,28 @@ fn an_empty_part_is_named() {
     ];
     for (password, message) in rows {
         assert_eq!(
-            PasswordLogin::new(password, catalog_query(false, None)).err().unwrap().to_string(),
+            Login::with_password(password, catalog_query(false, None)).err().unwrap().to_string(),
             message
         );
     }
 }
 
 #[test]
-fn the_catalog_gives_the_newest_version_in_the_right_region() {
-    let entry = |kind: &str, region: &str, interface: &str| {
-        let url = format!("https://{kind}.{region}.{interface}.example");
-        json!({"type": kind, "endpoints": [{"url": url, "region": region, "interface": interface}]})
+fn an_application_credential_is_sent_without_a_scope() {
+    let body = |credential| {
+        let login = Login::with_application_credential(credential, catalog_query(true, None))
+            .map_err(|error| error.to_string());
+        login.map(|login| {
+            serde_json::from_str::<Value>(login.body.expose_secret()).unwrap()["auth"].clone()
+        })
     };
-    let all = [
-        entry("vpc", "eu-de", "public"),
-        entry("cfw", "eu-de", "public"),
-        entry("cfwv1", "eu-de", "public"),
-        entry("cfwv2", "eu-nl", "public"),
-        entry("cfwv3", "eu-nl", "internal"),
-        entry("cfwv3", "*", "admin"),
-    ];
-    let rows = [
-        (&all[..], Some("eu-de"), Some("https://cfwv1.eu-de.public.example")),
-        (&all[..], Some("eu-nl"), Some("https://cfwv2.eu-nl.public.example")),
-        (&all[..], Some("cn-north-4"), None),
-        (&all[..], None, Some("https://cfwv2.eu-nl.public.example")),
-        (&all[..2], None, Some("https://cfw.eu-de.public.example")),
-        (&all[..1], None, None),
-        (&[entry("cfw", "*", "public")], Some("eu-de"), Some("https://cfw.*.public.example")),
-        (
-            &[json!({"type": "cfw", "endpoints": [{"url": "https://bare.example"}]})],
-            None,
-            Some("https://bare.example"),
-        ),
-        (
-            &[json!({"type": "cfw", "endpoints": [{"url": "https://bare.example"}]})],
-            Some("eu-de"),
-            Some("https://bare.example"),
-        ),
-        (&[json!({"type": "cfw", "endpoints": null}), json!(7)], None, None),
-    ];
-    for (catalog, region, expected) in rows {
-        assert_eq!(
-            cfw_url(&json!({"catalog": catalog}), &catalog_query(true, region)),
-            expected,
-            "{region:?}"
-        );
-    }
-    let internal = CatalogQuery { interface: "internal".to_owned(), ..catalog_query(true, None) };
-    assert_eq!(
-        cfw_url(&json!({"catalog": all}), &internal),
-        Some("https://cfwv3.eu-nl.internal.example")
-    );
-    assert_eq!(cfw_url(&json!({"catalog": "none"}), &catalog_query(true, None)), None);
+    let identity = |who: Value| json!({"identity": {"methods": ["application_credential"], "application_credential": who}});
+    let by_id = ApplicationCredential::by_id("http://localhost/v3", "i", " s\r\n");
+    assert_eq!(body(by_id), Ok(identity(json!({"id": "i", "secret": "s"}))));
+    let user = User::Name { name: "u".into(), domain: IdOrName::Name("d".into()) };
+    let by_name = ApplicationCredential::by_name("http://localhost", "n", user, "s");
+    let user = json!({"name": "u", "domain": {"name": "d"}});
+    assert_eq!(body(by_name), Ok(identity(json!({"name": "n", "secret": "s", "user": user}))));
+    let empty = ApplicationCredential::by_id("http://localhost", "i", "");
+    assert_eq!(body(empty).unwrap_err(), "application_credential_secret: is empty");
 }

@@ -7,27 +7,29 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use reqwest::{
-    Request,
-    header::{AUTHORIZATION, HeaderName, HeaderValue},
-};
+use reqwest::{Method, Request, header::HeaderName};
 use secrecy::ExposeSecret;
 use tokio::{runtime::Handle, sync::Notify};
 
 use super::{
-    catalog::CatalogQuery,
+    catalog::{CatalogEndpoint, CatalogQuery},
     credentials::{AccessKey, Credentials, Kind, header},
-    login::PasswordLogin,
+    login::Login,
     material::{AuthMaterial, ClockSkew, Generation},
+    project::ProjectQuery,
     provider::{RefreshReason, SharedProvider},
-    sign::{Body, SigningKey, Unsigned, sign},
-    state::{CredentialState, Decision, NewToken},
+    sign_request::sign_request,
+    state::{CredentialState, Decision, Renewed},
 };
 use crate::{
     Class, ConfigError, Error, ErrorKind,
     clock::within,
     error::Operation,
-    http::{classify::Refusal, endpoint::Endpoint, transport::Transport},
+    http::{
+        classify::{Classification, Refusal, classify, server_time},
+        transport::Transport,
+    },
+    wire::error_body::ErrorBody,
 };
 
 /// How long a renewal may take, apart from the time limit of requests.
@@ -37,9 +39,6 @@ const RENEWAL_TIMEOUT: Duration = Duration::from_secs(10);
 const GRACE_PERIOD: Duration = Duration::from_secs(1);
 
 const X_AUTH_TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
-const X_PROJECT_ID: &str = "x-project-id";
-const X_SECURITY_TOKEN: &str = "x-security-token";
-const X_SDK_DATE: &str = "x-sdk-date";
 
 /// The credentials of a client, shared by all its clones.
 pub(crate) struct CredentialManager(Arc<Inner>);
@@ -54,8 +53,9 @@ struct Inner {
 
 enum Source {
     Fixed,
-    Key(AccessKey),
-    Password(PasswordLogin),
+    /// A key, and the project to look up unless its id is known.
+    Key(AccessKey, Option<ProjectQuery>),
+    Login(Box<Login>),
     Provider(SharedProvider),
 }
 
@@ -75,6 +75,7 @@ impl CredentialManager {
         credentials: Credentials,
         transport: Arc<Transport>,
         catalog_query: CatalogQuery,
+        project_query: Option<ProjectQuery>,
     ) -> Result<Self, ConfigError> {
         let probe_limit = transport.request_timeout.saturating_add(GRACE_PERIOD);
         let renewable = || CredentialState::renewable(probe_limit, RENEWAL_TIMEOUT + GRACE_PERIOD);
@@ -85,16 +86,25 @@ impl CredentialManager {
             }
             Kind::AccessKey(key) => {
                 key.check()?;
-                (
-                    Source::Key(key),
-                    CredentialState::fixed(
+                let state = match project_query {
+                    Some(_) => CredentialState::key_with_lookup(
+                        probe_limit,
+                        RENEWAL_TIMEOUT + GRACE_PERIOD,
+                    ),
+                    None => CredentialState::fixed(
                         AuthMaterial::Key { clock: ClockSkew::NONE },
                         probe_limit,
                     ),
-                )
+                };
+                (Source::Key(key, project_query), state)
             }
             Kind::Password(password) => {
-                (Source::Password(PasswordLogin::new(password, catalog_query)?), renewable())
+                let login = Login::with_password(password, catalog_query)?;
+                (Source::Login(Box::new(login)), renewable())
+            }
+            Kind::Application(credential) => {
+                let login = Login::with_application_credential(credential, catalog_query)?;
+                (Source::Login(Box::new(login)), renewable())
             }
             Kind::Provider(provider) => (Source::Provider(provider), renewable()),
         };
@@ -182,7 +192,7 @@ impl Inner {
         if let Ok(runtime) = Handle::try_current() {
             drop(runtime.spawn(async move {
                 let late = || Err(Error::transient(Operation::Token, ErrorKind::Timeout));
-                renewal.outcome = within(RENEWAL_TIMEOUT, renewal.manager.fetch_token(reason))
+                renewal.outcome = within(RENEWAL_TIMEOUT, renewal.manager.renew(reason))
                     .await
                     .unwrap_or_else(late);
                 drop(renewal);
@@ -190,9 +200,10 @@ impl Inner {
         }
     }
 
-    async fn fetch_token(&self, reason: RefreshReason) -> Result<NewToken, Error> {
+    async fn renew(&self, reason: RefreshReason) -> Result<Renewed, Error> {
         match &self.source {
-            Source::Password(iam) => iam.token(&self.transport).await,
+            Source::Login(login) => login.token(&self.transport).await,
+            Source::Key(key, Some(query)) => self.look_up_project(key, query).await,
             Source::Provider(provider) => {
                 let failed = |class, cause: Box<dyn StdError + Send + Sync>| {
                     Error::new(Operation::Token, ErrorKind::Provider, class).with_source(cause)
@@ -204,19 +215,66 @@ impl Inner {
                 let header = header("token", &token.secret)
                     .map_err(|error| failed(Class::Fatal, error.into()))?;
                 let now = self.transport.clock.now();
-                let life = token.expires_at.and_then(|end| end.duration_since(now).ok());
-                Ok(NewToken {
-                    secret: token.secret,
-                    header,
-                    life,
+                Ok(Renewed {
+                    material: AuthMaterial::Token { secret: token.secret, header },
+                    life: token.expires_at.and_then(|end| end.duration_since(now).ok()),
                     project_id: None,
-                    endpoint: None,
+                    endpoint: CatalogEndpoint::None,
                 })
             }
             // Their state never decides to renew.
-            Source::Fixed | Source::Key(_) => {
+            Source::Fixed | Source::Key(_, None) => {
                 Err(Error::new(Operation::Token, ErrorKind::Request, Class::Fatal))
             }
+        }
+    }
+
+    /// Looks up a project by its name: once, and once more if the clock must be corrected.
+    async fn look_up_project(
+        &self,
+        key: &AccessKey,
+        query: &ProjectQuery,
+    ) -> Result<Renewed, Error> {
+        const OPERATION: Operation<'static> = Operation::Project;
+        let mut clock = ClockSkew::NONE;
+        let secrets = key.secrets();
+        loop {
+            let mut request = Request::new(Method::GET, query.url());
+            let now = self.transport.clock.now();
+            let fatal = || Error::new(OPERATION, ErrorKind::Request, Class::Fatal);
+            sign_request(&mut request, key, None, clock.apply(now))
+                .map_err(|problem| fatal().with_message(problem))?;
+            let answer = self.transport.exchange(OPERATION, request, &secrets).await?;
+            if answer.is_success() {
+                let found = query.parse(&answer.body).map_err(|p| answer.unusable(OPERATION, p))?;
+                return match found {
+                    Ok(id) => Ok(Renewed {
+                        material: AuthMaterial::Key { clock },
+                        life: None,
+                        project_id: Some(id),
+                        endpoint: CatalogEndpoint::None,
+                    }),
+                    Err(problem) => Err(fatal().with_message(problem)),
+                };
+            }
+            let body = ErrorBody::parse(&answer.body);
+            let classification = classify(answer.status, body.code.as_deref(), &body.text);
+            if classification == Classification::Refused(Refusal::Clock)
+                && let Some(servers) = server_time(&body.text).or(answer.answered)
+                && let Some(corrected) = self.lock().correct_clock(now, servers)
+            {
+                clock = corrected;
+                continue;
+            }
+            let error = answer.error(OPERATION, &body, classification, &secrets);
+            return Err(match classification {
+                // Not a lost job: the URL is wrong.
+                Classification::NotFound => error.with_class(Class::Fatal),
+                Classification::Refused(Refusal::LockedOut) => {
+                    error.with_class(CredentialState::LOCKED)
+                }
+                _ => error,
+            });
         }
     }
 }
@@ -225,7 +283,7 @@ impl Inner {
 struct Renewal {
     manager: Arc<Inner>,
     ticket: u64,
-    outcome: Result<NewToken, Error>,
+    outcome: Result<Renewed, Error>,
 }
 
 impl Drop for Renewal {
@@ -248,20 +306,16 @@ impl Lease<'_> {
         self.generation.project_id.as_deref()
     }
 
-    /// Returns the service's URL from the token's catalog, if it has one.
-    pub(crate) fn endpoint(&self) -> Option<&Endpoint> {
-        self.generation.endpoint.as_ref()
+    /// Returns what the token's catalog says about the service.
+    pub(crate) fn endpoint(&self) -> &CatalogEndpoint {
+        &self.generation.endpoint
     }
 
     /// Returns the secrets of a request with this lease, which its answer may echo.
     pub(crate) fn secrets(&self) -> [&str; 3] {
         match (&self.generation.material, &self.manager.source) {
             (AuthMaterial::Token { secret, .. }, _) => [secret.expose_secret(), "", ""],
-            (AuthMaterial::Key { .. }, Source::Key(key)) => [
-                key.secret.expose_secret(),
-                key.access.expose_secret(),
-                key.security_token.as_ref().map_or("", |token| token.expose_secret()),
-            ],
+            (AuthMaterial::Key { .. }, Source::Key(key, _)) => key.secrets(),
             (AuthMaterial::Key { .. }, _) => [""; 3],
         }
     }
@@ -277,12 +331,10 @@ impl Lease<'_> {
                 request.headers_mut().insert(X_AUTH_TOKEN, header.clone());
                 Ok(())
             }
-            (AuthMaterial::Key { clock }, Source::Key(key)) => sign_request(
-                request,
-                key,
-                project_id,
-                clock.apply(self.manager.transport.clock.now()),
-            ),
+            (AuthMaterial::Key { clock }, Source::Key(key, _)) => {
+                let when = clock.apply(self.manager.transport.clock.now());
+                sign_request(request, key, Some(project_id), when)
+            }
             (AuthMaterial::Key { .. }, _) => Ok(()),
         }
     }
@@ -313,43 +365,6 @@ impl Drop for Lease<'_> {
             self.manager.changed.notify_waiters();
         }
     }
-}
-
-fn sign_request(
-    request: &mut Request,
-    key: &AccessKey,
-    project_id: &str,
-    when: SystemTime,
-) -> Result<(), &'static str> {
-    if request.url().path().contains("%25") {
-        return Err("an id with a '%' cannot be signed: signers disagree about it");
-    }
-    let (access, secret) = (key.access.expose_secret(), key.secret.expose_secret());
-    let mut signed_headers = vec![(X_PROJECT_ID, project_id)];
-    signed_headers
-        .extend(key.security_token.as_ref().map(|token| (X_SECURITY_TOKEN, token.expose_secret())));
-    let query: Vec<_> = request.url().query_pairs().collect();
-    let query: Vec<_> = query.iter().map(|(name, value)| (&**name, &**value)).collect();
-    let signed = sign(
-        &Unsigned {
-            method: request.method().as_str(),
-            path: request.url().path(),
-            query: &query,
-            headers: &signed_headers,
-            body: Body::Bytes(request.body().and_then(reqwest::Body::as_bytes).unwrap_or_default()),
-        },
-        SigningKey { access, secret },
-        when,
-    );
-    signed_headers
-        .extend([(X_SDK_DATE, &*signed.date), (AUTHORIZATION.as_str(), &*signed.authorization)]);
-    for (name, value) in signed_headers {
-        let mut value = HeaderValue::from_str(value)
-            .map_err(|_| "the project id holds characters that no header can carry")?;
-        value.set_sensitive(true);
-        request.headers_mut().insert(HeaderName::from_static(name), value);
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
+use reqwest::header::HeaderValue;
+
 use super::*;
 use crate::{
     JobId,
@@ -20,10 +22,11 @@ fn manager(seconds: Arc<AtomicU64>) -> CredentialManager {
     let catalog_query = CatalogQuery {
         wanted: false,
         region: None,
-        interface: String::new(),
+        interfaces: Vec::new(),
         allow_plain_http: false,
     };
-    CredentialManager::new(Credentials::token("t"), Arc::new(transport), catalog_query).unwrap()
+    CredentialManager::new(Credentials::token("t"), Arc::new(transport), catalog_query, None)
+        .unwrap()
 }
 
 // No sockets here, so that the paused clock may run ahead.

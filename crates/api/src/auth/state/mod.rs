@@ -5,6 +5,7 @@
 //! - A generation is unproven until the service accepts a request with it. Until then one request at a time
 //!   carries it, the probe. Five hundred calls with a wrong key thus send one request and do not lock the key.
 //! - A refused generation is replaced once, however many calls were refused with it, and is never sent again.
+//! - The clock is corrected once, by at most a day. Otherwise a server could collect signatures for any time.
 //! - Two refusals in a row without an accepted request between them are final. One refusal of a generation
 //!   that cannot be replaced is final, too.
 
@@ -13,17 +14,14 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use reqwest::header::HeaderValue;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 
 use super::{
+    catalog::CatalogEndpoint,
     material::{AuthMaterial, ClockSkew, Generation},
     provider::RefreshReason,
 };
-use crate::{
-    Class, Error,
-    http::{classify::Refusal, endpoint::Endpoint},
-};
+use crate::{Class, Error, http::classify::Refusal};
 
 /// How long before its expiry a token is renewed, or a tenth of its life if that is less: requests take time,
 /// and the manual warns against tokens about to expire.
@@ -36,14 +34,16 @@ const LOCKOUT: Duration = Duration::from_secs(300);
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const MAX_PAUSE: Duration = Duration::from_secs(30);
 
+/// The largest correction of the clock. A server must not choose at which time this machine signs.
+const MAX_SKEW: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// The result of a renewal.
-pub(super) struct NewToken {
-    pub(super) secret: SecretString,
-    pub(super) header: HeaderValue,
+pub(super) struct Renewed {
+    pub(super) material: AuthMaterial,
     /// The time until it expires.
     pub(super) life: Option<Duration>,
     pub(super) project_id: Option<String>,
-    pub(super) endpoint: Option<Endpoint>,
+    pub(super) endpoint: CatalogEndpoint,
 }
 
 /// What a call does next.
@@ -74,6 +74,8 @@ pub(super) struct CredentialState {
     locked: Option<(SystemTime, Error)>,
     /// Why no further generation will follow.
     final_error: Option<FinalError>,
+    /// Whether the clock was corrected, which happens once.
+    clock_corrected: bool,
     tickets: u64,
 }
 
@@ -110,6 +112,9 @@ struct FinalError {
 }
 
 impl CredentialState {
+    /// The class of an error for a key that was just locked.
+    pub(super) const LOCKED: Class = Class::Throttled { retry_after: Some(LOCKOUT), quota: None };
+
     /// For tokens that are obtained when needed.
     pub(super) fn renewable(probe_limit: Duration, renewal_limit: Duration) -> Self {
         Self {
@@ -123,8 +128,14 @@ impl CredentialState {
             failure: None,
             locked: None,
             final_error: None,
+            clock_corrected: false,
             tickets: 0,
         }
+    }
+
+    /// For a key whose project must be looked up before the first request.
+    pub(super) fn key_with_lookup(probe_limit: Duration, renewal_limit: Duration) -> Self {
+        Self { renewable: false, ..Self::renewable(probe_limit, renewal_limit) }
     }
 
     /// For a token or key that cannot be renewed.
@@ -204,23 +215,23 @@ impl CredentialState {
         &mut self,
         now: SystemTime,
         ticket: u64,
-        outcome: Result<NewToken, Error>,
+        outcome: Result<Renewed, Error>,
     ) {
         if self.renewal.is_none_or(|held| held.ticket != ticket) {
             return;
         }
         self.renewal = None;
         match outcome {
-            Ok(new_token) => {
+            Ok(renewed) => {
                 self.failure = None;
                 if let Some(error) = &self.refusal
                     && self.validity == Validity::Refused
-                    && self.holds(&new_token.secret)
+                    && self.holds(&renewed.material)
                 {
                     self.final_error = Some(FinalError { error: error.clone(), in_renewal: false });
                     return;
                 }
-                let NewToken { secret, header, life, project_id, endpoint } = new_token;
+                let Renewed { material, life, project_id, endpoint } = renewed;
                 let until = |left: Duration| now.checked_add(left);
                 self.replace(Generation {
                     renew_at: life
@@ -228,7 +239,7 @@ impl CredentialState {
                     expires_at: life.and_then(until),
                     project_id,
                     endpoint,
-                    ..Generation::new(AuthMaterial::Token { secret, header })
+                    ..Generation::new(material)
                 });
             }
             Err(error) if error.is_transient() => {
@@ -284,7 +295,7 @@ impl CredentialState {
             // Any user of the key may have caused it. The key may be right, and no try can tell until the lock ends.
             self.validity = Validity::Unproven;
             self.locked = Some((now, error.clone()));
-            return Some(error.with_class(locked_for(LOCKOUT)));
+            return Some(error.with_class(Self::LOCKED));
         }
         let is_first = self.refusal.replace(error.clone()).is_none();
         self.validity = Validity::Refused;
@@ -294,11 +305,13 @@ impl CredentialState {
         if is_first
             && signs
             && refusal == Refusal::Clock
-            && let Some(servers) = server_time
+            && let Some(clock) = server_time.and_then(|servers| self.correct_clock(now, servers))
         {
-            self.replace(Generation::new(AuthMaterial::Key {
-                clock: ClockSkew::between(now, servers),
-            }));
+            let previous = self.current.as_deref();
+            self.replace(Generation {
+                project_id: previous.and_then(|generation| generation.project_id.clone()),
+                ..Generation::new(AuthMaterial::Key { clock })
+            });
             return None;
         }
         self.final_error = Some(FinalError { error: error.clone(), in_renewal: false });
@@ -309,12 +322,29 @@ impl CredentialState {
         self.current.as_ref().is_some_and(|current| current.number == number)
     }
 
-    fn holds(&self, secret: &SecretString) -> bool {
-        match self.current.as_ref().map(|current| &current.material) {
-            Some(AuthMaterial::Token { secret: known, .. }) => {
-                known.expose_secret() == secret.expose_secret()
-            }
-            Some(AuthMaterial::Key { .. }) | None => false,
+    /// Returns the correction for a clock that the server has refused, once.
+    pub(super) fn correct_clock(
+        &mut self,
+        now: SystemTime,
+        servers: SystemTime,
+    ) -> Option<ClockSkew> {
+        let skew = ClockSkew::between(now, servers);
+        if self.clock_corrected || skew.exceeds(MAX_SKEW) {
+            tracing::debug!(?skew, "clock not corrected: it was before, or by more than a day");
+            return None;
+        }
+        tracing::debug!(?skew, "clock corrected for signatures by the server's time");
+        self.clock_corrected = true;
+        Some(skew)
+    }
+
+    fn holds(&self, material: &AuthMaterial) -> bool {
+        match (self.current.as_ref().map(|current| &current.material), material) {
+            (
+                Some(AuthMaterial::Token { secret: known, .. }),
+                AuthMaterial::Token { secret, .. },
+            ) => known.expose_secret() == secret.expose_secret(),
+            _ => false,
         }
     }
 

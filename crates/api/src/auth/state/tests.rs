@@ -1,3 +1,5 @@
+use reqwest::header::HeaderValue;
+
 use super::*;
 use crate::{ErrorKind, error::Operation};
 
@@ -7,10 +9,11 @@ fn at(seconds: u64) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000 + seconds)
 }
 
-fn new_token(token: &str, life: Option<u64>) -> NewToken {
+fn new_token(token: &str, life: Option<u64>) -> Renewed {
     let header = HeaderValue::from_str(token).unwrap();
     let life = life.map(Duration::from_secs);
-    NewToken { secret: token.into(), header, life, project_id: None, endpoint: None }
+    let material = AuthMaterial::Token { secret: token.into(), header };
+    Renewed { material, life, project_id: None, endpoint: CatalogEndpoint::None }
 }
 
 fn refusal() -> Error {
@@ -251,14 +254,28 @@ fn a_keys_clock_is_corrected_once() {
     assert!(clock(&mut state, Some(at(2000))).is_some());
     assert_eq!(decide(&mut state, at(0)), "fail Unauthorized");
 
-    // It may be corrected again after it was right once, and in either direction.
+    // Not again, although it was right meanwhile: otherwise a server could collect signatures for any time.
     let mut state = key();
     decide(&mut state, at(0));
-    clock(&mut state, Some(at(1000)));
-    decide(&mut state, at(0));
-    state.accepted(current(&state));
     assert!(clock(&mut state, Some(at(0) - Duration::from_secs(7))).is_none());
     assert_eq!(decide(&mut state, at(0)), "probe Behind(7s)");
+    state.accepted(current(&state));
+    assert!(clock(&mut state, Some(at(1000))).is_some());
+    assert_eq!(decide(&mut state, at(0)), "fail Unauthorized");
+
+    // By a day at most, in either direction.
+    let day = Duration::from_secs(24 * HOUR);
+    let second = Duration::from_secs(1);
+    for (servers, is_corrected) in [
+        (at(0) + day, true),
+        (at(0) + day + second, false),
+        (SystemTime::UNIX_EPOCH + (Duration::from_secs(1_000_000) - day), true),
+        (SystemTime::UNIX_EPOCH + (Duration::from_secs(1_000_000) - day - second), false),
+    ] {
+        let mut state = key();
+        decide(&mut state, at(0));
+        assert_eq!(clock(&mut state, Some(servers)).is_none(), is_corrected, "{servers:?}");
+    }
 
     // Without the server's time there is nothing to correct it by.
     let mut state = key();

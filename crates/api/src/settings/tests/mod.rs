@@ -4,9 +4,10 @@
 use std::io;
 use std::path::Path;
 
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 
-use super::{Auth, IdOrName, Settings, SettingsError};
+use super::{Settings, SettingsError};
+use crate::{IdOrName, User, auth::Kind};
 
 #[cfg(feature = "clouds-yaml")]
 mod cloud_errors;
@@ -37,20 +38,36 @@ fn auth(settings: &Settings) -> String {
         IdOrName::Id(id) => format!("#{id}"),
         IdOrName::Name(name) => name.clone(),
     };
-    match settings.auth() {
-        Auth::Token(token) => format!("token {}", token.expose_secret()),
-        Auth::AccessKey { access, secret, security_token } => {
-            let session = security_token.as_ref().map_or("-", |token| token.expose_secret());
-            format!("key {access} {} {session}", secret.expose_secret())
-        }
-        Auth::Password(p) => format!(
-            "password {} of {} in {} for {} at {} code {}",
+    let who = |user: &User| match user {
+        User::Id(id) => format!("#{id} in -"),
+        User::Name { name, domain } => format!("{name} in {}", one(domain)),
+    };
+    let text = |secret: &Option<SecretString>| {
+        secret.as_ref().map_or("-".to_owned(), |secret| secret.expose_secret().to_owned())
+    };
+    match &settings.credentials().0 {
+        Kind::Token(token) => format!("token {}", token.expose_secret()),
+        Kind::AccessKey(key) => format!(
+            "key {} {} {}",
+            key.access.expose_secret(),
+            key.secret.expose_secret(),
+            text(&key.security_token)
+        ),
+        Kind::Password(p) => format!(
+            "password {} of {} for {} at {} code {}",
             p.password.expose_secret(),
-            one(&p.user),
-            p.user_domain.as_ref().map_or("-".to_owned(), one),
+            who(&p.user),
             one(&p.project),
             p.auth_url,
-            p.passcode.as_ref().map_or("-", |code| code.expose_secret()),
+            text(&p.passcode),
         ),
+        Kind::Application(a) => format!(
+            "application {} {} of {} at {}",
+            one(&a.name),
+            a.secret.expose_secret(),
+            a.user.as_ref().map_or("-".to_owned(), who),
+            a.auth_url
+        ),
+        Kind::Provider(_) => "provider".to_owned(),
     }
 }
