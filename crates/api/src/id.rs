@@ -4,6 +4,8 @@ use std::{borrow::Cow, fmt, str::FromStr, sync::Arc};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
+use crate::clean::clean;
+
 /// The characters that are written as `%XX` in a path segment or a query: all but the unreserved characters
 /// of RFC 3986. Signatures encode with the same set, so that the gateway reads what was signed.
 pub(crate) const RESERVED: &AsciiSet =
@@ -48,7 +50,7 @@ macro_rules! id {
         pub struct $name(Arc<str>);
 
         impl $name {
-            /// Checks `id` and keeps it unchanged.
+            /// Checks `id`. White space and a byte order mark around it are dropped.
             ///
             /// # Errors
             /// If it is empty, longer than 256 bytes, `.` or `..`, or holds a `/` or a control character.
@@ -83,6 +85,7 @@ macro_rules! id {
         impl FromStr for $name {
             type Err = $error;
             fn from_str(id: &str) -> Result<Self, $error> {
+                let id = clean(id);
                 match problem(id) {
                     None => Ok(Self(id.into())),
                     Some(problem) => Err($error { id: id.to_owned(), problem }),
@@ -176,12 +179,14 @@ mod tests {
             assert_eq!(JobId::new(good).unwrap().to_string(), good);
         }
         assert!(JobId::new("x".repeat(256)).is_ok());
+        assert_eq!(JobId::new("\u{feff} a-1\r\n").unwrap().as_str(), "a-1");
     }
 
     #[test]
     fn a_bad_id_is_refused_with_its_value_and_the_reason() {
         let rows = [
             ("", r#"invalid job id "": is empty"#),
+            (" \u{feff}\n", r#"invalid job id "": is empty"#),
             ("a/b", r#"invalid job id "a/b": holds a '/'"#),
             ("a\nb", r#"invalid job id "a\nb": holds a control character"#),
             (".", r#"invalid job id ".": is a relative path"#),

@@ -3,10 +3,11 @@
 use std::fs::File;
 use std::io::{self, Read};
 
-use cfw_api::{Client, ConfigError, Settings};
+use cfw_api::{Client, ConfigError, Credentials, Settings};
 
 use crate::args::CloudArgs;
 use crate::exit::Complaint;
+use crate::output::print_error;
 use crate::words;
 
 /// A token has a few kilobytes. A file of more is not one.
@@ -29,11 +30,19 @@ pub(crate) fn client(args: &CloudArgs) -> Result<Client, Complaint> {
     };
     let settings = Settings::from_lookup(lookup)
         .map_err(|error| Complaint::misconfigured(words::chain(&error)))?;
+    for warning in settings.warnings() {
+        print_error(&format!("cfw-wait: warning: {warning}"));
+    }
     let mut builder = Client::builder()
         .settings(&settings)
+        .allow_plain_http(args.allow_plain_http)
         .user_agent(concat!("cfw-wait/", env!("CARGO_PKG_VERSION")));
     if let Some(url) = &args.endpoint {
         builder = builder.endpoint(url);
+    }
+    // A file can be replaced while waiting, unlike standard input.
+    if let Some(path) = args.token_file.as_deref().filter(|path| *path != "-") {
+        builder = builder.credentials(Credentials::token_file(path));
     }
     builder.build().map_err(|error| Complaint::misconfigured(missing(&error)))
 }
@@ -43,6 +52,9 @@ fn missing(error: &ConfigError) -> String {
     let text = words::chain(error);
     match (error.field(), error.value()) {
         ("endpoint", None) => format!("{text}: set CFW_ENDPOINT or give --endpoint"),
+        ("endpoint" | "auth_url", _) if text.contains("allow plain http") => {
+            format!("{text} (--allow-plain-http)")
+        }
         ("project_id", None) => format!("{text}: set CFW_PROJECT_ID or give --project-id"),
         _ => text,
     }
@@ -53,7 +65,7 @@ fn read_token(path: &str) -> Result<String, Complaint> {
         |problem: String| Complaint::misconfigured(format!("--token-file {path:?}: {problem}"));
     let read = |input: &mut dyn Read| {
         let mut text = String::new();
-        input.take(LONGEST_TOKEN).read_to_string(&mut text).map(|_| text)
+        input.take(LONGEST_TOKEN + 1).read_to_string(&mut text).map(|_| text)
     };
     let text = if path == "-" {
         read(&mut io::stdin().lock())
@@ -61,7 +73,10 @@ fn read_token(path: &str) -> Result<String, Complaint> {
         File::open(path).and_then(|mut file| read(&mut file))
     };
     let text = text.map_err(|error| wrong(format!("cannot be read: {error}")))?;
-    match text.trim() {
+    if text.len() as u64 > LONGEST_TOKEN {
+        return Err(wrong("is longer than 64 KiB".to_owned()));
+    }
+    match text.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}') {
         "" => Err(wrong("is empty".to_owned())),
         token => Ok(token.to_owned()),
     }

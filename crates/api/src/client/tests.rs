@@ -117,6 +117,34 @@ async fn a_clock_that_stays_wrong_is_given_up() {
 }
 
 #[tokio::test]
+async fn a_server_cannot_choose_when_we_sign() {
+    let server = MockServer::start().await;
+    let asked = Arc::new(AtomicUsize::new(0));
+    Mock::given(any())
+        .respond_with(move |_: &Request| {
+            // Refused and let in by turns, each time with another clock.
+            const CLOCKS: [&str; 3] = ["20260528T094410Z", "20310101T000000Z", "19990101T000000Z"];
+            let number = asked.fetch_add(1, SeqCst);
+            if number % 2 == 1 {
+                return running();
+            }
+            let clock = CLOCKS[(number / 2) % CLOCKS.len()];
+            let text = format!("{EXPIRED}, signature time:20260528T092752Z,server time:{clock}");
+            ResponseTemplate::new(401)
+                .set_body_string(format!(r#"{{"error_code":"APIGW.0301","error_msg":"{text}"}}"#))
+        })
+        .mount(&server)
+        .await;
+    let client = key_client(&server, AccessKey::new("AK", "SK"), Hands::new().clock());
+    let jobs =
+        [client.list_job(&id()).await, client.list_job(&id()).await, client.list_job(&id()).await];
+    assert_eq!(jobs.map(|job| job.is_ok()), [true, false, false]);
+    let requests = server.received_requests().await.unwrap();
+    let dates: Vec<_> = requests.iter().map(|request| header(request, "x-sdk-date")).collect();
+    assert_eq!(dates, ["20260528T092752Z", "20260528T094410Z", "20260528T094410Z"]);
+}
+
+#[tokio::test]
 async fn every_attempt_is_signed_anew_and_a_temporary_key_goes_with_its_token() {
     let server = MockServer::start().await;
     Mock::given(any()).respond_with(running()).mount(&server).await;

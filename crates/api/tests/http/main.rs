@@ -8,12 +8,16 @@ mod common;
 mod credentials;
 #[cfg(test)]
 mod firewalls;
+#[cfg(all(test, feature = "rustls"))]
+mod hosts;
 #[cfg(test)]
 mod list_job;
 #[cfg(test)]
 mod network;
 #[cfg(test)]
 mod providers;
+#[cfg(all(test, feature = "rustls"))]
+mod proxy;
 #[cfg(test)]
 mod secrets;
 #[cfg(test)]
