@@ -106,7 +106,7 @@ fn cloud(field: Field) -> &'static [&'static str] {
         ],
         Field::AuthType => &["auth_type", "auth_plugin"],
         Field::AuthMethods => &["auth_methods", "auth.auth_methods"],
-        Field::Token => &["token", "auth_token", "auth.token", "auth.auth_token"],
+        Field::Token => &["token", "auth.token", "auth_token", "auth.auth_token"],
         Field::Access => &["auth.ak", "auth.access_key", "ak", "access_key"],
         Field::Secret => &["auth.sk", "auth.secret_key", "sk", "secret_key"],
         Field::SecurityToken => &["auth.security_token", "security_token"],
@@ -116,10 +116,10 @@ fn cloud(field: Field) -> &'static [&'static str] {
         Field::UserDomain => &[
             "user_domain_id",
             "auth.user_domain_id",
-            "user_domain_name",
-            "auth.user_domain_name",
             "domain_id",
             "auth.domain_id",
+            "user_domain_name",
+            "auth.user_domain_name",
             "domain_name",
             "auth.domain_name",
             "project_domain_id",
@@ -142,14 +142,14 @@ fn cloud(field: Field) -> &'static [&'static str] {
         Field::ApplicationSecret => {
             &["auth.application_credential_secret", "application_credential_secret"]
         }
-        Field::ProjectId => &["project_id", "tenant_id", "auth.project_id", "auth.tenant_id"],
+        Field::ProjectId => &["project_id", "auth.project_id", "tenant_id", "auth.tenant_id"],
         Field::ProjectName => {
-            &["project_name", "tenant_name", "auth.project_name", "auth.tenant_name"]
+            &["project_name", "auth.project_name", "tenant_name", "auth.tenant_name"]
         }
         Field::AuthUrl => &["auth.auth_url", "auth_url"],
         Field::Region => &["region_name"],
         Field::CloudDomain => &[],
-        Field::Interface => &["interface", "endpoint_type"],
+        Field::Interface => &["endpoint_type", "interface"],
         Field::Insecure => &["verify", "insecure"],
         Field::CaFile => &["cacert"],
         Field::ClientCert => &["cert"],
@@ -177,8 +177,8 @@ fn openstack(field: Field) -> &'static [&'static str] {
         Field::Passcode => &["OS_PASSCODE"],
         Field::UserDomain => &[
             "OS_USER_DOMAIN_ID",
-            "OS_USER_DOMAIN_NAME",
             "OS_DOMAIN_ID",
+            "OS_USER_DOMAIN_NAME",
             "OS_DOMAIN_NAME",
             "OS_PROJECT_DOMAIN_ID",
             "OS_PROJECT_DOMAIN_NAME",
@@ -193,7 +193,7 @@ fn openstack(field: Field) -> &'static [&'static str] {
         Field::AuthUrl => &["OS_AUTH_URL"],
         Field::Region => &["OS_REGION_NAME", "OS_REGION"],
         Field::CloudDomain => &[],
-        Field::Interface => &["OS_INTERFACE", "OS_ENDPOINT_TYPE"],
+        Field::Interface => &["OS_ENDPOINT_TYPE", "OS_INTERFACE"],
         Field::Insecure => &["OS_INSECURE"],
         Field::CaFile => &["OS_CACERT"],
         Field::ClientCert => &["OS_CERT"],

@@ -43,13 +43,13 @@ use sources::Sources;
 /// | user | | `user_id`, `username` | `OS_USER_ID`, `OS_USERNAME` | `HW_USER_NAME` | |
 /// | password | | `password` | `OS_PASSWORD` | `HW_USER_PASSWORD` | |
 /// | one-time code | | `passcode` | `OS_PASSCODE` | | |
-/// | domain of the user | | `user_domain_id`, `domain_id`, `project_domain_id`, `default_domain_id`, each also `_name` | `OS_USER_DOMAIN_ID`, `OS_DOMAIN_ID`, `OS_PROJECT_DOMAIN_ID`, `OS_DEFAULT_DOMAIN_ID`, each also `_NAME` | `HW_DOMAIN_ID`, `HW_DOMAIN_NAME` | `HUAWEICLOUD_SDK_DOMAIN_ID` |
+/// | domain of the user | | `user_domain_id`, `domain_id`, `user_domain_name`, `domain_name`, `project_domain_id` or `_name`, `default_domain_id` or `_name` | `OS_USER_DOMAIN_ID`, `OS_DOMAIN_ID`, `OS_USER_DOMAIN_NAME`, `OS_DOMAIN_NAME`, `OS_PROJECT_DOMAIN_ID` or `_NAME`, `OS_DEFAULT_DOMAIN_ID` or `_NAME` | `HW_DOMAIN_ID`, `HW_DOMAIN_NAME` | `HUAWEICLOUD_SDK_DOMAIN_ID` |
 /// | project, by id | `CFW_PROJECT_ID` | `project_id`, `tenant_id` | `OS_PROJECT_ID`, `OS_TENANT_ID` | `HW_PROJECT_ID` | `HUAWEICLOUD_SDK_PROJECT_ID` |
 /// | project, by name | | `project_name`, `tenant_name` | `OS_PROJECT_NAME`, `OS_TENANT_NAME` | `HW_PROJECT_NAME` | |
 /// | URL of IAM | | `auth_url` | `OS_AUTH_URL` | `HW_AUTH_URL` | `HUAWEICLOUD_SDK_IAM_ENDPOINT` |
 /// | region | | `regions`, `region_name` | `OS_REGION_NAME`, `OS_REGION` | `HW_REGION_NAME` | `HW_REGION_NAME` |
 /// | domain of the cloud's hosts | | | | `HW_CLOUD` | `HW_CLOUD` |
-/// | catalog interface | | `interface`, `endpoint_type` | `OS_INTERFACE`, `OS_ENDPOINT_TYPE` | | |
+/// | catalog interface | | `endpoint_type`, `interface` | `OS_ENDPOINT_TYPE`, `OS_INTERFACE` | | |
 /// | TLS | `CFW_INSECURE`, `CFW_CACERT` | `verify`, `insecure`, `cacert`, `cert`, `key` | `OS_INSECURE`, `OS_CACERT`, `OS_CERT`, `OS_KEY` | `HW_INSECURE` | |
 ///
 /// The first name in a cell that is set counts, and an empty value counts as unset. White space and byte order marks

@@ -1,5 +1,7 @@
 //! To which hosts a secret is sent: clouds, logins and regions, as a proxy sees them.
 
+#![cfg(feature = "rustls")]
+
 use cfw_api::{Client, Settings, reqwest};
 
 use crate::{common::id, proxy};
@@ -25,6 +27,9 @@ fn entry(kind: &str, region: &str, interface: &str, host: &str) -> String {
         r#"{{"type":"{kind}","endpoints":[{{"region":"{region}","interface":"{interface}","url":"http://{host}/v1/p-1"}}]}}"#
     )
 }
+
+/// Login, region or project, URL of IAM and catalog; the hosts that are contacted, and a part of the error.
+type Row<'a> = (&'a str, &'a str, &'a str, &'a [String], &'a str, &'a str);
 
 /// Returns the hosts that were contacted, and the error if there was one.
 ///
@@ -72,7 +77,7 @@ async fn a_secret_goes_only_to_the_cloud_that_the_user_named() {
     ];
     let otc = "iam.eu-de.otc.t-systems.com";
     let both = "cfw.eu-de.otc.t-systems.com iam.eu-de.otc.t-systems.com";
-    let rows: [(&str, &str, &str, &[String], &str, &str); 46] = [
+    let rows: [Row<'_>; 46] = [
         // Open Telekom Cloud.
         (PASSWORD, "eu-de_team", OTC, none, both, ""),
         (PASSWORD, "eu-de_team OS_REGION_NAME=EU-DE", OTC, none, both, ""),

@@ -8,7 +8,7 @@ mod common;
 mod credentials;
 #[cfg(test)]
 mod firewalls;
-#[cfg(all(test, feature = "rustls"))]
+#[cfg(test)]
 mod hosts;
 #[cfg(test)]
 mod list_job;
@@ -16,7 +16,7 @@ mod list_job;
 mod network;
 #[cfg(test)]
 mod providers;
-#[cfg(all(test, feature = "rustls"))]
+#[cfg(test)]
 mod proxy;
 #[cfg(test)]
 mod secrets;

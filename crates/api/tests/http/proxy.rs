@@ -1,5 +1,7 @@
 //! A proxy that records which hosts are contacted, and plays IAM.
 
+#![cfg(feature = "rustls")]
+
 use std::{
     collections::BTreeSet,
     sync::{Arc, Mutex},

@@ -113,7 +113,7 @@ fn what_is_missing_is_named_with_its_file() {
             "",
             format!(
                 "clouds.c.auth.password in {FILE} is set, but not what belongs to it: \
-                     clouds.c.auth.user_domain_id or clouds.c.auth.user_domain_name in {FILE}"
+                     clouds.c.auth.user_domain_id or clouds.c.auth.domain_id in {FILE}"
             ),
         ),
         (

@@ -39,8 +39,8 @@ fn each_familys_variables_give_its_credential() {
 fn each_domain_variable_counts_in_its_order() {
     let names = [
         ("OS_USER_DOMAIN_ID", "#"),
-        ("OS_USER_DOMAIN_NAME", ""),
         ("OS_DOMAIN_ID", "#"),
+        ("OS_USER_DOMAIN_NAME", ""),
         ("OS_DOMAIN_NAME", ""),
         ("OS_PROJECT_DOMAIN_ID", "#"),
         ("OS_PROJECT_DOMAIN_NAME", ""),
@@ -348,7 +348,7 @@ fn what_is_wrong_is_named() {
         (
             "OS_PASSWORD=p".to_owned(),
             "OS_PASSWORD is set, but not what belongs to it: OS_AUTH_URL; OS_USER_ID or OS_USERNAME; \
-             OS_USER_DOMAIN_ID or OS_USER_DOMAIN_NAME; OS_PROJECT_ID or OS_PROJECT_NAME",
+             OS_USER_DOMAIN_ID or OS_DOMAIN_ID; OS_PROJECT_ID or OS_PROJECT_NAME",
         ),
         (without("OS_AUTH_URL"), "OS_PASSWORD is set, but not what belongs to it: OS_AUTH_URL"),
         (
@@ -357,7 +357,7 @@ fn what_is_wrong_is_named() {
         ),
         (
             without("OS_USER_DOMAIN"),
-            "OS_PASSWORD is set, but not what belongs to it: OS_USER_DOMAIN_ID or OS_USER_DOMAIN_NAME",
+            "OS_PASSWORD is set, but not what belongs to it: OS_USER_DOMAIN_ID or OS_DOMAIN_ID",
         ),
         (
             without("OS_PROJECT"),

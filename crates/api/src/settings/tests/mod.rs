@@ -14,6 +14,8 @@ mod cloud_errors;
 #[cfg(feature = "clouds-yaml")]
 mod clouds;
 mod environment;
+#[cfg(feature = "clouds-yaml")]
+mod openstacksdk;
 mod secrets;
 
 /// Variables as rows of a table: `NAME=value` by spaces.
