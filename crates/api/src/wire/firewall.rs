@@ -7,10 +7,10 @@ use crate::{Created, Firewall, FirewallId, FirewallStatus, JobId, wire::without_
 /// Parses the answer to a create.
 pub(crate) fn created(body: &[u8]) -> Result<Created, String> {
     let body = object(body)?;
-    let text = |key| body.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
+    let text = |key| body.get(key).and_then(id);
     let job_id =
         text("job_id").map(JobId::new).transpose().map_err(|error| format!("job_id: {error}"))?;
-    let order_id = text("order_id").map(str::to_owned);
+    let order_id = text("order_id");
     if job_id.is_none() && order_id.is_none() {
         return Err("neither job_id nor order_id".to_owned());
     }
@@ -21,6 +21,9 @@ pub(crate) fn created(body: &[u8]) -> Result<Created, String> {
 pub(crate) fn deleted(body: &[u8]) -> Result<JobId, String> {
     match object(body)?.get("data") {
         Some(Value::String(id)) => JobId::new(&**id).map_err(|error| format!("data: {error}")),
+        Some(Value::Number(id)) => {
+            JobId::new(id.to_string()).map_err(|error| format!("data: {error}"))
+        }
         _ => Err("data: expected a job id".to_owned()),
     }
 }
@@ -34,10 +37,10 @@ pub(crate) fn find(asked: &FirewallId, body: &[u8]) -> Result<Option<Firewall>, 
         (None | Some(Value::Null), Some(0)) => &[],
         _ => return Err("data.records: expected an array".to_owned()),
     };
-    let id =
-        |record: &&Value| record.get("fw_instance_id").and_then(Value::as_str).map(str::to_owned);
-    let is_asked =
-        |record: &&Value| id(record).is_some_and(|id| id.eq_ignore_ascii_case(asked.as_str()));
+    let is_asked = |record: &&Value| {
+        let id = record.get("fw_instance_id").and_then(id);
+        id.is_some_and(|id| id.eq_ignore_ascii_case(asked.as_str()))
+    };
     let Some(record) = records.iter().find(is_asked) else {
         return Ok(None);
     };
@@ -51,6 +54,15 @@ pub(crate) fn find(asked: &FirewallId, body: &[u8]) -> Result<Option<Firewall>, 
     let name = text("name").or_else(|| text("fw_instance_name")).map(str::to_owned);
     let firewall = Firewall { id: asked.clone(), name, status };
     Ok(Some(firewall).filter(|firewall| firewall.status != FirewallStatus::Deleted))
+}
+
+/// Returns an id, which may be a number. An empty text counts as absent.
+fn id(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) if !text.is_empty() => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
 }
 
 fn object(body: &[u8]) -> Result<serde_json::Map<String, Value>, String> {
@@ -70,6 +82,7 @@ mod tests {
             (r#"{"job_id":"j-1","order_id":"","data":{}}"#, Some("j-1"), None),
             (r#"{"job_id":"","order_id":"CS2403271050ZEM0L"}"#, None, Some("CS2403271050ZEM0L")),
             (r#"{"job_id":null,"order_id":"o"}"#, None, Some("o")),
+            (r#"{"job_id":9007199254740993}"#, Some("9007199254740993"), None),
             ("\u{feff}{\"job_id\":\"j-1\"}", Some("j-1"), None),
         ];
         for (body, job_id, order_id) in rows {
@@ -93,6 +106,7 @@ mod tests {
     #[test]
     fn a_delete_has_its_job_id_in_data() {
         assert_eq!(deleted(br#"{"data":"j-1"}"#).unwrap().as_str(), "j-1");
+        assert_eq!(deleted(br#"{"data":17}"#).unwrap().as_str(), "17");
         for (body, fault) in [
             (r#"{"data":{"id":"j-1"}}"#, "data: expected a job id"),
             (r#"{"job_id":"j-1"}"#, "data: expected a job id"),

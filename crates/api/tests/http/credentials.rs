@@ -72,7 +72,7 @@ async fn a_fresh_token_that_is_refused_is_final() {
     let cloud = cloud().await;
     cloud.revoked.store(usize::MAX, SeqCst);
     let client = password_client(&cloud.server);
-    for jobs in [at_once(&client, 50).await, at_once(&client, 50).await] {
+    for jobs in [at_once(&client, 500).await, at_once(&client, 500).await] {
         for error in jobs.into_iter().map(Result::unwrap_err) {
             assert_eq!((error.kind(), error.class()), (ErrorKind::Refused, Class::Unauthorized));
         }
@@ -86,7 +86,7 @@ async fn a_wrong_password_is_tried_once() {
     let body = r#"{"error":{"code":401,"message":"The username or password is wrong.","title":"Unauthorized"}}"#;
     let server = once(ResponseTemplate::new(401).set_body_string(body)).await;
     let client = password_client(&server);
-    for jobs in [at_once(&client, 50).await, at_once(&client, 50).await] {
+    for jobs in [at_once(&client, 500).await, at_once(&client, 500).await] {
         for error in jobs.into_iter().map(Result::unwrap_err) {
             assert_eq!((error.kind(), error.class()), (ErrorKind::Refused, Class::Unauthorized));
             let job = id();
@@ -103,7 +103,7 @@ async fn a_wrong_key_is_tried_once() {
     let server = once(refusal(401, "verify aksk signature fail,canonicalRequest:GET|/v3")).await;
     let credentials = Credentials::access_key(AccessKey::new("AK", "SENSITIVE-secret-key"));
     let client = builder(&server.uri()).credentials(credentials).build().unwrap();
-    for jobs in [at_once(&client, 100).await, at_once(&client, 100).await] {
+    for jobs in [at_once(&client, 500).await, at_once(&client, 500).await] {
         for error in jobs.into_iter().map(Result::unwrap_err) {
             assert_eq!((error.kind(), error.class()), (ErrorKind::Refused, Class::Unauthorized));
         }

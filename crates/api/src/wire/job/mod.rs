@@ -35,8 +35,9 @@ pub(crate) fn parse(asked: &JobId, body: &[u8]) -> Result<JobBody, BadBody> {
             match id {
                 // Absent: the answer is to this request.
                 Scalar::Null => (),
-                Scalar::Text(id) if id.eq_ignore_ascii_case(asked.as_str()) => (),
-                Scalar::Text(_) => {
+                Scalar::Text(id) if is_same_id(&id, asked.as_str()) => (),
+                Scalar::Integer(id) if id.to_string() == asked.as_str() => (),
+                Scalar::Text(_) | Scalar::Integer(_) => {
                     return Err(BadBody::WrongJob("data.id: another job's".to_owned()));
                 }
                 other => {
@@ -66,6 +67,17 @@ pub(crate) fn parse(asked: &JobId, body: &[u8]) -> Result<JobBody, BadBody> {
     Ok(JobBody { status, begin_time, end_time, error_code, error_msg })
 }
 
+/// Compares ids without case, and UUIDs without their dashes: both forms are in use.
+fn is_same_id(a: &str, b: &str) -> bool {
+    let hex = |text: &str| {
+        let digits =
+            text.bytes().filter(|byte| *byte != b'-').map(|byte| byte.to_ascii_lowercase());
+        Some(digits.collect::<Vec<u8>>())
+            .filter(|digits| digits.len() == 32 && digits.iter().all(u8::is_ascii_hexdigit))
+    };
+    a.eq_ignore_ascii_case(b) || hex(a).is_some_and(|a| hex(b).is_some_and(|b| a == b))
+}
+
 #[derive(Default)]
 struct Envelope<'a> {
     data: Data<'a>,
@@ -90,6 +102,8 @@ enum Scalar<'a> {
     #[default]
     Null,
     Text(Cow<'a, str>),
+    /// An integer, exact where a float is not.
+    Integer(i128),
     Number(f64),
     Other(&'static str),
 }
@@ -99,7 +113,7 @@ impl Scalar<'_> {
         match self {
             Self::Null => "null",
             Self::Text(_) => "a string",
-            Self::Number(_) => "a number",
+            Self::Integer(_) | Self::Number(_) => "a number",
             Self::Other(name) => name,
         }
     }
@@ -108,6 +122,8 @@ impl Scalar<'_> {
     fn time(&self) -> Option<SystemTime> {
         match self {
             Self::Text(text) => times::from_text(text),
+            // Times fit an f64 to the microsecond.
+            Self::Integer(number) => times::from_number(*number as f64),
             Self::Number(number) => times::from_number(*number),
             Self::Null | Self::Other(_) => None,
         }
@@ -116,6 +132,7 @@ impl Scalar<'_> {
     fn text(self) -> Option<String> {
         match self {
             Self::Text(text) if !text.is_empty() => Some(text.into_owned()),
+            Self::Integer(number) => Some(number.to_string()),
             Self::Number(number) => Some(number.to_string()),
             Self::Text(_) | Self::Null | Self::Other(_) => None,
         }
@@ -271,13 +288,12 @@ impl<'de> Deserialize<'de> for Scalar<'de> {
                 Ok(Scalar::Text(Cow::Owned(text.to_owned())))
             }
 
-            // Times fit an f64 to the microsecond. In any other field a number is an error.
             fn visit_u64<E>(self, number: u64) -> Result<Self::Value, E> {
-                Ok(Scalar::Number(number as f64))
+                Ok(Scalar::Integer(number.into()))
             }
 
             fn visit_i64<E>(self, number: i64) -> Result<Self::Value, E> {
-                Ok(Scalar::Number(number as f64))
+                Ok(Scalar::Integer(number.into()))
             }
 
             fn visit_f64<E>(self, number: f64) -> Result<Self::Value, E> {

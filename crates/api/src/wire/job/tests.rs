@@ -113,11 +113,31 @@ fn an_unusable_body_is_a_fault_that_names_the_field() {
         ),
         (r#"{"data":{"status":"Success","id":"other"}}"#, "data.id: another job's"),
         (r#"{"data":{"status":"Success","id":""}}"#, "data.id: another job's"),
-        (r#"{"data":{"status":"Success","id":7}}"#, "data.id: expected a string, found a number"),
+        (r#"{"data":{"status":"Success","id":7}}"#, "data.id: another job's"),
+        (r#"{"data":{"status":"Success","id":7.5}}"#, "data.id: expected a string, found a number"),
     ];
     for (body, fault) in rows {
         assert_eq!(read(body.as_bytes()).unwrap_err(), fault, "{body}");
     }
     assert!(read(b"{\"data\":{\"status\":\"\xff\"}}").is_err());
     assert!(read("{\"data\":".repeat(100_000).as_bytes()).is_err());
+}
+
+#[test]
+fn ids_are_compared_by_their_meaning() {
+    for (asked, id, is_same) in [
+        ("9007199254740993", "9007199254740993", true),
+        ("9007199254740993", "9007199254740992", false),
+        ("7", "7", true),
+        ("07", "7", false),
+        ("-7", "-7", true),
+        ("cd63a1c15ac54bd89d2e1a2b3c4d5e6f", "\"CD63A1C1-5AC5-4BD8-9D2E-1A2B3C4D5E6F\"", true),
+        ("cd63a1c1-5ac5-4bd8-9d2e-1a2b3c4d5e6f", "\"cd63a1c15ac54bd89d2e1a2b3c4d5e6f\"", true),
+        ("cd63a1c1-5ac5-4bd8-9d2e-1a2b3c4d5e6f", "\"cd63a1c15ac54bd89d2e1a2b3c4d5e60\"", false),
+        ("a-b", "\"ab\"", false),
+    ] {
+        let body = format!(r#"{{"data":{{"status":"Running","id":{id}}}}}"#);
+        let read = parse(&JobId::new(asked).unwrap(), body.as_bytes());
+        assert_eq!(read.is_ok(), is_same, "{asked} {id}: {read:?}");
+    }
 }
