@@ -63,6 +63,17 @@ pub(crate) fn is_label(text: &str) -> bool {
         && !text.ends_with('-')
 }
 
+/// Whether `text` can be the domain of a cloud. A top-level domain is not one.
+pub(crate) fn is_domain(text: &str) -> bool {
+    text.contains('.') && text.split('.').all(is_label)
+}
+
+/// Whether a region is published by another cloud than Huawei's.
+pub(crate) fn is_elsewhere_than_huawei(region: &str) -> bool {
+    let cloud = CLOUDS.iter().find(|cloud| cloud.region(region).is_some());
+    cloud.is_some_and(|cloud| !cloud.domain.starts_with("myhuaweicloud."))
+}
+
 /// What the user said about the cloud.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Named<'a> {
@@ -289,5 +300,15 @@ mod tests {
         }
         let unusable = Named { region: Some("eu-de"), has_auth_url: true, ..Named::default() };
         assert!(unusable.host("cfw").is_err());
+        for (domain, expected) in [
+            ("cloud.example", true),
+            ("com", false),
+            ("", false),
+            (".com", false),
+            ("a..b", false),
+            ("a b.c", false),
+        ] {
+            assert_eq!(is_domain(domain), expected, "{domain}");
+        }
     }
 }

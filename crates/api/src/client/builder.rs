@@ -9,7 +9,7 @@ use crate::{
     ConfigError, Credentials,
     auth::{CatalogQuery, CredentialManager, Kind, ProjectQuery},
     clock::Clock,
-    clouds::{Named, is_label},
+    clouds::{Named, is_domain},
     http::{
         clients::{HttpClients, TlsOptions},
         endpoint::Endpoint,
@@ -203,9 +203,7 @@ impl ClientBuilder {
             self.credentials.ok_or_else(|| ConfigError::hidden("credentials", "are missing"))?;
         let parse = |field, url: &str| Endpoint::parse(field, url, self.allow_plain_http);
         let explicit = self.endpoint.as_deref().map(|url| parse("endpoint", url)).transpose()?;
-        if let Some(domain) =
-            self.cloud_domain.as_deref().filter(|domain| !domain.split('.').all(is_label))
-        {
+        if let Some(domain) = self.cloud_domain.as_deref().filter(|domain| !is_domain(domain)) {
             let problem = "is no domain, such as myhuaweicloud.eu";
             return Err(ConfigError::new("cloud_domain", domain, problem));
         }

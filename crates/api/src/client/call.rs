@@ -16,7 +16,7 @@ use crate::{
         redact::sanitise,
         response::HttpResponse,
     },
-    id::segment,
+    id::{self, segment},
     wire::{BadBody, error_body::ErrorBody},
 };
 
@@ -111,6 +111,10 @@ impl Client {
         let project_id = project_id.ok_or_else(|| {
             invalid().with_message("no project: none is set, and the token has none")
         })?;
+        // The answer of IAM is not trusted to hold an id.
+        if let Some(problem) = id::problem(project_id) {
+            return Err(invalid().with_message(format!("the project's id {problem}")));
+        }
         let url = (call.url)(endpoint, &segment(project_id));
         let mut request = Request::new(call.method.clone(), url);
         *request.timeout_mut() = self.limit;

@@ -9,9 +9,14 @@ use reqwest::{
 
 use super::{
     clients::HttpClients,
+    redact::sanitise,
     response::{BodyError, HttpResponse, read_body},
 };
-use crate::{Class, Error, ErrorKind, clock::Clock, error::Operation};
+use crate::{
+    Class, Error, ErrorKind,
+    clock::Clock,
+    error::{CODE_CHARS, Operation},
+};
 
 /// Sends requests and reads their answers.
 #[derive(Debug)]
@@ -49,7 +54,7 @@ impl Transport {
             // Only the catalog can name a URL that was unknown when the client was built.
             let problem = format!(
                 "the endpoint in the token's catalog, {}, cannot be reached without TLS and certificates",
-                request.url().authority()
+                sanitise(request.url().authority(), secrets, CODE_CHARS)
             );
             return Err(
                 Error::new(operation, ErrorKind::Request, Class::Fatal).with_message(problem)

@@ -54,6 +54,10 @@ impl Entry {
         .into()
     }
 
+    pub(super) fn lists_regions(&self) -> bool {
+        !self.regions.is_empty() || self.values.contains_key("region_name")
+    }
+
     /// Selects a region: the wanted one, which must be one of the entry's if it lists any, else the first. Values of
     /// the region override those of the entry.
     pub(super) fn select_region(&mut self, wanted: Option<Found>) -> Result<(), SettingsError> {

@@ -45,7 +45,9 @@ impl Files<'_> {
                 }
             };
         }
-        for directory in self.directories() {
+        // A profile is named like a vendor, so a file in the working directory must not say where that is.
+        let is_vendor = variable == "OS_CLIENT_VENDOR_FILE";
+        for directory in self.directories().into_iter().skip(usize::from(is_vendor)) {
             for extension in ["yaml", "yml", "json"] {
                 let file = directory.join(format!("{stem}.{extension}"));
                 match (self.read)(&file) {

@@ -48,7 +48,7 @@ use sources::Sources;
 /// | project, by name | | `project_name`, `tenant_name` | `OS_PROJECT_NAME`, `OS_TENANT_NAME` | `HW_PROJECT_NAME` | |
 /// | URL of IAM | | `auth_url` | `OS_AUTH_URL` | `HW_AUTH_URL` | `HUAWEICLOUD_SDK_IAM_ENDPOINT` |
 /// | region | | `regions`, `region_name` | `OS_REGION_NAME`, `OS_REGION` | `HW_REGION_NAME` | `HW_REGION_NAME` |
-/// | domain of the cloud's hosts | | | | `HW_CLOUD` | `HW_CLOUD` |
+/// | domain of the cloud's hosts | | | | `HW_CLOUD` | |
 /// | catalog interface | | `endpoint_type`, `interface` | `OS_ENDPOINT_TYPE`, `OS_INTERFACE` | | |
 /// | TLS | `CFW_INSECURE`, `CFW_CACERT` | `verify`, `insecure`, `cacert`, `cert`, `key` | `OS_INSECURE`, `OS_CACERT`, `OS_CERT`, `OS_KEY` | `HW_INSECURE` | |
 ///
@@ -68,11 +68,13 @@ use sources::Sources;
 /// URL, region, project and certificates come from the source of the credential, so that no secret is sent to
 /// another cloud. Variables of this crate (`CFW_*`) complete every source. The exceptions cannot misdirect a secret:
 ///
-/// - Beside `OS_CLOUD`, `OS_PROJECT_*`, `OS_REGION_NAME` and `OS_INTERFACE` count as in the `openstack` command,
-///   unless `OS_AUTH_URL` is another cloud's. The region must be one that the entry lists.
+/// - Beside `OS_CLOUD`, `OS_PROJECT_*`, `OS_REGION_NAME` and `OS_INTERFACE` count as in the `openstack` command, if
+///   the entry has an `auth_url` and `OS_AUTH_URL` is not another cloud's. The region must be one that the entry
+///   lists.
 /// - `CFW_TOKEN` is used where the entry, or the first family with a URL, region or project, says. Together with
 ///   `CFW_ENDPOINT` it uses no certificate settings of a family.
-/// - `HUAWEICLOUD_SDK_*`, which has no region, takes it from `HW_REGION_NAME`. Without the variables, the key is
+/// - `HUAWEICLOUD_SDK_*`, which has no region, takes it from `HW_REGION_NAME`. Without `HW_CLOUD` or a URL of IAM,
+///   both stand for Huawei Cloud and no other. Without the variables, the key is
 ///   read from `$HUAWEICLOUD_SDK_CREDENTIALS_FILE`, else from `~/.huaweicloud/credentials`.
 /// - The name of a project counts as a region, up to `_`, if that region is published (`eu-de_team`).
 ///
@@ -84,7 +86,7 @@ use sources::Sources;
 /// `clouds.yaml`, `.yml` or `.json` in `.`, `$XDG_CONFIG_HOME/openstack`, `~/.config/openstack`,
 /// `/etc/xdg/openstack` and `/etc/openstack`. The same entry of secure.yaml (`$OS_CLIENT_SECURE_FILE`, else the same
 /// search) overrides it. `profile: NAME` supplies a vendor's defaults, from clouds-public.yaml
-/// (`$OS_CLIENT_VENDOR_FILE`, else the same search) or built in: `otc` and `otc-swiss`. Credentials may stand under
+/// (`$OS_CLIENT_VENDOR_FILE`, else the same search without `.`) or built in: `otc` and `otc-swiss`. Credentials may stand under
 /// `auth` or beside it. The values of the selected region, by default the first, override those of the entry. Other
 /// keys are ignored, as in openstacksdk, except under `auth`, where an unknown key is an error because it is likely a
 /// typing error.
@@ -260,12 +262,15 @@ impl Settings {
         if let Some(entry) = &mut entry {
             let before = Sources { env, entry: Some(entry), sdk_file: None };
             let wanted = before.get(Source::OpenStack, Field::Region)?;
+            let auth_url = before.get(Source::OpenStack, Field::AuthUrl)?;
+            // A region that the entry lists cannot misdirect, even if the entry has no URL.
+            let is_listed = auth_url.is_none() && entry.lists_regions();
             let is_foreign = resolve::is_foreign(
-                before.get(Source::OpenStack, Field::AuthUrl)?.as_ref(),
+                auth_url.as_ref(),
                 before.get(Source::Cloud, Field::AuthUrl)?.as_ref(),
                 wanted.as_ref(),
             );
-            entry.select_region(wanted.filter(|_| !is_foreign))?;
+            entry.select_region(wanted.filter(|_| is_listed || !is_foreign))?;
         }
         let sources = Sources { env, entry: entry.as_ref(), sdk_file: sdk_file.as_ref() };
         resolve::resolve(&sources)

@@ -25,6 +25,10 @@ impl Entry {
         match self.never {}
     }
 
+    pub(super) fn lists_regions(&self) -> bool {
+        match self.never {}
+    }
+
     pub(super) fn select_region(&mut self, _wanted: Option<Found>) -> Result<(), SettingsError> {
         match self.never {}
     }

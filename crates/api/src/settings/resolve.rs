@@ -10,7 +10,7 @@ use super::sources::{Found, Sources};
 use super::{Region, Settings};
 use crate::{
     AccessKey, ApplicationCredential, Credentials, IdOrName, Password, User,
-    clouds::{is_label, published, region_of_project},
+    clouds::{is_elsewhere_than_huawei, is_label, published, region_of_project},
     http::endpoint::Endpoint,
 };
 
@@ -221,9 +221,7 @@ impl Place<'_> {
         }
         match (home, field) {
             // Huawei's SDKs have no variable for the region, and its Terraform provider is the same cloud.
-            (Source::HuaweiSdk, Field::Region | Field::CloudDomain) => {
-                self.sources.get(Source::Huawei, field)
-            }
+            (Source::HuaweiSdk, Field::Region) => self.sources.get(Source::Huawei, field),
             (Source::Cloud, Field::Interface) if !self.is_environment_foreign()? => {
                 self.sources.get(Source::OpenStack, field)
             }
@@ -242,6 +240,16 @@ impl Place<'_> {
     fn target(&self) -> Result<Target> {
         let (project_id, project_name) = self.project()?;
         let named = self.get(Field::Region)?;
+        // Without more, these families name Huawei Cloud.
+        if let Some(region) = &named
+            && matches!(self.home(), Source::Huawei | Source::HuaweiSdk)
+            && is_elsewhere_than_huawei(&region.value)
+            && self.get(Field::AuthUrl)?.is_none()
+            && self.get(Field::CloudDomain)?.is_none()
+        {
+            let problem = "names a region of another cloud: set HW_CLOUD or HW_AUTH_URL";
+            return Err(Problem::Value { name: region.label.clone(), problem }.into());
+        }
         // The name of a project counts only if it begins with a published region.
         let inferred = || published(region_of_project(project_name.as_deref()?)?);
         let region = match named {
@@ -427,14 +435,15 @@ impl Place<'_> {
     }
 }
 
-/// Returns whether the URL of IAM in the environment belongs to another cloud than the entry's.
+/// Returns whether the environment may be about another cloud than the entry, by the URLs of IAM.
 pub(super) fn is_foreign(
     environment: Option<&Found>,
     entry: Option<&Found>,
     region: Option<&Found>,
 ) -> bool {
-    let Some(environment) = environment else { return false };
+    // An entry without a URL could be about any cloud, so its region and project must be its own.
     let Some(entry) = entry else { return true };
+    let Some(environment) = environment else { return false };
     let region = region.map_or("", |region| &region.value);
     let host = |url: &str| {
         let url =

@@ -339,6 +339,10 @@ async fn catalogs_with_odd_entries_are_read() {
             assert!(error.contains("catalog") && error.contains("skipped"), "{error}");
         }
     }
+    // A region that echoes the login is not shown.
+    let echo = entry("cfw", "SENSITIVE-password", "public", "cfw.echo.example");
+    let (_, error) = contacted(&format!("{variables} OS_REGION_NAME=eu-de"), &[echo]).await;
+    assert!(error.contains("[redacted]") && !error.contains("SENSITIVE"), "{error}");
     for kind in ["cfw", "cfwv1", "cfwv2", "cfwv3"] {
         let (hosts, _) =
             contacted(&variables, &[entry(kind, "EU-DE", "public", "cfw.any.example")]).await;

@@ -19,12 +19,16 @@ use crate::{
     http::{
         classify::{Classification, classify},
         endpoint::Endpoint,
+        redact::sanitise,
         response::HttpResponse,
         transport::Transport,
     },
     times,
     wire::{error_body::ErrorBody, without_bom},
 };
+
+/// The longest list of a catalog's endpoints in an error.
+const CATALOG_CHARS: usize = 1000;
 
 /// A login request, checked, that can be sent any number of times.
 pub(super) struct Login {
@@ -122,7 +126,14 @@ impl Login {
             life: life(token, &answer, transport),
             project_id: token.pointer("/project/id").and_then(Value::as_str).map(str::to_owned),
             endpoint: match self.catalog_query.wanted {
-                true => catalog::find(token, &self.catalog_query, &self.iam),
+                true => match catalog::find(token, &self.catalog_query, &self.iam) {
+                    // The text quotes the answer, which could echo the login.
+                    CatalogEndpoint::Unfit(problem) => {
+                        let secrets = [secrets[0], secrets[1], secret.expose_secret()];
+                        CatalogEndpoint::Unfit(sanitise(&problem, &secrets, CATALOG_CHARS))
+                    }
+                    found => found,
+                },
                 false => CatalogEndpoint::None,
             },
         })

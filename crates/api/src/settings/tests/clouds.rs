@@ -241,8 +241,9 @@ fn project_region_and_interface_are_taken_as_the_openstack_command_does() {
         )
     );
     // An entry without a URL of IAM could be about any cloud.
-    let key = "clouds: {c: {region_name: eu-de, ak: a, sk: s, project_id: i}}";
-    assert_eq!(seen(&other, key).unwrap(), "i - eu-de -");
+    let key = "clouds: {c: {ak: a, sk: s, project_id: i}}";
+    assert_eq!(seen(&other, key).unwrap(), "i - - -");
+    assert_eq!(seen(row, key).unwrap(), "i - - -");
 
     let ours = "clouds: {c: {cfw_endpoint_override: 'https://e', auth: {token: t, project_id: i}}}";
     let settings = entry("CFW_ENDPOINT=https://o CFW_PROJECT_ID=o", ours).unwrap();
@@ -284,6 +285,13 @@ clouds:
         seen("OS_REGION_NAME=three"),
         "three third https://iam.three.example/v3 internal+public false https://cfw.three.example/"
     );
+    // Each region may have its own URL.
+    let urls = "clouds: {c: {token: t, regions: [{name: a, values: {auth_url: 'https://a.example'}}, \
+                {name: b, values: {auth_url: 'https://b.example'}}]}}";
+    assert_eq!(entry("", urls).unwrap().auth_url(), Some("https://a.example"));
+    assert_eq!(entry("OS_REGION_NAME=b", urls).unwrap().auth_url(), Some("https://b.example"));
+    let other = entry("OS_REGION_NAME=b OS_AUTH_URL=https://other.example", urls).unwrap();
+    assert_eq!(other.auth_url(), Some("https://a.example"));
     let list = "clouds: {c: {region_name: 'a-1,b-1', token: t}}";
     assert_eq!(entry("", list).unwrap().region(), Some("a-1"));
     assert_eq!(entry("OS_REGION_NAME=b-1", list).unwrap().region(), Some("b-1"));
@@ -369,6 +377,15 @@ fn the_type_of_an_entry_chooses_its_credential() {
     assert!(error.ends_with("or say which counts with auth_type"), "{error}");
     let error = entry("", &text("v3token").replace("token: t,", "")).unwrap_err().to_string();
     assert!(error.contains("auth_type") && error.contains("clouds.c.auth.token"), "{error}");
+}
+
+#[test]
+fn a_file_in_the_working_directory_does_not_say_where_a_vendor_is() {
+    let text = "clouds: {c: {profile: otc, auth: {token: t, project_id: i}}}";
+    let vendor = "public-clouds: {otc: {auth: {auth_url: 'https://evil.example'}}}";
+    let files = [(FILE, text), ("./clouds-public.yaml", vendor), ("./clouds-public.json", vendor)];
+    let settings = load("HOME=/h OS_CLOUD=c", &files).unwrap();
+    assert_eq!(settings.auth_url(), Some("https://iam.eu-de.otc.t-systems.com/v3"));
 }
 
 #[test]

@@ -98,7 +98,7 @@ fn a_credential_is_completed_from_its_own_family() {
         (format!("HW_AUTH_TOKEN=t {os} {sdk}"), "- - - -"),
         (
             format!("HUAWEICLOUD_SDK_AK=a HUAWEICLOUD_SDK_SK=s {os} {hw} {sdk}"),
-            "hw-1 sdk https://sdk hw.example",
+            "hw-1 sdk https://sdk -",
         ),
         (format!("HUAWEICLOUD_SDK_AK=a HUAWEICLOUD_SDK_SK=s {os}"), "- - - -"),
         // Our own token belongs to one family, too.
@@ -108,6 +108,45 @@ fn a_credential_is_completed_from_its_own_family() {
         (format!("OS_TOKEN=t CFW_PROJECT_ID=own {os}"), "os-1 own https://os -"),
     ] {
         assert_eq!(seen(&row), expected, "{row}");
+    }
+}
+
+#[test]
+fn huaweis_variables_name_huawei_cloud() {
+    let key = "HW_ACCESS_KEY=a HW_SECRET_KEY=s";
+    let sdk = "HUAWEICLOUD_SDK_AK=a HUAWEICLOUD_SDK_SK=s HUAWEICLOUD_SDK_PROJECT_ID=p";
+    for row in [format!("{key} HW_REGION_NAME=EU-DE"), format!("{sdk} HW_REGION_NAME=eu-de")] {
+        let error = load(&row, &[]).unwrap_err().to_string();
+        assert!(error.starts_with("HW_REGION_NAME names a region of another cloud"), "{error}");
+    }
+    for row in [
+        format!("{key} HW_REGION_NAME=eu-de HW_CLOUD=otc.t-systems.com"),
+        format!("{key} HW_REGION_NAME=eu-de HW_AUTH_URL=https://iam.eu-de.otc.t-systems.com"),
+        format!("{key} HW_REGION_NAME=eu-west-101"),
+        format!("{sdk} HW_REGION_NAME=cn-north-4"),
+        format!("{key} HW_REGION_NAME=my-own"),
+    ] {
+        load(&row, &[]).unwrap();
+    }
+    // The domain of one family is not for the key of another.
+    let settings = load(&format!("{sdk} HW_REGION_NAME=cn-north-4 HW_CLOUD=orange.example"), &[]);
+    assert_eq!(settings.unwrap().cloud_domain(), None);
+}
+
+#[test]
+fn an_unused_url_of_iam_does_not_stand_in_the_way() {
+    for url in ["iam.example.com:443/v3", "http://iam.example", "nonsense", "https://u:p@iam"] {
+        let row = format!(
+            "OS_ACCESS_KEY=a OS_SECRET_KEY=s OS_PROJECT_ID=p CFW_ENDPOINT=https://cfw.example OS_AUTH_URL={url}"
+        );
+        let settings = load(&row, &[]).unwrap();
+        let http = reqwest::Client::builder();
+        #[cfg(any(feature = "rustls", feature = "native-tls"))]
+        let http = http.tls_certs_only([]);
+        let client =
+            crate::Client::builder().settings(&settings).http_client(http.build().unwrap());
+        client.build().unwrap();
+        assert!(!format!("{settings:?}").contains("u:p"));
     }
 }
 
