@@ -45,7 +45,8 @@
 //!   wait.
 //! - Refused credentials are not sent again. A wrong password or key is tried once, and later calls fail with
 //!   the same answer without a request, because more than five failures in a row lock a key.
-//! - With an access key each request has a new signature. A wrong clock is corrected once, by the server's.
+//! - With an access key each request has a new signature. A wrong clock is corrected once, by at most a
+//!   day, by the server's.
 //!
 //! # Cancel safety
 //!
@@ -53,6 +54,9 @@
 //! on the runtime, until it ends or ten seconds have passed. A mutation that was sent is not cancelled.
 //!
 //! # Secrets
+//!
+//! A secret is sent only to the endpoint or URL of IAM that was set, or to a host of the same cloud: the endpoint in
+//! the catalog of that IAM, or one derived from a published region. See [`ClientBuilder::region`] and [`Settings`].
 //!
 //! Tokens, passwords and keys do not appear in `Debug` output, errors or logs, even if a server echoes them.
 //! Plain http is refused except for this machine, and answers are read up to a bound of 1 MiB.

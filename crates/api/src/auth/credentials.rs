@@ -1,4 +1,4 @@
-//! The credentials that a caller hands in.
+//! The credentials that a caller provides.
 
 use std::{fmt, path::PathBuf};
 

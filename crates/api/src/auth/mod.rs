@@ -1,4 +1,4 @@
-//! Credentials: what the caller hands in, how tokens are obtained and renewed, and how requests are authorized.
+//! Credentials: what the caller provides, how tokens are obtained and renewed, and how requests are authorized.
 
 mod catalog;
 mod credentials;

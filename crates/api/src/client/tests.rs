@@ -60,12 +60,12 @@ fn header<'a>(request: &'a Request, name: &str) -> &'a str {
     request.headers[name].to_str().unwrap()
 }
 
-/// A service whose clock is 16 min 18 s ahead of ours, as a gateway answers then; `told` makes the answer.
-async fn ahead(told: fn() -> ResponseTemplate) -> MockServer {
+/// A service whose clock is 16 min 18 s ahead of ours. `refusal` makes its answer to another time.
+async fn ahead(refusal: fn() -> ResponseTemplate) -> MockServer {
     let server = MockServer::start().await;
     let answer = move |request: &Request| match header(request, "x-sdk-date") {
         "20260528T094410Z" => running(),
-        _ => told(),
+        _ => refusal(),
     };
     Mock::given(any()).respond_with(answer).mount(&server).await;
     server
@@ -87,8 +87,8 @@ async fn a_wrong_clock_is_corrected_by_the_text_or_the_date_header() {
             .insert_header("Date", "Thu, 28 May 2026 09:44:10 GMT")
             .set_body_string(format!(r#"{{"error_code":"APIGW.0301","error_msg":"{EXPIRED}"}}"#))
     };
-    for told in [by_text, by_header] {
-        let server = ahead(told).await;
+    for refusal in [by_text, by_header] {
+        let server = ahead(refusal).await;
         let client = key_client(&server, AccessKey::new("AK", "SK"), Hands::new().clock());
         for _ in 0..3 {
             client.list_job(&id()).await.unwrap();
@@ -122,7 +122,7 @@ async fn a_server_cannot_choose_when_we_sign() {
     let asked = Arc::new(AtomicUsize::new(0));
     Mock::given(any())
         .respond_with(move |_: &Request| {
-            // Refused and let in by turns, each time with another clock.
+            // Refused and accepted by turns, each time with another clock.
             const CLOCKS: [&str; 3] = ["20260528T094410Z", "20310101T000000Z", "19990101T000000Z"];
             let number = asked.fetch_add(1, SeqCst);
             if number % 2 == 1 {

@@ -143,7 +143,7 @@ mod tests {
             (r#"{"data":{"records":[{"fw_instance_id":"f-0","status":2}]}}"#, Ok(None)),
             (r#"{"data":{"total":0,"records":null}}"#, Ok(None)),
             (r#"{"data":{"total":0}}"#, Ok(None)),
-            // Not told: that is no proof of absence.
+            // Without a list there is no proof of absence.
             ("{}", Err("data: expected an object".to_owned())),
             (r#"{"data":null}"#, Err("data: expected an object".to_owned())),
             (r#"{"data":{"total":1}}"#, Err("data.records: expected an array".to_owned())),

@@ -1,4 +1,4 @@
-//! Failures below HTTP: each is told apart, and all but a wrong request can pass.
+//! Failures below HTTP: each has its kind, and all but a wrong request are transient.
 
 use std::error::Error as _;
 

@@ -41,7 +41,7 @@ async fn a_403_that_says_the_token_is_invalid_renews_it() {
 async fn only_what_was_let_through_counts_between_two_refusals() {
     let refused = || refusal(401, "token expires, expires_at: now");
     let body = |code: &str| format!(r#"{{"error_code":"{code}","error_msg":"m"}}"#);
-    // What the service itself answers shows that the token was let through; what may come from in front of
+    // What the service itself answers shows that the token was accepted; what may come from in front of
     // the check of tokens does not.
     let rows = [
         (400, body("CFW.00100001"), true),
@@ -115,7 +115,7 @@ async fn a_provider_that_never_answers_is_given_up_after_ten_seconds() {
     assert_eq!(error.to_string(), format!("list job {}: obtain a token: timed out", id()));
 }
 
-/// Gives a new token each time it is told to, and counts how often it was asked.
+/// Returns a new token on request, and counts its calls.
 #[derive(Default)]
 struct Gate {
     asked: AtomicUsize,
@@ -177,7 +177,7 @@ async fn a_call_that_meets_two_revocations_may_be_made_again() {
             () = tokio::task::yield_now() => (),
         }
     }
-    // Refused with one token, it sleeps while another call is let through with the next.
+    // Refused with one token, it sleeps while another call is accepted with the next.
     gate.open.notify_one();
     client.list_job(&lucky).await.unwrap();
     let error = call.await.unwrap_err();

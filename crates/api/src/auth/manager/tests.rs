@@ -31,7 +31,7 @@ fn manager(seconds: Arc<AtomicU64>) -> CredentialManager {
 
 // No sockets here, so that the paused clock may run ahead.
 #[tokio::test(start_paused = true)]
-async fn a_probe_that_nobody_polls_holds_no_one_up_for_ever() {
+async fn a_probe_that_nobody_polls_blocks_no_call_for_ever() {
     let seconds = Arc::new(AtomicU64::new(1_000));
     let (manager, id) = (manager(Arc::clone(&seconds)), JobId::new("j").unwrap());
     let operation = Operation::ListJob(&id);
@@ -48,10 +48,10 @@ async fn a_probe_that_nobody_polls_holds_no_one_up_for_ever() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn those_who_wait_for_a_probe_go_on_when_it_ends() {
+async fn calls_that_wait_for_a_probe_continue_when_it_ends() {
     let (manager, id) = (manager(Arc::new(AtomicU64::new(1_000))), JobId::new("j").unwrap());
     let operation = Operation::ListJob(&id);
-    // By an answer, or by the loss of whoever made it.
+    // By an answer, or by the drop of the call.
     let ends: [fn(Lease<'_>); 2] = [|lease| drop(lease), |lease| lease.accepted()];
     for end in ends {
         let probe = manager.acquire(operation).await.unwrap();

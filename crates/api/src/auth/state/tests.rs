@@ -54,7 +54,7 @@ fn current(state: &CredentialState) -> u64 {
     state.current.as_ref().unwrap().number
 }
 
-/// A ledger with token `a`, let through at 0, that is good for `life`.
+/// Returns a state with token `a`, accepted at 0, that lasts for `life`.
 fn proven(life: Option<u64>) -> CredentialState {
     let mut state = renewable();
     decide(&mut state, at(0));
@@ -128,7 +128,7 @@ fn a_refused_generation_is_renewed_once_however_many_calls_carried_it() {
     state.accepted(a);
     assert_eq!([decide(&mut state, at(10)), decide(&mut state, at(10))], ["probe b", "wait"]);
     state.accepted(current(&state));
-    // What was let through once may be refused and renewed again.
+    // An accepted token may be refused and renewed again.
     let b = current(&state);
     assert!(refuse(&mut state, at(11), b).is_none());
     assert_eq!(decide(&mut state, at(11)), "renew Refused");

@@ -47,7 +47,7 @@ struct World {
 }
 
 impl World {
-    /// In which many connections were opened, and nobody knows how many there are still.
+    /// Many connections were opened, and how many are still open is unknown.
     fn new() -> Self {
         let (wires, limiter) = (Wires::default(), ConnectionLimiter::new(Duration::from_secs(5)));
         limiter.counts().connections = 100;
@@ -165,7 +165,7 @@ async fn one_left_behind_is_waited_for_until_it_can_be_used() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_left_behind_that_fails_holds_nobody_up() {
+async fn one_left_behind_that_fails_blocks_no_request() {
     let mut world = World::new();
     let [mark_orphaned, _next] = world.leave_behind().await;
     world.wires.asked.lock().unwrap().clear();
@@ -175,7 +175,7 @@ async fn one_left_behind_that_fails_holds_nobody_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn patience_ends() {
+async fn a_wait_has_a_limit() {
     let mut world = World::new();
     let [_hanging, _next] = world.leave_behind().await;
     lease(249).await;
@@ -185,7 +185,7 @@ async fn patience_ends() {
 }
 
 #[test]
-fn patience_leaves_most_of_a_short_time_for_connecting() {
+fn waiting_leaves_most_of_a_short_time_for_connecting() {
     assert_eq!(
         ConnectionLimiter::new(Duration::from_millis(100)).max_wait,
         Duration::from_millis(25)
