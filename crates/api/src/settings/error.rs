@@ -11,6 +11,8 @@ use std::path::PathBuf;
 #[error(transparent)]
 pub struct SettingsError(Box<Problem>);
 
+pub(super) type Result<T> = std::result::Result<T, SettingsError>;
+
 impl<P: Into<Problem>> From<P> for SettingsError {
     fn from(problem: P) -> Self {
         Self(Box::new(problem.into()))

@@ -7,6 +7,7 @@ use std::path::Path;
 use crate::Credentials;
 
 mod auth_type;
+mod chosen;
 #[cfg_attr(not(feature = "clouds-yaml"), path = "no_entry.rs")]
 mod entry;
 mod error;
@@ -15,11 +16,13 @@ mod file_error;
 #[cfg(feature = "clouds-yaml")]
 mod files;
 mod keys;
+mod place;
 mod resolve;
 mod sdk_file;
 mod sources;
 #[cfg(test)]
 mod tests;
+mod values;
 #[cfg(feature = "clouds-yaml")]
 mod yaml;
 
@@ -265,7 +268,7 @@ impl Settings {
             let auth_url = before.get(Source::OpenStack, Field::AuthUrl)?;
             // A region that the entry lists cannot misdirect, even if the entry has no URL.
             let is_listed = auth_url.is_none() && entry.lists_regions();
-            let is_foreign = resolve::is_foreign(
+            let is_foreign = values::is_foreign(
                 auth_url.as_ref(),
                 before.get(Source::Cloud, Field::AuthUrl)?.as_ref(),
                 wanted.as_ref(),
