@@ -40,8 +40,10 @@ pub(crate) fn client(args: &CloudArgs) -> Result<Client, Complaint> {
     if let Some(url) = &args.endpoint {
         builder = builder.endpoint(url);
     }
-    // A file can be replaced while waiting, unlike standard input.
-    if let Some(path) = args.token_file.as_deref().filter(|path| *path != "-") {
+    // A file can be replaced while waiting. Standard input and pipes can be read only once.
+    let is_file =
+        |path: &&str| *path != "-" && std::fs::metadata(path).is_ok_and(|file| file.is_file());
+    if let Some(path) = args.token_file.as_deref().filter(is_file) {
         builder = builder.credentials(Credentials::token_file(path));
     }
     builder.build().map_err(|error| Complaint::misconfigured(missing(&error)))

@@ -51,7 +51,7 @@ impl Credentials {
 
     /// Uses the token in a file, which is read again after the service has refused it. So another program can
     /// replace it, as Kubernetes and Vault agents do. A file without a new token ends the client's calls, and one
-    /// of more than 64 KiB is refused.
+    /// of more than 64 KiB is refused. A pipe has its token only once: use [`token`](Self::token) for it.
     pub fn token_file(path: impl Into<PathBuf>) -> Self {
         Self::provider(TokenFile::new(path.into()))
     }

@@ -261,7 +261,6 @@ impl Settings {
         read: &dyn Fn(&Path) -> io::Result<String>,
     ) -> Result<Self, SettingsError> {
         let mut entry = entry::load(env, read)?;
-        let sdk_file = if entry.is_none() { sdk_file::load(env, read)? } else { None };
         if let Some(entry) = &mut entry {
             let before = Sources { env, entry: Some(entry), sdk_file: None };
             let wanted = before.get(Source::OpenStack, Field::Region)?;
@@ -275,8 +274,16 @@ impl Settings {
             );
             entry.select_region(wanted.filter(|_| is_listed || !is_foreign))?;
         }
-        let sources = Sources { env, entry: entry.as_ref(), sdk_file: sdk_file.as_ref() };
-        resolve::resolve(&sources)
+        let resolve =
+            |sdk_file| resolve::resolve(&Sources { env, entry: entry.as_ref(), sdk_file });
+        if entry.is_some() {
+            return resolve(None);
+        }
+        match sdk_file::load(env, read) {
+            Ok(sdk_file) => resolve(sdk_file.as_ref()),
+            // It matters only if nothing else signs in.
+            Err(error) => resolve(None).map_err(|_| error),
+        }
     }
 }
 

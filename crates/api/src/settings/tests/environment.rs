@@ -263,6 +263,8 @@ fn the_sdks_file_gives_a_key_if_no_variable_does() {
     );
     let error = load(moved, &[(FILE, text)]).unwrap_err().to_string();
     assert_eq!(error, "cannot read /c, which HUAWEICLOUD_SDK_CREDENTIALS_FILE names");
+    let other = load(&format!("{moved} OS_TOKEN=t"), &[]).unwrap();
+    assert_eq!(auth(&other), "token t", "the file is not needed");
     // Variables precede it, whole families first.
     let row = "HOME=/h HUAWEICLOUD_SDK_AK=v HUAWEICLOUD_SDK_SK=w";
     assert_eq!(auth(&load(row, &[(FILE, text)]).unwrap()), "key v w -");
