@@ -109,7 +109,15 @@ impl Named<'_> {
             }
             (Some(region), Some(found)) => (region, found.cloud),
             // The name of a project alone names no cloud: a private one may use the same name.
-            (None, None) => return Err("no region is set".to_owned()),
+            (None, None) => {
+                let of_project = self.project_name.and_then(region_of_project).and_then(published);
+                return Err(match of_project {
+                    Some(region) => format!(
+                        "no region is set: the name of the project begins with {region}, which alone names no cloud"
+                    ),
+                    None => "no region is set".to_owned(),
+                });
+            }
             (None, Some(found)) => {
                 let of_project = self
                     .project_name
@@ -221,7 +229,7 @@ mod tests {
             ("RegionOne", "", "", "", Err("region RegionOne has no known endpoint")),
             ("eu-west-0", "", "", "", Err("region eu-west-0 has no known endpoint")),
             ("eu-ch2", "", "", "", Err("region eu-ch2 has no known endpoint")),
-            ("", "eu-de_team", "", "", Err("no region")),
+            ("", "eu-de_team", "", "", Err("begins with eu-de, which alone names no cloud")),
             ("", "", "", "", Err("no region")),
             // The URL of IAM names the cloud, and perhaps the region.
             ("eu-nl", "", OTC, "", Ok("cfw.eu-nl.otc.t-systems.com")),

@@ -123,7 +123,7 @@ async fn a_server_cannot_choose_when_we_sign() {
     Mock::given(any())
         .respond_with(move |_: &Request| {
             // Refused and accepted by turns, each time with another clock.
-            const CLOCKS: [&str; 3] = ["20260528T094410Z", "20310101T000000Z", "19990101T000000Z"];
+            const CLOCKS: [&str; 3] = ["20260528T094410Z", "20260528T121212Z", "19990101T000000Z"];
             let number = asked.fetch_add(1, SeqCst);
             if number % 2 == 1 {
                 return running();

@@ -79,7 +79,8 @@ use sources::Sources;
 /// - `HUAWEICLOUD_SDK_*`, which has no region, takes it from `HW_REGION_NAME`. Without `HW_CLOUD` or a URL of IAM,
 ///   both stand for Huawei Cloud and no other. Without the variables, the key is
 ///   read from `$HUAWEICLOUD_SDK_CREDENTIALS_FILE`, else from `~/.huaweicloud/credentials`.
-/// - The name of a project counts as a region, up to `_`, if that region is published (`eu-de_team`).
+/// - The name of a project counts as a region, up to `_`, if that region is published (`eu-de_team`). An endpoint is
+///   derived from it only if the URL of IAM is in the same cloud.
 ///
 /// `AWS_*` is never read: such a key must not reach another cloud.
 ///

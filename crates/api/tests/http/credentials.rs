@@ -160,6 +160,10 @@ async fn what_neither_the_settings_nor_the_token_tell_is_an_error() {
             "no project",
         ),
         (
+            r#"{"token":{"project":{"id":".."},"catalog":[{"type":"cfw","endpoints":[{"url":"http://127.0.0.1:1"}]}]}}"#,
+            "the project's id is a relative path",
+        ),
+        (
             r#"{"token":{"catalog":[{"type":"cfw","endpoints":[{"url":"https://h.example"}]}]}}"#,
             "no project",
         ),

@@ -1,7 +1,7 @@
 //! Finds a secret in a text, however it is escaped.
 //!
 //! Each character may be written as it is, as a JSON or Python escape, as an HTML entity or percent-encoded, mixed in
-//! any way. Texts are also searched after decoding them up to twice, for escapes within escapes.
+//! any way. Texts are also searched after decoding them up to twice, so escapes are found three layers deep.
 
 use std::ops::Range;
 

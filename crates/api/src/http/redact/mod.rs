@@ -22,8 +22,12 @@ const LOGIN_ECHOES: [&str; 4] = ["\"auth\"", "\"password\"", "'auth'", "'passwor
 const MARKERS: [&str; 6] =
     ["ak:", "ak=", "access=", "signature=", "x-auth-token:", "x-security-token:"];
 
+/// The longest text that is searched. Far less of it is shown, and a server must not make the search expensive.
+const MAX_TEXT: usize = 4096;
+
 /// Returns `text` on one line, without secrets, cut to `cap` characters.
 pub(crate) fn sanitise(text: &str, secrets: &[&str], cap: usize) -> String {
+    let text = cut(text, MAX_TEXT);
     let is_echo = |text: &[u8]| text.eq_ignore_ascii_case(ECHO.as_bytes());
     let end = text.as_bytes().windows(ECHO.len()).position(is_echo).unwrap_or(text.len());
     let text = text.get(..end).unwrap_or_default();
@@ -51,6 +55,15 @@ pub(crate) fn sanitise(text: &str, secrets: &[&str], cap: usize) -> String {
         Some((end, _)) => text.get(..end).unwrap_or_default().to_owned() + "…",
         None => text.into_owned(),
     }
+}
+
+/// Returns the beginning of `text`, of at most `limit` bytes.
+fn cut(text: &str, limit: usize) -> &str {
+    if text.len() <= limit {
+        return text;
+    }
+    let end = (0..=limit).rev().find(|at| text.is_char_boundary(*at)).unwrap_or_default();
+    text.get(..end).unwrap_or_default()
 }
 
 /// Replaces ranges, which are sorted and may overlap.

@@ -98,6 +98,19 @@ fn every_encoding_of_a_secret_is_found() {
 }
 
 #[test]
+fn escapes_are_found_three_layers_deep() {
+    let secret = "p\"w/d";
+    for one in ENCODERS {
+        for two in ENCODERS {
+            for three in ENCODERS {
+                let text = three(&two(&one(secret)));
+                assert_eq!(sanitise(&text, &[secret], 4000), REDACTED, "{text}");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_secret_that_a_server_cuts_is_found_by_its_beginning() {
     let secret = "SENSITIVE-\"TOKEN\"-OF-SOME-LENGTH";
     for shown in 16..secret.len() {
@@ -109,6 +122,17 @@ fn a_secret_that_a_server_cuts_is_found_by_its_beginning() {
     assert_eq!(sanitise("bad hunter", &["hunter22"], 200), "bad [redacted]");
     assert_eq!(sanitise("hunter, bad", &["hunter22"], 200), "hunter, bad");
     assert_eq!(sanitise("bad hun", &["hunter22"], 200), "bad hun");
+}
+
+#[test]
+fn a_long_text_is_searched_to_a_limit() {
+    let secret = "SENSITIVE".repeat(500);
+    let text = format!("{secret} ").repeat(300);
+    assert!(!sanitise(&text, &[&secret], MAX_TEXT).contains("SENS"));
+    let umlauts = "ä".repeat(MAX_TEXT);
+    assert_eq!(sanitise(&format!("x{umlauts}"), &[], 200).chars().count(), 201);
+    let escapes = "\\\\\"%25&amp;".repeat(100_000);
+    assert!(sanitise(&escapes, &[&secret, "ab", "\\\\\\"], 200).chars().count() <= 201);
 }
 
 #[test]
