@@ -15,6 +15,8 @@ mod cloud_errors;
 mod clouds;
 mod environment;
 #[cfg(feature = "clouds-yaml")]
+mod one_source;
+#[cfg(feature = "clouds-yaml")]
 mod openstacksdk;
 mod secrets;
 
