@@ -9,10 +9,15 @@ use super::keys::{Field, Source};
 use super::place::Place;
 use super::sources::{Found, Sources};
 use super::values::{home_expanded, interface, is_insecure};
+use crate::auth::Kind;
 pub(super) fn resolve(sources: &Sources<'_>) -> Result<Settings> {
     let chosen = choose(sources)?;
     let place = Place { sources, source: chosen.source };
-    let target = place.target()?;
+    let mut target = place.target()?;
+    if matches!(chosen.credentials.0, Kind::Application(_)) {
+        // It has its own project, which the token names. Another one would only be refused.
+        target.project_id = sources.get(Source::Own, Field::ProjectId)?.map(|found| found.value);
+    }
     let mut warnings = chosen.warnings;
     warnings.extend(sources.entry.into_iter().flat_map(|entry| entry.warnings.clone()));
     let tls = place.tls_source()?;

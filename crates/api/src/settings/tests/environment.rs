@@ -204,6 +204,11 @@ fn the_type_chooses_the_credential() {
     // It is enough that there is a secret for programs, if nothing else is set.
     let row = "OS_AUTH_URL=https://iam OS_APPLICATION_CREDENTIAL_ID=ai OS_APPLICATION_CREDENTIAL_SECRET=as";
     assert_eq!(auth(&load(row, &[]).unwrap()), "application #ai as of - at https://iam");
+    // Its project is its own.
+    let settings = load(&format!("{row} OS_PROJECT_ID=old"), &[]).unwrap();
+    assert_eq!(settings.project_id(), None);
+    let settings = load(&format!("{row} OS_PROJECT_ID=old CFW_PROJECT_ID=own"), &[]).unwrap();
+    assert_eq!(settings.project_id(), Some("own"));
     let error = load(&format!("{row} OS_PASSWORD=old"), &[]).unwrap_err().to_string();
     assert!(error.ends_with("or say which counts with OS_AUTH_TYPE"), "{error}");
 }
