@@ -1,8 +1,16 @@
 //! The HTTP clients: as few as the URLs need.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
 
-use reqwest::{ClientBuilder, Url, redirect};
+use reqwest::{
+    ClientBuilder, Url,
+    dns::{Addrs, Name, Resolve, Resolving},
+    redirect,
+};
 
 use super::{
     connection_limit::{ActiveRequest, ConnectionLimiter},
@@ -73,8 +81,9 @@ impl HttpClients {
         // reqwest uses proxy variables even for 127.0.0.1, which no proxy can reach.
         let without_proxy = is_remote && !more && remote.all(|endpoint| endpoint.is_loopback());
 
-        let local =
-            is_local.then(|| built(without_certificates(builder().no_proxy()))).transpose()?;
+        let local = is_local
+            .then(|| built(without_certificates(builder().no_proxy().dns_resolver(Loopback))))
+            .transpose()?;
         let with_tls = tls.apply(builder())?;
         let remote = || built(if without_proxy { with_tls.no_proxy() } else { with_tls });
         let remote = if is_remote {
@@ -98,6 +107,19 @@ impl HttpClients {
             Clients::Split { local, .. } if is_local(url) => local.as_ref(),
             Clients::Split { remote, .. } => remote.as_ref(),
         }
+    }
+}
+
+/// Resolves every name to this machine. The resolver of the system may ask others for names such as
+/// `cfw.localhost`, and plain http is allowed to them.
+struct Loopback;
+
+impl Resolve for Loopback {
+    fn resolve(&self, _: Name) -> Resolving {
+        let addresses: [SocketAddr; 2] =
+            [(Ipv4Addr::LOCALHOST, 0).into(), (Ipv6Addr::LOCALHOST, 0).into()];
+        let addresses: Addrs = Box::new(addresses.into_iter());
+        Box::pin(std::future::ready(Ok(addresses)))
     }
 }
 
