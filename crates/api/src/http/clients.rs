@@ -166,10 +166,11 @@ fn identity(
     certificate: &std::path::Path,
     key: Option<&std::path::Path>,
 ) -> Result<reqwest::Identity, ConfigError> {
-    let mut pem = read("client_certificate", certificate)?;
+    let pem = read("client_certificate", certificate)?;
     let key = key.map(|key| read("client_certificate", key)).transpose()?;
     #[cfg(any(feature = "rustls", feature = "rustls-no-provider"))]
     let identity = {
+        let mut pem = pem;
         if let Some(key) = key {
             pem.push(b'\n');
             pem.extend_from_slice(&key);
