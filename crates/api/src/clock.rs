@@ -1,4 +1,4 @@
-//! The one clock of this crate: for signatures, the expiry of tokens, and dates in `Retry-After`.
+//! The crate's only clock: for signatures, the expiry of tokens, and dates in `Retry-After`.
 
 use std::{
     fmt,
@@ -14,7 +14,7 @@ impl Clock {
     pub(crate) fn system() -> Self {
         #[expect(
             clippy::disallowed_methods,
-            reason = "the one place that reads the clock; tests hand in their own"
+            reason = "the one place that reads the clock; tests pass their own"
         )]
         Self(Arc::new(SystemTime::now))
     }
@@ -29,12 +29,9 @@ impl Clock {
     }
 }
 
-/// Gives up on `future` after `limit`.
+/// Awaits `future` for at most `limit`.
 pub(crate) async fn within<F: Future>(limit: Duration, future: F) -> Option<F::Output> {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "credentials have limits of their own, apart from any board's"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "credentials have their own time limits")]
     tokio::time::timeout(limit, future).await.ok()
 }
 

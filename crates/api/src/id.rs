@@ -1,19 +1,24 @@
-//! Ids that go into a URL path: checked once, where they enter, and infallible afterwards.
+//! Ids that become a segment of a URL path. They are checked once, when they are made.
 
 use std::{borrow::Cow, fmt, str::FromStr, sync::Arc};
 
-use percent_encoding::utf8_percent_encode;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::sign::RESERVED;
+use crate::clean::clean;
+
+/// The characters that are written as `%XX` in a path segment or a query: all but the unreserved characters
+/// of RFC 3986. Signatures encode with the same set, so that the gateway reads what was signed.
+pub(crate) const RESERVED: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 const MAX_BYTES: usize = 256;
 
-/// Encodes one path segment.
+/// Percent-encodes one path segment.
 pub(crate) fn segment(text: &str) -> Cow<'_, str> {
     utf8_percent_encode(text, RESERVED).into()
 }
 
-/// Says what makes `text` unfit for a path segment.
+/// Returns why `text` cannot be a path segment, or `None` if it can.
 pub(crate) fn problem(text: &str) -> Option<&'static str> {
     if text.is_empty() {
         Some("is empty")
@@ -24,14 +29,14 @@ pub(crate) fn problem(text: &str) -> Option<&'static str> {
     } else if text.chars().any(char::is_control) {
         Some("holds a control character")
     } else if text == "." || text == ".." {
-        // URL parsers resolve these even when encoded, so the request would go elsewhere.
+        // URL parsers resolve these even if they are encoded, so the request would go to another path.
         Some("is a relative path")
     } else {
         None
     }
 }
 
-/// Shows a refused value, or its beginning: a value of a megabyte must not make a message of one.
+/// Quotes a refused value, shortened so that a long value does not make a long message.
 pub(crate) fn quoted(value: &str) -> String {
     const CHARS: usize = 100;
     let more = if value.chars().nth(CHARS).is_some() { "…" } else { "" };
@@ -45,7 +50,7 @@ macro_rules! id {
         pub struct $name(Arc<str>);
 
         impl $name {
-            /// Checks `id` and keeps it as it is.
+            /// Checks `id`. White space and a byte order mark around it are dropped.
             ///
             /// # Errors
             /// If it is empty, longer than 256 bytes, `.` or `..`, or holds a `/` or a control character.
@@ -53,7 +58,7 @@ macro_rules! id {
                 id.into().parse()
             }
 
-            /// The id as text, as it was given.
+            /// Returns the id as text.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -80,6 +85,7 @@ macro_rules! id {
         impl FromStr for $name {
             type Err = $error;
             fn from_str(id: &str) -> Result<Self, $error> {
+                let id = clean(id);
                 match problem(id) {
                     None => Ok(Self(id.into())),
                     Some(problem) => Err($error { id: id.to_owned(), problem }),
@@ -91,6 +97,20 @@ macro_rules! id {
             type Error = $error;
             fn try_from(id: &str) -> Result<Self, $error> {
                 id.parse()
+            }
+        }
+
+        /// Checks an id without copying it.
+        impl TryFrom<Arc<str>> for $name {
+            type Error = $error;
+            fn try_from(id: Arc<str>) -> Result<Self, $error> {
+                if clean(&id).len() < id.len() {
+                    return id.parse();
+                }
+                match problem(&id) {
+                    None => Ok(Self(id)),
+                    Some(problem) => Err($error { id: id.as_ref().to_owned(), problem }),
+                }
             }
         }
 
@@ -110,7 +130,7 @@ macro_rules! id {
         }
 
         impl $error {
-            /// The text that was refused.
+            /// Returns the refused text.
             pub fn value(&self) -> &str {
                 &self.id
             }
@@ -121,9 +141,8 @@ macro_rules! id {
 id! {
     /// The id of a job, as a mutation returned it.
     ///
-    /// An opaque string: most are UUIDs, but the service's own documentation shows one that is not. It is
-    /// 1 to 256 bytes long, holds neither `/` nor control characters, and is percent-encoded where it goes
-    /// into a path.
+    /// An opaque string: most are UUIDs, but the service's documentation shows one that is not. It is 1 to 256
+    /// bytes long and holds neither `/` nor control characters. It is percent-encoded in a path.
     ///
     /// ```
     /// use cfw_api::JobId;
@@ -134,7 +153,7 @@ id! {
     /// # Ok::<_, cfw_api::InvalidJobId>(())
     /// ```
     JobId,
-    /// A text that cannot be a [`JobId`]; the message says why and shows it.
+    /// The error for a text that cannot be a [`JobId`]. The message says why and quotes it.
     InvalidJobId,
     "job id"
 }
@@ -142,16 +161,16 @@ id! {
 id! {
     /// The id of a firewall.
     ///
-    /// The job that creates a firewall has its id: [`FirewallId::from`] makes the one of the other. It is
-    /// checked as a [`JobId`] is.
+    /// The job that creates a firewall has the firewall's id, so a [`JobId`] converts into it. The same texts are
+    /// valid.
     FirewallId,
-    /// A text that cannot be a [`FirewallId`]; the message says why and shows it.
+    /// The error for a text that cannot be a [`FirewallId`]. The message says why and quotes it.
     InvalidFirewallId,
     "firewall id"
 }
 
 impl From<JobId> for FirewallId {
-    /// The firewall that a job creates.
+    /// Returns the id of the firewall that a job creates.
     fn from(id: JobId) -> Self {
         Self(id.0)
     }
@@ -174,12 +193,14 @@ mod tests {
             assert_eq!(JobId::new(good).unwrap().to_string(), good);
         }
         assert!(JobId::new("x".repeat(256)).is_ok());
+        assert_eq!(JobId::new("\u{feff} a-1\r\n").unwrap().as_str(), "a-1");
     }
 
     #[test]
     fn a_bad_id_is_refused_with_its_value_and_the_reason() {
         let rows = [
             ("", r#"invalid job id "": is empty"#),
+            (" \u{feff}\n", r#"invalid job id "": is empty"#),
             ("a/b", r#"invalid job id "a/b": holds a '/'"#),
             ("a\nb", r#"invalid job id "a\nb": holds a control character"#),
             (".", r#"invalid job id ".": is a relative path"#),

@@ -1,49 +1,49 @@
-//! A job and its status, as the service tells them.
+//! A job and its status.
 
 use std::{fmt, time::SystemTime};
 
 use crate::JobId;
 
-/// What the service told about a job.
+/// The state of a job.
 ///
-/// All times are the server's. A job created by a mutation of a firewall has the firewall's id.
+/// All times are by the server's clock. The job that creates a firewall has the firewall's id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Job {
-    /// The id that was asked for.
+    /// The requested id.
     pub id: JobId,
-    /// Where the job stands.
+    /// The status.
     pub status: JobStatus,
-    /// When the job was created (it may have queued since). `None` if absent or unreadable.
+    /// When the job was created. It may have been queued since. `None` if absent or unreadable.
     pub begin_time: Option<SystemTime>,
     /// When the job ended. `None` while it runs, or if unreadable.
     pub end_time: Option<SystemTime>,
-    /// The error code beside the job's data, mostly that of a failed job. Many failed jobs carry none.
+    /// The error code beside the job's data, mostly of a failed job. Many failed jobs have none.
     pub error_code: Option<String>,
     /// The text that goes with [`error_code`](Self::error_code), free of secrets, at most 512 characters.
     pub error_msg: Option<String>,
     /// When the server answered (its `Date` header, whole seconds).
     pub answered: Option<SystemTime>,
-    /// The request id to give to the service's support.
+    /// The request id, which the service's support asks for.
     pub request_id: Option<String>,
 }
 
-/// The status of a job. Texts are compared without regard to case.
+/// The status of a job. Known texts are recognised in any case.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum JobStatus {
     /// Not ended yet.
     Running,
-    /// Ended well.
+    /// Ended successfully.
     Success,
-    /// Ended badly.
+    /// Ended with a failure.
     Failed,
-    /// A status that this version does not know, as the server wrote it. It is taken as not terminal.
+    /// A status that this version does not know, as the server sent it. It counts as not terminal.
     Other(String),
 }
 
 impl JobStatus {
-    /// Whether the job has ended for good.
+    /// Returns whether the job has ended.
     pub fn is_terminal(&self) -> bool {
         match self {
             Self::Success | Self::Failed => true,
@@ -51,7 +51,7 @@ impl JobStatus {
         }
     }
 
-    /// The status as the service's documentation spells it; an unknown one as the server wrote it.
+    /// Returns the status as the service's documentation spells it, or an unknown one as the server sent it.
     pub fn as_str(&self) -> &str {
         match self {
             Self::Running => "Running",

@@ -1,28 +1,28 @@
-//! Times as servers write them.
+//! Times as servers send them.
 
 use std::time::{Duration, SystemTime};
 
 use jiff::{Timestamp, civil, fmt::rfc2822, tz::TimeZone};
 
-/// A longer `Retry-After` is cut to this: the longest throttling window seen in the wild.
-const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+/// The longest `Retry-After` that is believed: the longest throttling window that has been seen.
+const MAX_PAUSE: Duration = Duration::from_secs(300);
 
-/// Below this a number counts seconds, from it on milliseconds: as seconds it is the year 5138, as
-/// milliseconds March 1973.
+/// Numbers below this are seconds, others milliseconds. It is the year 5138 in seconds and March 1973 in
+/// milliseconds.
 const FIRST_MILLIS: f64 = 1e11;
 
-/// A time given as a number since the epoch. Zero and less mean "not set".
+/// Returns the time of a number since the epoch. Zero and less mean "not set".
 pub(crate) fn from_number(number: f64) -> Option<SystemTime> {
     let millis = if number < FIRST_MILLIS { number * 1000.0 } else { number };
     if !(millis > 0.0 && millis < FIRST_MILLIS * 1000.0) {
         return None;
     }
-    // Milliseconds are the finest unit on the wire, and a duration is exact where a float is not.
+    // Servers send milliseconds at the finest. A duration is exact, unlike a float.
     let since_epoch = Duration::try_from_secs_f64(millis.round()).ok()? / 1000;
     SystemTime::UNIX_EPOCH.checked_add(since_epoch)
 }
 
-/// A time given as text: a number, RFC 3339, the same with `+0800` or without a zone (then UTC).
+/// Returns the time of a text: a number, RFC 3339, or the same with `+0800` or without a zone (UTC).
 pub(crate) fn from_text(text: &str) -> Option<SystemTime> {
     let text = text.trim();
     if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
@@ -35,23 +35,23 @@ pub(crate) fn from_text(text: &str) -> Option<SystemTime> {
     SystemTime::try_from(timestamp).ok()
 }
 
-/// An HTTP date, such as a `Date` header.
+/// Returns the time of an HTTP date, such as a `Date` header.
 pub(crate) fn from_http_date(text: &str) -> Option<SystemTime> {
     const PARSER: rfc2822::DateTimeParser = rfc2822::DateTimeParser::new().relaxed_weekday(true);
     SystemTime::try_from(PARSER.parse_timestamp(text.trim()).ok()?).ok()
 }
 
-/// A compact UTC time such as `20260528T094410Z`, the form of `X-Sdk-Date`.
+/// Returns the time of a compact UTC time such as `20260528T094410Z`, the form of `X-Sdk-Date`.
 pub(crate) fn from_compact(text: &str) -> Option<SystemTime> {
     let civil = civil::DateTime::strptime("%Y%m%dT%H%M%SZ", text).ok()?;
     SystemTime::try_from(TimeZone::UTC.to_timestamp(civil).ok()?).ok()
 }
 
-/// The pause a `Retry-After` header asks for: seconds, whole or not, or an HTTP date, which is relative
-/// to the answer's own `Date` (`answered`) where there is one, else to `now`.
+/// Returns the pause of a `Retry-After` header: seconds, whole or not, or an HTTP date, which is relative to the
+/// answer's own `Date` (`answered`) if there is one, else to `now`.
 ///
-/// `None` is "no hint": unreadable, negative, past, and also zero, since a server that throttles and says
-/// "at once" has said nothing to go by.
+/// Returns `None` for values that are unreadable, negative or past, and for zero: a server that throttles and asks
+/// for no pause gives no usable hint.
 pub(crate) fn retry_after(
     value: &str,
     answered: Option<SystemTime>,
@@ -60,11 +60,11 @@ pub(crate) fn retry_after(
     let value = value.trim();
     let pause = if !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
         let seconds: f64 = value.parse().ok()?;
-        Duration::try_from_secs_f64(seconds).unwrap_or(LONGEST_PAUSE)
+        Duration::try_from_secs_f64(seconds).unwrap_or(MAX_PAUSE)
     } else {
         from_http_date(value)?.duration_since(answered.unwrap_or(now)).ok()?
     };
-    (!pause.is_zero()).then(|| pause.min(LONGEST_PAUSE))
+    (!pause.is_zero()).then(|| pause.min(MAX_PAUSE))
 }
 
 #[cfg(test)]

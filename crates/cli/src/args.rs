@@ -149,8 +149,14 @@ pub(crate) struct CloudArgs {
     pub(crate) os_cloud: Option<String>,
 
     /// File with a token, instead of CFW_TOKEN; `-` is standard input
+    ///
+    /// A file is read again when the service refuses the token, so it may be replaced while waiting.
     #[arg(long, value_name = "FILE", help_heading = "Where")]
     pub(crate) token_file: Option<String>,
+
+    /// Send credentials over plain http to other machines, where the network can read them
+    #[arg(long, help_heading = "Where")]
+    pub(crate) allow_plain_http: bool,
 }
 
 #[derive(Clone, Debug, Args)]

@@ -3,10 +3,11 @@
 use std::fs::File;
 use std::io::{self, Read};
 
-use cfw_api::{Client, ConfigError, Settings};
+use cfw_api::{Client, ConfigError, Credentials, Settings};
 
 use crate::args::CloudArgs;
 use crate::exit::CliError;
+use crate::output::print_error;
 use crate::text;
 
 /// The longest token file that is read. Tokens have a few kilobytes.
@@ -29,11 +30,21 @@ pub(crate) fn build_client(args: &CloudArgs) -> Result<Client, CliError> {
     };
     let settings = Settings::from_lookup(lookup)
         .map_err(|error| CliError::misconfigured(text::error_chain(&error)))?;
+    for warning in settings.warnings() {
+        print_error(&format!("cfw-wait: warning: {warning}"));
+    }
     let mut builder = Client::builder()
         .settings(&settings)
+        .allow_plain_http(args.allow_plain_http)
         .user_agent(concat!("cfw-wait/", env!("CARGO_PKG_VERSION")));
     if let Some(url) = &args.endpoint {
         builder = builder.endpoint(url);
+    }
+    // A file can be replaced while waiting. Standard input and pipes can be read only once.
+    let is_file =
+        |path: &&str| *path != "-" && std::fs::metadata(path).is_ok_and(|file| file.is_file());
+    if let Some(path) = args.token_file.as_deref().filter(is_file) {
+        builder = builder.credentials(Credentials::token_file(path));
     }
     builder.build().map_err(|error| CliError::misconfigured(config_message(&error)))
 }
@@ -43,6 +54,9 @@ fn config_message(error: &ConfigError) -> String {
     let text = text::error_chain(error);
     match (error.field(), error.value()) {
         ("endpoint", None) => format!("{text}: set CFW_ENDPOINT or give --endpoint"),
+        ("endpoint" | "auth_url", _) if text.contains("allow plain http") => {
+            format!("{text} (--allow-plain-http)")
+        }
         ("project_id", None) => format!("{text}: set CFW_PROJECT_ID or give --project-id"),
         _ => text,
     }
@@ -53,7 +67,7 @@ fn read_token(path: &str) -> Result<String, CliError> {
         |problem: String| CliError::misconfigured(format!("--token-file {path:?}: {problem}"));
     let read = |input: &mut dyn Read| {
         let mut text = String::new();
-        input.take(MAX_TOKEN_LEN).read_to_string(&mut text).map(|_| text)
+        input.take(MAX_TOKEN_LEN + 1).read_to_string(&mut text).map(|_| text)
     };
     let text = if path == "-" {
         read(&mut io::stdin().lock())
@@ -61,7 +75,10 @@ fn read_token(path: &str) -> Result<String, CliError> {
         File::open(path).and_then(|mut file| read(&mut file))
     };
     let text = text.map_err(|error| invalid(format!("cannot be read: {error}")))?;
-    match text.trim() {
+    if text.len() as u64 > MAX_TOKEN_LEN {
+        return Err(invalid("is longer than 64 KiB".to_owned()));
+    }
+    match text.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}') {
         "" => Err(invalid("is empty".to_owned())),
         token => Ok(token.to_owned()),
     }

@@ -11,9 +11,7 @@ use crate::{Attempt, ErrorClass, JobId, JobSource, JobState, Phase, Quota, Sourc
 /// and resends once; what it reports as unauthorized is final.
 impl JobSource for Client {
     async fn fetch(&self, id: &JobId, attempt: Attempt) -> Result<JobState, SourceError> {
-        let id = id
-            .as_str()
-            .parse::<cfw_api::JobId>()
+        let id = cfw_api::JobId::try_from(id.shared())
             .map_err(|error| SourceError::new(ErrorClass::Fatal, error))?;
         match limited(self, attempt.timeout).list_job(&id).await {
             Ok(job) => Ok(state(job)),

@@ -26,6 +26,12 @@ impl JobId {
         &self.0
     }
 
+    /// Returns the id without copying its text.
+    #[cfg(feature = "cfw")]
+    pub(crate) fn shared(&self) -> Arc<str> {
+        Arc::clone(&self.0)
+    }
+
     /// Reads both ends of where the id is stored, so that all of it is in the cache: an id of the
     /// usual length lies across two cache lines, and the count of its users, at the head, is as cold as the text.
     pub(crate) fn touch(&self) -> (usize, Option<u8>) {

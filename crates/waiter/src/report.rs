@@ -190,7 +190,9 @@ impl fmt::Display for WaitError {
         match &report.state {
             Some(state) if state.phase == Phase::Failed => match &state.detail {
                 Some(detail) => write!(f, ": {detail}")?,
-                None => f.write_str(": the service gave no reason; look at the firewall for one")?,
+                None => {
+                    f.write_str(": the service gave no reason; look at the firewall for one")?
+                }
             },
             Some(_) | None => {}
         }

@@ -14,7 +14,7 @@ use wiremock::{
 };
 
 use super::*;
-use crate::{AccessKey, Credentials, IdOrName, JobId, Password, User, clock::Clock, times};
+use crate::{AccessKey, Class, Credentials, IdOrName, JobId, Password, User, clock::Clock, times};
 
 /// 2026-05-28T09:27:52Z.
 const NOW: u64 = 1_779_960_472;
@@ -60,12 +60,12 @@ fn header<'a>(request: &'a Request, name: &str) -> &'a str {
     request.headers[name].to_str().unwrap()
 }
 
-/// A service whose clock is 16 min 18 s ahead of ours, as a gateway answers then; `told` makes the answer.
-async fn ahead(told: fn() -> ResponseTemplate) -> MockServer {
+/// A service whose clock is 16 min 18 s ahead of ours. `refusal` makes its answer to another time.
+async fn ahead(refusal: fn() -> ResponseTemplate) -> MockServer {
     let server = MockServer::start().await;
     let answer = move |request: &Request| match header(request, "x-sdk-date") {
         "20260528T094410Z" => running(),
-        _ => told(),
+        _ => refusal(),
     };
     Mock::given(any()).respond_with(answer).mount(&server).await;
     server
@@ -87,8 +87,8 @@ async fn a_wrong_clock_is_corrected_by_the_text_or_the_date_header() {
             .insert_header("Date", "Thu, 28 May 2026 09:44:10 GMT")
             .set_body_string(format!(r#"{{"error_code":"APIGW.0301","error_msg":"{EXPIRED}"}}"#))
     };
-    for told in [by_text, by_header] {
-        let server = ahead(told).await;
+    for refusal in [by_text, by_header] {
+        let server = ahead(refusal).await;
         let client = key_client(&server, AccessKey::new("AK", "SK"), Hands::new().clock());
         for _ in 0..3 {
             client.list_job(&id()).await.unwrap();
@@ -117,6 +117,34 @@ async fn a_clock_that_stays_wrong_is_given_up() {
 }
 
 #[tokio::test]
+async fn a_server_cannot_choose_when_we_sign() {
+    let server = MockServer::start().await;
+    let asked = Arc::new(AtomicUsize::new(0));
+    Mock::given(any())
+        .respond_with(move |_: &Request| {
+            // Refused and accepted by turns, each time with another clock.
+            const CLOCKS: [&str; 3] = ["20260528T094410Z", "20260528T121212Z", "19990101T000000Z"];
+            let number = asked.fetch_add(1, SeqCst);
+            if number % 2 == 1 {
+                return running();
+            }
+            let clock = CLOCKS[(number / 2) % CLOCKS.len()];
+            let text = format!("{EXPIRED}, signature time:20260528T092752Z,server time:{clock}");
+            ResponseTemplate::new(401)
+                .set_body_string(format!(r#"{{"error_code":"APIGW.0301","error_msg":"{text}"}}"#))
+        })
+        .mount(&server)
+        .await;
+    let client = key_client(&server, AccessKey::new("AK", "SK"), Hands::new().clock());
+    let jobs =
+        [client.list_job(&id()).await, client.list_job(&id()).await, client.list_job(&id()).await];
+    assert_eq!(jobs.map(|job| job.is_ok()), [true, false, false]);
+    let requests = server.received_requests().await.unwrap();
+    let dates: Vec<_> = requests.iter().map(|request| header(request, "x-sdk-date")).collect();
+    assert_eq!(dates, ["20260528T092752Z", "20260528T094410Z", "20260528T094410Z"]);
+}
+
+#[tokio::test]
 async fn every_attempt_is_signed_anew_and_a_temporary_key_goes_with_its_token() {
     let server = MockServer::start().await;
     Mock::given(any()).respond_with(running()).mount(&server).await;
@@ -135,19 +163,21 @@ async fn every_attempt_is_signed_anew_and_a_temporary_key_goes_with_its_token() 
         assert_eq!(header(request, "x-security-token"), "security");
         assert!(!request.headers.contains_key("x-auth-token"));
         let authorization = header(request, "authorization");
-        let start = "SDK-HMAC-SHA256 Access=AK, SignedHeaders=x-project-id;x-sdk-date;x-security-token, Signature=";
+        let start = "SDK-HMAC-SHA256 Access=AK, SignedHeaders=host;x-project-id;x-sdk-date;x-security-token, Signature=";
         assert!(authorization.starts_with(start), "{authorization}");
         let when = times::from_compact(date).unwrap();
-        let headers = [("x-project-id", "p-1"), ("x-security-token", "security")];
-        let unsigned = crate::sign::Unsigned {
+        let host = header(request, "host");
+        assert_eq!(host, server.address().to_string());
+        let headers = [("host", host), ("x-project-id", "p-1"), ("x-security-token", "security")];
+        let unsigned = crate::auth::sign::Unsigned {
             method: "GET",
             path: "/v3/p-1/jobs/j-1",
             query: &[],
             headers: &headers,
-            body: crate::sign::Body::Bytes(b""),
+            body: crate::auth::sign::Body::Bytes(b""),
         };
-        let key = crate::sign::SigningKey { access: "AK", secret: "SK" };
-        assert_eq!(authorization, crate::sign::sign(&unsigned, key, when).authorization);
+        let key = crate::auth::sign::SigningKey { access: "AK", secret: "SK" };
+        assert_eq!(authorization, crate::auth::sign::sign(&unsigned, key, when).authorization);
     }
 }
 

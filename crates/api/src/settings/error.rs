@@ -1,12 +1,17 @@
 //! What can be wrong with settings.
 
-/// Settings that are missing, contradictory or not understood.
+use std::io;
+use std::path::PathBuf;
+
+/// The error for settings that are missing, contradictory or not understood.
 ///
-/// The message names the variable, or the file and the key. It never holds a token, a password or a
-/// key, nor a piece of the file around one.
+/// The message names the variable, or the file and the key. It never holds a token, a password or a key, nor a part
+/// of the file around one.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
 pub struct SettingsError(Box<Problem>);
+
+pub(super) type Result<T> = std::result::Result<T, SettingsError>;
 
 impl<P: Into<Problem>> From<P> for SettingsError {
     fn from(problem: P) -> Self {
@@ -22,17 +27,35 @@ pub(super) enum Problem {
     )]
     NoCredential,
 
-    #[error("both {first} and {second} are set, which are two ways to sign in: unset one")]
-    Contradiction { first: String, second: String },
+    #[error(
+        "both {first} and {second} are set, which are two ways to sign in: unset one, or say which counts with \
+         {auth_type}"
+    )]
+    Contradiction { first: String, second: String, auth_type: String },
 
     #[error("{given} is set, but not what belongs to it: {}", missing.join("; "))]
     Missing { given: String, missing: Vec<String> },
+
+    #[error(
+        "{name} is {auth_type:?}, which is not supported: known are password, v3password, token, v3token, \
+         v3multifactor and v3applicationcredential"
+    )]
+    AuthType { name: String, auth_type: String },
+
+    #[error("{name} lists {method:?}, which is not supported: known are v3password and v3totp")]
+    AuthMethod { name: String, method: String },
 
     #[error("{name} is not a usable URL: {reason}")]
     Url { name: String, reason: String },
 
     #[error("{name} is neither true nor false")]
     Bool { name: String },
+
+    #[error("{name} {problem}")]
+    Value { name: String, problem: &'static str },
+
+    #[error("cannot read {}{}", file.display(), variable.map(|name| format!(", which {name} names")).unwrap_or_default())]
+    Unreadable { file: PathBuf, variable: Option<&'static str>, source: io::Error },
 
     #[cfg(not(feature = "clouds-yaml"))]
     #[error(

@@ -1,6 +1,5 @@
 //! What can be wrong with clouds.yaml and the files beside it.
 
-use std::io;
 use std::path::PathBuf;
 
 #[derive(Debug, thiserror::Error)]
@@ -8,21 +7,21 @@ pub(super) enum FileProblem {
     #[error("OS_CLOUD names {name:?}, but there is no clouds.yaml: looked in {}", list(searched.iter().map(|dir| dir.display())))]
     NoFile { name: String, searched: Vec<PathBuf> },
 
-    #[error("cannot read {}{}", file.display(), variable.map(|name| format!(", which {name} names")).unwrap_or_default())]
-    Unreadable { file: PathBuf, variable: Option<&'static str>, source: io::Error },
-
     #[error("{}{}: {what}{}", file.display(), position(*place), at(path))]
     Content { file: PathBuf, place: Option<(u64, u64)>, path: String, what: String },
 
     #[error("OS_CLOUD names {name:?}, which {} does not hold: {}", file.display(), known(names))]
     UnknownCloud { name: String, file: PathBuf, names: Vec<String> },
 
-    #[error("{label} names {profile:?}, which is no vendor we know: {}", known(names))]
+    #[error("{label} names {profile:?}, which is no known vendor: {}", known(names))]
     UnknownProfile { label: String, profile: String, names: Vec<String> },
 
+    #[error("{label} names region {region:?}, which {entry} does not have: {}", known(names))]
+    UnknownRegion { label: String, region: String, entry: String, names: Vec<String> },
+
     #[error(
-        "no credentials in {entry}: set token, or ak and sk, or username and password under its auth, \
-         or OS_TOKEN, OS_ACCESS_KEY and OS_SECRET_KEY, or OS_PASSWORD"
+        "no credentials in {entry}: set token, or ak and sk, or username and password under its auth, in \
+         this file or in secure.yaml (beside OS_CLOUD no secret is taken from OS_* variables)"
     )]
     NoCredential { entry: String },
 }

@@ -1,259 +1,152 @@
-//! From sources to settings: which credential counts, and what completes it.
+//! From sources to settings: which credential is used, and what completes it.
 
-use reqwest::Url;
-use secrecy::SecretString;
-
-use super::cloud::Cloud;
-use super::error::{Problem, SettingsError};
-use super::sources::{Field, Found, Source, Sources};
-use super::{Auth, IdOrName, PasswordAuth, Settings};
-
-pub(super) fn resolve(sources: &Sources<'_>) -> Result<Settings, SettingsError> {
-    let credential = credential(sources)?;
-    let order = sources.completing(credential.source);
-    let first = |field| sources.first(order, field);
-    let text = |field| first(field).map(|found| found.value);
-
-    // Id and name of one project, not the id of one beside the name of another.
-    let project_of = order.iter().find(|&&source| {
-        [Field::ProjectId, Field::ProjectName].iter().any(|&f| sources.get(source, f).is_some())
-    });
-    let project =
-        |field| project_of.and_then(|&source| sources.get(source, field)).map(|found| found.value);
-    let (project_id, project_name) = (project(Field::ProjectId), project(Field::ProjectName));
-
-    let region = text(Field::Region)
-        .or_else(|| region_of_project(&text(Field::ProjectName)?))
-        .or_else(|| Some(sources.cloud?.default_region()?.to_owned()));
-    let auth_url =
-        first(Field::AuthUrl).map(|found| auth_url(found, region.as_deref())).transpose()?;
-
-    let auth_name = credential.label().to_owned();
-    let auth = match credential.kind {
-        Kind::Token(token) => Auth::Token(token.value.into()),
-        Kind::AccessKey { access, secret, security_token } => Auth::AccessKey {
-            access: access.value,
-            secret: secret.value.into(),
-            security_token: security_token.map(|found| found.value.into()),
-        },
-        Kind::Password(password) => {
-            let by_id = project_id.clone().map(IdOrName::Id);
-            let beside = Beside {
-                auth_url: auth_url.clone(),
-                user: first(Field::User),
-                user_domain: first(Field::UserDomain),
-                passcode: text(Field::Passcode),
-                project: by_id.or_else(|| project_name.clone().map(IdOrName::Name)),
-            };
-            Auth::Password(beside.with(password, sources, credential.source)?)
-        }
-    };
-
+use super::Settings;
+use super::auth_type::AuthType;
+use super::chosen::{Chosen, Unusable};
+use super::entry::Entry;
+use super::error::{Problem, Result};
+use super::keys::{Field, Source};
+use super::place::Place;
+use super::sources::{Found, Sources};
+use super::values::{home_expanded, interface, is_insecure};
+use crate::auth::Kind;
+pub(super) fn resolve(sources: &Sources<'_>) -> Result<Settings> {
+    let chosen = choose(sources)?;
+    let place = Place { sources, source: chosen.source };
+    let mut target = place.target()?;
+    if matches!(chosen.credentials.0, Kind::Application(_)) {
+        // It has its own project, which the token names. Another one would only be refused.
+        target.project_id = sources.get(Source::Own, Field::ProjectId)?.map(|found| found.value);
+    }
+    let mut warnings = chosen.warnings;
+    warnings.extend(sources.entry.into_iter().flat_map(|entry| entry.warnings.clone()));
+    let tls = place.tls_source()?;
+    let from = |field| -> Result<Option<Found>> { tls.map_or(Ok(None), |s| sources.get(s, field)) };
+    let text = |found: Option<Found>| found.map(|found| found.value);
+    let path = |found: Option<Found>| found.map(|found| home_expanded(found.value, sources.env));
     Ok(Settings {
-        auth,
-        auth_name,
-        endpoint: first(Field::Endpoint).map(checked_url).transpose()?,
-        region,
-        project_id,
-        project_name,
-        auth_url,
-        cloud_domain: text(Field::CloudDomain),
-        // Older files say `publicURL`.
-        interface: text(Field::Interface).map(|name| name.trim_end_matches("URL").to_owned()),
-        insecure: first(Field::Insecure).map(is_insecure).transpose()?.unwrap_or(false),
-        ca_file: text(Field::CaFile),
+        credentials: chosen.credentials,
+        credential_name: chosen.name,
+        endpoint: place.endpoint(&target)?,
+        region: target.region,
+        project_id: target.project_id,
+        project_name: target.project_name,
+        auth_url: target.auth_url.map(|found| found.value),
+        cloud_domain: text(place.get(Field::CloudDomain)?),
+        interfaces: text(place.get(Field::Interface)?)
+            .map(|list| list.split(',').map(interface).collect())
+            .unwrap_or_default(),
+        insecure: match sources.get(Source::Own, Field::Insecure)? {
+            Some(own) => is_insecure(own)?,
+            None => from(Field::Insecure)?.map(is_insecure).transpose()?.unwrap_or(false),
+        },
+        ca_file: path(match sources.get(Source::Own, Field::CaFile)? {
+            Some(own) => Some(own),
+            None => from(Field::CaFile)?,
+        }),
+        client_cert: path(from(Field::ClientCert)?),
+        client_key: path(from(Field::ClientKey)?),
+        warnings,
     })
 }
 
-struct Credential {
+/// Chooses the first credential that is complete. A credential that cannot work does not displace a later one that
+/// can, but it is the one to report if there is none.
+fn choose(sources: &Sources<'_>) -> Result<Chosen> {
+    let order: &[Source] = match sources.entry {
+        Some(_) => &[Source::Own, Source::Cloud],
+        None => &[Source::Own, Source::OpenStack, Source::Huawei, Source::HuaweiSdk],
+    };
+    let (mut partial, mut first_error) = (None, None);
+    for &source in order {
+        match credential(sources, source) {
+            Ok(None) => (),
+            Ok(Some(chosen)) if chosen.is_partial => partial = partial.or(Some(chosen)),
+            Ok(Some(chosen)) => return Ok(chosen),
+            Err(Unusable::Incomplete(error)) => first_error = first_error.or(Some(error)),
+            Err(Unusable::Wrong(error)) => return Err(error),
+        }
+    }
+    match (partial, first_error) {
+        (Some(chosen), _) => Ok(chosen),
+        (None, Some(error)) => Err(error),
+        (None, None) => {
+            Err(sources.entry.map_or(Problem::NoCredential, Entry::without_credential).into())
+        }
+    }
+}
+
+/// Returns the credential of `source`, if it has any.
+fn credential(
+    sources: &Sources<'_>,
     source: Source,
-    kind: Kind,
-}
-
-enum Kind {
-    Token(Found),
-    AccessKey { access: Found, secret: Found, security_token: Option<Found> },
-    Password(Found),
-}
-
-impl Credential {
-    fn label(&self) -> &str {
-        match &self.kind {
-            Kind::Token(found) | Kind::Password(found) | Kind::AccessKey { access: found, .. } => {
-                &found.label
-            }
-        }
-    }
-}
-
-/// The credential of the first source that has any.
-fn credential(sources: &Sources<'_>) -> Result<Credential, SettingsError> {
-    for &source in sources.in_order() {
-        if let Some(kind) = kind(sources, source)? {
-            return Ok(Credential { source, kind });
-        }
-    }
-    // A user's name is no secret, but tells what was meant.
-    for &source in sources.in_order() {
-        if let Some(user) = sources.get(source, Field::User) {
-            return Err(missing(&user, vec![sources.to_set(source, &[Field::Password])]));
-        }
-    }
-    Err(sources.cloud.map_or(Problem::NoCredential, Cloud::without_credential).into())
-}
-
-/// The credential that `source` holds, if any. Where there are several, Terraform's order counts.
-fn kind(sources: &Sources<'_>, source: Source) -> Result<Option<Kind>, SettingsError> {
+) -> std::result::Result<Option<Chosen>, Unusable> {
+    let place = Place { sources, source };
     let get = |field| sources.get(source, field);
-    let password = match (get(Field::Token), get(Field::Password)) {
-        (Some(token), Some(password)) => {
-            return Err(
-                Problem::Contradiction { first: token.label, second: password.label }.into()
-            );
-        }
-        (Some(token), None) => return Ok(Some(Kind::Token(token))),
-        (None, password) => password,
+    let auth_type = get(Field::AuthType)?
+        .map(|found| AuthType::parse(&found.value, &found.label))
+        .transpose()?;
+    let needs = |field, instead: &str| {
+        let given = match get(Field::AuthType)? {
+            Some(found) => format!("{} = {}", found.label, found.value),
+            None => instead.to_owned(),
+        };
+        let missing = vec![sources.to_set(source, &[field])];
+        Err(Unusable::Wrong(Problem::Missing { given, missing }.into()))
     };
-    if let Some(key) = access_key(sources, source)? {
-        return Ok(Some(key));
-    }
-    if let Some(password) = password {
-        return Ok(Some(Kind::Password(password)));
-    }
-    // An entry with a user wants this user's password, not whatever else the environment holds.
-    match get(Field::User).filter(|_| source == Source::Cloud) {
-        None => Ok(None),
-        Some(user) => match sources.get(Source::OpenStack, Field::Password) {
-            Some(password) => Ok(Some(Kind::Password(password))),
-            None => Err(missing(&user, vec![sources.to_set(source, &[Field::Password])])),
+    let token = get(Field::Token)?;
+    let password = get(Field::Password)?;
+    let application = get(Field::ApplicationSecret)?;
+    match auth_type {
+        Some(AuthType::Token) => match token {
+            Some(token) => Ok(Some(place.token(token))),
+            None => needs(Field::Token, ""),
         },
-    }
-}
-
-fn access_key(sources: &Sources<'_>, source: Source) -> Result<Option<Kind>, SettingsError> {
-    let get = |field| sources.get(source, field);
-    let security_token = get(Field::SecurityToken);
-    let (given, has, lacks) = match (get(Field::Access), get(Field::Secret)) {
-        (None, None) => return Ok(None),
-        (Some(access), Some(secret)) => {
-            return Ok(Some(Kind::AccessKey { access, secret, security_token }));
-        }
-        (Some(access), None) => (access, Field::Access, Field::Secret),
-        (None, Some(secret)) => (secret, Field::Secret, Field::Access),
-    };
-    // A pipeline may keep one half of an entry's key in the environment. Both halves there are another key.
-    let halved = source == Source::Cloud && sources.get(Source::OpenStack, has).is_none();
-    let elsewhere = |field| sources.get(Source::OpenStack, field).filter(|_| halved);
-    let Some(other) = elsewhere(lacks) else {
-        return Err(missing(&given, vec![sources.to_set(source, &[lacks])]));
-    };
-    let security_token = security_token.or_else(|| elsewhere(Field::SecurityToken));
-    let (access, secret) = if has == Field::Access { (given, other) } else { (other, given) };
-    Ok(Some(Kind::AccessKey { access, secret, security_token }))
-}
-
-/// What was found beside a password.
-struct Beside {
-    auth_url: Option<String>,
-    user: Option<Found>,
-    user_domain: Option<Found>,
-    passcode: Option<String>,
-    project: Option<IdOrName>,
-}
-
-impl Beside {
-    /// All of it together, or everything that is missing in one message.
-    fn with(
-        self,
-        password: Found,
-        sources: &Sources<'_>,
-        source: Source,
-    ) -> Result<PasswordAuth, SettingsError> {
-        let user = self.user.map(id_or_name);
-        let user_domain = self.user_domain.map(id_or_name);
-        let domain_needed = !matches!(user, Some(IdOrName::Id(_)));
-
-        // An entry is best completed where it is, even if the password came from the environment.
-        let home = if sources.cloud.is_some() { Source::Cloud } else { source };
-        let absent = [
-            (self.auth_url.is_none(), &[Field::AuthUrl][..]),
-            (user.is_none(), &[Field::User]),
-            (domain_needed && user_domain.is_none(), &[Field::UserDomain]),
-            (self.project.is_none(), &[Field::ProjectId, Field::ProjectName]),
-        ];
-        let absent = absent.into_iter().filter(|(absent, _)| *absent);
-        let names = absent.map(|(_, fields)| sources.to_set(home, fields)).collect();
-
-        match (self.auth_url, user, self.project) {
-            (Some(auth_url), Some(user), Some(project))
-                if !domain_needed || user_domain.is_some() =>
-            {
-                Ok(PasswordAuth {
-                    auth_url,
-                    user,
-                    user_domain,
-                    password: password.value.into(),
-                    passcode: self.passcode.map(SecretString::from),
-                    project,
-                })
+        Some(AuthType::ApplicationCredential) => match application {
+            Some(secret) => place.application_credential(secret).map(Some),
+            None => needs(Field::ApplicationSecret, ""),
+        },
+        Some(AuthType::Password) => match password {
+            Some(password) => place.password(password).map(Some),
+            None => match place.access_key()? {
+                Some(key) => Ok(Some(key)),
+                None => needs(Field::Password, ""),
+            },
+        },
+        Some(AuthType::MultiFactor) => {
+            if let Some(methods) = get(Field::AuthMethods)? {
+                AuthType::check_methods(&methods.value, &methods.label)?;
             }
-            _ => Err(missing(&password, names)),
+            match (password, get(Field::Passcode)?) {
+                (Some(password), Some(_)) => place.password(password).map(Some),
+                (None, _) => needs(Field::Password, ""),
+                (_, None) => needs(Field::Passcode, ""),
+            }
+        }
+        None => {
+            let ways: Vec<&Found> =
+                [&token, &application, &password].into_iter().flatten().collect();
+            if let [first, second, ..] = *ways {
+                let auth_type = match source {
+                    Source::Cloud => "auth_type",
+                    _ => "OS_AUTH_TYPE",
+                };
+                return Err(Unusable::Wrong(
+                    Problem::Contradiction {
+                        first: first.label.clone(),
+                        second: second.label.clone(),
+                        auth_type: auth_type.to_owned(),
+                    }
+                    .into(),
+                ));
+            }
+            if let Some(token) = token {
+                return Ok(Some(place.token(token)));
+            }
+            if let Some(secret) = application {
+                return place.application_credential(secret).map(Some);
+            }
+            place.password_or_key(password)
         }
     }
-}
-
-fn missing(given: &Found, missing: Vec<String>) -> SettingsError {
-    Problem::Missing { given: given.label.clone(), missing }.into()
-}
-
-fn id_or_name(found: Found) -> IdOrName {
-    let is_id = found.name.ends_with("_ID") || found.name.ends_with("_id");
-    if is_id { IdOrName::Id(found.value) } else { IdOrName::Name(found.value) }
-}
-
-/// Projects of Open Telekom Cloud are named by their region: `eu-de`, `eu-de_team`.
-fn region_of_project(name: &str) -> Option<String> {
-    let region = name.split('_').next()?;
-    let plain = region.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-    (plain && region.contains('-')).then(|| region.to_owned())
-}
-
-/// OpenStack's vendor profiles leave the region to be filled in, in one of two notations.
-fn auth_url(mut found: Found, region: Option<&str>) -> Result<String, SettingsError> {
-    for blank in ["%(region_name)s", "{region_name}"] {
-        if found.value.contains(blank) {
-            let reason = "it needs a region, and none is set";
-            let region = region.ok_or_else(|| Problem::Url {
-                name: found.label.clone(),
-                reason: reason.to_owned(),
-            })?;
-            found.value = found.value.replace(blank, region);
-        }
-    }
-    checked_url(found)
-}
-
-/// Refuses what would fail later in words that say less. The value is not shown: it may hold a password.
-fn checked_url(found: Found) -> Result<String, SettingsError> {
-    let reason = match Url::parse(&found.value) {
-        _ if !found.value.contains("://") => "it has no scheme, such as https://".to_owned(),
-        Err(error) => error.to_string(),
-        Ok(url) if !matches!(url.scheme(), "http" | "https") => {
-            "its scheme is neither https nor http".to_owned()
-        }
-        Ok(url) if url.password().is_some() || !url.username().is_empty() => {
-            "it holds a user or a password".to_owned()
-        }
-        Ok(_) => return Ok(found.value),
-    };
-    Err(Problem::Url { name: found.label, reason }.into())
-}
-
-fn is_insecure(found: Found) -> Result<bool, SettingsError> {
-    let value = match found.value.to_ascii_lowercase().as_str() {
-        "true" | "yes" | "on" | "1" | "t" | "y" => true,
-        "false" | "no" | "off" | "0" | "f" | "n" => false,
-        _ => return Err(Problem::Bool { name: found.label }.into()),
-    };
-    Ok(if found.name == "verify" { !value } else { value })
 }

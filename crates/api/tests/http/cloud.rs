@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use cfw_api::{
-    Client, Credentials, IdOrName, Password, Provide, Token, TokenError, TokenProvider, User,
+    Client, Credentials, IdOrName, Password, RefreshReason, Token, TokenError, TokenProvider, User,
 };
 use tokio::task::JoinSet;
 use wiremock::{
@@ -96,17 +96,17 @@ pub(crate) async fn once(answer: ResponseTemplate) -> MockServer {
 /// A provider that is a function of how often it was asked, and why.
 pub(crate) struct Provider<F>(pub(crate) F, pub(crate) AtomicUsize);
 
-impl<F: Fn(usize, Provide) -> Result<Token, TokenError> + Send + Sync + 'static> TokenProvider
+impl<F: Fn(usize, RefreshReason) -> Result<Token, TokenError> + Send + Sync + 'static> TokenProvider
     for Provider<F>
 {
-    async fn token(&self, why: Provide) -> Result<Token, TokenError> {
+    async fn token(&self, why: RefreshReason) -> Result<Token, TokenError> {
         (self.0)(self.1.fetch_add(1, SeqCst), why)
     }
 }
 
 pub(crate) fn provider<F>(answer: F) -> Credentials
 where
-    F: Fn(usize, Provide) -> Result<Token, TokenError> + Send + Sync + 'static,
+    F: Fn(usize, RefreshReason) -> Result<Token, TokenError> + Send + Sync + 'static,
 {
     Credentials::provider(Provider(answer, AtomicUsize::new(0)))
 }

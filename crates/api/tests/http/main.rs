@@ -9,11 +9,15 @@ mod credentials;
 #[cfg(test)]
 mod firewalls;
 #[cfg(test)]
+mod hosts;
+#[cfg(test)]
 mod list_job;
 #[cfg(test)]
 mod network;
 #[cfg(test)]
 mod providers;
+#[cfg(test)]
+mod proxy;
 #[cfg(test)]
 mod secrets;
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Failures below HTTP: each is told apart, and all but a wrong request can pass.
+//! Failures below HTTP: each has its kind, and all but a wrong request are transient.
 
 use std::error::Error as _;
 
@@ -109,4 +109,17 @@ fn a_call_outside_a_runtime_is_an_error_and_no_panic() {
         error.to_string(),
         format!("list job {id}: cannot be sent: no tokio runtime is running")
     );
+}
+
+#[tokio::test]
+async fn names_of_this_machine_are_not_asked_for_elsewhere() {
+    let server = wiremock::MockServer::start().await;
+    let answer =
+        wiremock::ResponseTemplate::new(200).set_body_string(r#"{"data":{"status":"Running"}}"#);
+    wiremock::Mock::given(wiremock::matchers::any()).respond_with(answer).mount(&server).await;
+    for name in ["localhost", "cfw.localhost", "a.b.localhost"] {
+        let endpoint = format!("http://{name}:{}", server.address().port());
+        let client = builder(&endpoint).build().unwrap();
+        client.list_job(&id()).await.unwrap();
+    }
 }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use cfw_api::{
-    Class, Credentials, ErrorKind, JobStatus, Provide, Token, TokenError, TokenProvider,
+    Class, Credentials, ErrorKind, JobStatus, RefreshReason, Token, TokenError, TokenProvider,
 };
 use tokio::sync::Notify;
 use wiremock::{Mock, MockServer, Request, ResponseTemplate, matchers::any};
@@ -30,8 +30,9 @@ async fn a_403_that_says_the_token_is_invalid_renews_it() {
         })
         .mount(&server)
         .await;
-    let credentials =
-        provider(|_, why| Ok(Token::new(if why == Provide::Refused { "new" } else { "old" })));
+    let credentials = provider(|_, why| {
+        Ok(Token::new(if why == RefreshReason::Refused { "new" } else { "old" }))
+    });
     let client = builder(&server.uri()).credentials(credentials).build().unwrap();
     client.list_job(&id()).await.unwrap();
 }
@@ -40,7 +41,7 @@ async fn a_403_that_says_the_token_is_invalid_renews_it() {
 async fn only_what_was_let_through_counts_between_two_refusals() {
     let refused = || refusal(401, "token expires, expires_at: now");
     let body = |code: &str| format!(r#"{{"error_code":"{code}","error_msg":"m"}}"#);
-    // What the service itself answers shows that the token was let through; what may come from in front of
+    // What the service itself answers shows that the token was accepted; what may come from in front of
     // the check of tokens does not.
     let rows = [
         (400, body("CFW.00100001"), true),
@@ -71,7 +72,7 @@ async fn only_what_was_let_through_counts_between_two_refusals() {
 async fn a_provider_is_told_why_and_its_errors_are_passed_on() {
     let failing = |error: fn() -> TokenError| {
         let credentials = provider(move |_, why| {
-            assert_eq!(why, Provide::First);
+            assert_eq!(why, RefreshReason::First);
             Err(error())
         });
         builder("http://127.0.0.1:1").credentials(credentials).build().unwrap()
@@ -103,7 +104,7 @@ async fn a_provider_that_panics_fails_its_calls_and_hangs_none() {
 async fn a_provider_that_never_answers_is_given_up_after_ten_seconds() {
     struct Silent;
     impl TokenProvider for Silent {
-        async fn token(&self, _: Provide) -> Result<Token, TokenError> {
+        async fn token(&self, _: RefreshReason) -> Result<Token, TokenError> {
             std::future::pending().await
         }
     }
@@ -114,7 +115,7 @@ async fn a_provider_that_never_answers_is_given_up_after_ten_seconds() {
     assert_eq!(error.to_string(), format!("list job {}: obtain a token: timed out", id()));
 }
 
-/// Gives a new token each time it is told to, and counts how often it was asked.
+/// Returns a new token on request, and counts its calls.
 #[derive(Default)]
 struct Gate {
     asked: AtomicUsize,
@@ -122,7 +123,7 @@ struct Gate {
 }
 
 impl TokenProvider for Gate {
-    async fn token(&self, _: Provide) -> Result<Token, TokenError> {
+    async fn token(&self, _: RefreshReason) -> Result<Token, TokenError> {
         let number = self.asked.fetch_add(1, SeqCst);
         self.open.notified().await;
         Ok(Token::new(format!("token-{number}")))
@@ -176,7 +177,7 @@ async fn a_call_that_meets_two_revocations_may_be_made_again() {
             () = tokio::task::yield_now() => (),
         }
     }
-    // Refused with one token, it sleeps while another call is let through with the next.
+    // Refused with one token, it sleeps while another call is accepted with the next.
     gate.open.notify_one();
     client.list_job(&lucky).await.unwrap();
     let error = call.await.unwrap_err();

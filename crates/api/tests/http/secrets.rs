@@ -9,7 +9,7 @@ use std::{
 
 use crate::common::{TOKEN, builder, id};
 use cfw_api::{
-    AccessKey, CreateFirewall, Credentials, FirewallId, IdOrName, Password, Provide, Token,
+    AccessKey, CreateFirewall, Credentials, FirewallId, IdOrName, Password, RefreshReason, Token,
     TokenError, TokenProvider, User,
 };
 use wiremock::{Mock, MockServer, ResponseTemplate, matchers::any};
@@ -42,10 +42,26 @@ fn credentials(url: &str) -> [Credentials; 4] {
     ]
 }
 
+/// Ways in which servers and proxies write what they echo.
+const ENCODERS: [fn(&str) -> String; 8] = [
+    |text| serde_json::to_string(text).unwrap().trim_matches('"').to_owned(),
+    // JSON within JSON.
+    |text| {
+        let once = serde_json::to_string(text).unwrap();
+        serde_json::to_string(once.trim_matches('"')).unwrap().trim_matches('"').to_owned()
+    },
+    |text| text.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect(),
+    |text| text.replace('&', "&amp;").replace('"', "&quot;").replace('/', "&#x2F;"),
+    |text| text.chars().map(|c| format!("&#{};", c as u32)).collect(),
+    |text| text.bytes().map(|byte| format!("%{byte:02X}")).collect(),
+    |text| text.bytes().map(|byte| format!("%25{byte:02x}")).collect(),
+    |text| text.replace(' ', "+").replace('"', "%22").replace('/', "%2F"),
+];
+
 struct Fixed;
 
 impl TokenProvider for Fixed {
-    async fn token(&self, _: Provide) -> Result<Token, TokenError> {
+    async fn token(&self, _: RefreshReason) -> Result<Token, TokenError> {
         Ok(Token::new(TOKEN))
     }
 }
@@ -113,7 +129,14 @@ async fn no_secret_is_ever_shown() {
         for (n, sent) in SENT.iter().enumerate() {
             let all = sent.join(" and ");
             let first = sent[0];
-            for body in [
+            let encoded: Vec<String> = ENCODERS
+                .iter()
+                .map(|encode| {
+                    let text = encode(&all);
+                    format!("{{\"error_code\":\"x\",\"error_msg\":\"you sent {text}\"}} {text}")
+                })
+                .collect();
+            let bodies = [
                 format!(
                     r#"{{"error_code":"{first}","error_msg":"you sent {all}","request_id":"{first}"}}"#
                 ),
@@ -129,7 +152,8 @@ async fn no_secret_is_ever_shown() {
                 ),
                 format!("<html>X-Auth-Token: {all}</html>"),
                 format!("APIGW.0301 ak:{first},err: {all}"),
-            ] {
+            ];
+            for body in bodies.into_iter().chain(encoded) {
                 let server = MockServer::start().await;
                 let answer = ResponseTemplate::new(status)
                     .insert_header("X-Request-Id", first)
@@ -173,4 +197,10 @@ async fn no_secret_is_ever_shown() {
     );
     let found = said.lines().find(|line| line.contains("SENSI"));
     assert_eq!(found, None);
+    // Nor in any encoding of the marker.
+    for encode in ENCODERS {
+        let marker = encode("SENSITIVE");
+        let found = said.lines().find(|line| line.contains(&marker));
+        assert_eq!(found, None, "{marker}");
+    }
 }

@@ -69,7 +69,7 @@ fn missing_configuration_is_named_with_exit_code_3() {
         (
             &[("CFW_TOKEN", "t")],
             &["a"],
-            "cfw-wait: endpoint: is missing, and so is the region: set CFW_ENDPOINT or give --endpoint\n",
+            "cfw-wait: endpoint: is missing, and no region is set: set CFW_ENDPOINT or give --endpoint\n",
         ),
         (
             &[("CFW_TOKEN", "t"), here],
@@ -97,6 +97,34 @@ fn missing_configuration_is_named_with_exit_code_3() {
             "cfw-wait: --token-file \"/no/such/file\": cannot be read: No such file or directory (os error 2)\n",
         ),
         (&[], &["--token-file=/dev/null", "a"], "cfw-wait: --token-file \"/dev/null\": is empty\n"),
+        (
+            &[],
+            &["--token-file=/dev/zero", "a"],
+            "cfw-wait: --token-file \"/dev/zero\": is longer than 64 KiB\n",
+        ),
+        (
+            &[("CFW_TOKEN", "t")],
+            &["--project-id=p", "--endpoint=http://cfw.example", "a"],
+            "cfw-wait: endpoint \"http://cfw.example\": is plain http, which shows the token to the network: \
+             use https, or allow plain http explicitly (--allow-plain-http)\n",
+        ),
+        (
+            &[("CFW_TOKEN", "t"), ("OS_REGION_NAME", "RegionOne"), ("OS_PROJECT_ID", "p")],
+            &["a"],
+            "cfw-wait: endpoint: is missing, and region RegionOne has no known endpoint: set CFW_ENDPOINT or give \
+             --endpoint\n",
+        ),
+        (
+            &[("OS_ACCESS_KEY", "AK"), ("OS_SECRET_KEY", "SENSITIVE"), here],
+            &["a"],
+            "cfw-wait: project_id: is missing, and there is neither a project name nor a region to look it up by: \
+             set CFW_PROJECT_ID or give --project-id\n",
+        ),
+        (
+            &[("OS_AUTH_TYPE", "v3oidcpassword"), ("OS_PASSWORD", "SENSITIVE")],
+            &["a"],
+            "cfw-wait: OS_AUTH_TYPE is \"v3oidcpassword\", which is not supported",
+        ),
         (
             &[("OS_CLIENT_CONFIG_FILE", "/no/such/clouds.yaml")],
             &["--os-cloud=mine", "a"],
@@ -176,10 +204,13 @@ fn a_token_file_takes_precedence_over_the_environment() {
     std::fs::remove_file(&file).unwrap();
     assert_eq!(from_file.code, Some(0), "{from_file:?}");
 
-    let mut command = wait_command(&sim, &["--token-file=-", "--quiet", "a"]);
-    let mut child = Running::start(command.env_remove("CFW_TOKEN").stdin(Stdio::piped()));
-    child.stdin().write_all(sim.token().as_bytes()).unwrap();
-    assert_eq!(child.code(), Some(0));
+    // A pipe can be read only once, whatever it is called.
+    for source in ["--token-file=-", "--token-file=/dev/stdin"] {
+        let mut command = wait_command(&sim, &[source, "--quiet", "a"]);
+        let mut child = Running::start(command.env_remove("CFW_TOKEN").stdin(Stdio::piped()));
+        child.stdin().write_all(sim.token().as_bytes()).unwrap();
+        assert_eq!(child.code(), Some(0), "{source}");
+    }
 }
 
 #[test]

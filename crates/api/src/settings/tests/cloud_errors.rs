@@ -11,8 +11,8 @@ fn what_is_wrong_with_a_file_is_named_with_its_place() {
             ", line 5, column 7: unknown key pasword, did you mean password?, at clouds.c.auth",
         ),
         (
-            "clouds:\n  c:\n    auth:\n      user_name: u\n",
-            ", line 4, column 7: unknown key user_name, did you mean username?, at clouds.c.auth",
+            "clouds:\n  c:\n    auth:\n      usernam: u\n",
+            ", line 4, column 7: unknown key usernam, did you mean username?, at clouds.c.auth",
         ),
         (
             "clouds:\n  c:\n    auth:\n      auth_uri: u\n",
@@ -49,9 +49,10 @@ fn what_is_wrong_with_a_file_is_named_with_its_place() {
     ] {
         assert_eq!(found(text), format!("{FILE}{expected}"), "{text}");
     }
-    let unlike = found("clouds:\n  c:\n    auth:\n      application_credential_id: i\n");
-    let expected =
-        format!("{FILE}, line 4, column 7: unknown key; known are auth_url, token, username, ");
+    let unlike = found("clouds:\n  c:\n    auth:\n      something_else: i\n");
+    let expected = format!(
+        "{FILE}, line 4, column 7: unknown key; known are auth_url, token, auth_token, user_id, username, "
+    );
     assert!(unlike.starts_with(&expected), "{unlike}");
 }
 
@@ -79,7 +80,7 @@ fn what_is_missing_is_named_with_its_file() {
             "",
             format!(
                 "both clouds.c.auth.token in {FILE} and clouds.c.auth.password in {FILE} are set, which are two \
-                     ways to sign in: unset one"
+                     ways to sign in: unset one, or say which counts with auth_type"
             ),
         ),
         (
@@ -112,7 +113,7 @@ fn what_is_missing_is_named_with_its_file() {
             "",
             format!(
                 "clouds.c.auth.password in {FILE} is set, but not what belongs to it: \
-                     clouds.c.auth.user_domain_name or clouds.c.auth.user_domain_id in {FILE}"
+                     clouds.c.auth.user_domain_id or clouds.c.auth.domain_id in {FILE}"
             ),
         ),
         (
@@ -120,7 +121,7 @@ fn what_is_missing_is_named_with_its_file() {
             "HW_AUTH_TOKEN=t",
             format!(
                 "no credentials in clouds.c of {FILE}: set token, or ak and sk, or username and password under \
-                     its auth, or OS_TOKEN, OS_ACCESS_KEY and OS_SECRET_KEY, or OS_PASSWORD"
+                     its auth, in this file or in secure.yaml (beside OS_CLOUD no secret is taken from OS_* variables)"
             ),
         ),
         (
@@ -151,7 +152,7 @@ fn unknown_names_are_answered_with_the_known() {
         (
             "prod",
             format!(
-                "clouds.prod.profile in {FILE} names \"acme\", which is no vendor we know: known are otc, otc-swiss"
+                "clouds.prod.profile in {FILE} names \"acme\", which is no known vendor: known are otc, otc-swiss"
             ),
         ),
     ] {

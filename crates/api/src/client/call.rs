@@ -1,0 +1,134 @@
+//! One call of the API: authorized, sent, classified, and sent once more after a refusal.
+
+use reqwest::{
+    Method, Request, Url,
+    header::{HeaderName, HeaderValue},
+};
+
+use super::{Client, Inner};
+use crate::{
+    Class, Error, ErrorKind,
+    auth::Lease,
+    error::{MESSAGE_CHARS, Operation},
+    http::{
+        classify::{Classification, classify, server_time},
+        endpoint::Endpoint,
+        redact::sanitise,
+        response::HttpResponse,
+    },
+    id::{self, segment},
+    wire::{BadBody, error_body::ErrorBody},
+};
+
+const X_CLIENT_TOKEN: HeaderName = HeaderName::from_static("x-client-token");
+
+/// The longest text of a job that is kept. The manual limits error messages to as much.
+const JOB_TEXT_CHARS: usize = 512;
+
+/// A call, independent of the client.
+pub(super) struct Call<'a, T> {
+    pub(super) operation: Operation<'a>,
+    pub(super) method: Method,
+    /// Returns the URL for an encoded project id.
+    pub(super) url: &'a (dyn Fn(&Endpoint, &str) -> Url + Sync),
+    pub(super) body: Vec<u8>,
+    /// Makes a repeated request idempotent.
+    pub(super) client_token: Option<&'a str>,
+    pub(super) parse: &'a ParseBody<'a, T>,
+}
+
+/// Parses the body of a success. Texts for the caller pass through the given function.
+type ParseBody<'a, T> = dyn Fn(&[u8], &Sanitize<'_>) -> Result<T, BadBody> + Sync + 'a;
+type Sanitize<'a> = dyn Fn(&str) -> String + 'a;
+
+impl Client {
+    /// Makes a call: once, and once more if the credentials were refused and could be renewed.
+    pub(super) async fn send<T>(&self, call: &Call<'_, T>) -> Result<(T, HttpResponse), Error> {
+        let Inner { manager, transport, .. } = &*self.inner;
+        let operation = call.operation;
+        let mut sent_before = false;
+        loop {
+            let lease = manager.acquire(operation).await?;
+            let request = self.request(call, &lease)?;
+            let answer = transport.exchange(operation, request, &lease.secrets()).await?;
+
+            let bad_body = if answer.is_success() {
+                match (call.parse)(&answer.body, &|text| {
+                    sanitise(text, &lease.secrets(), JOB_TEXT_CHARS)
+                }) {
+                    Ok(value) => {
+                        lease.accepted();
+                        return Ok((value, answer));
+                    }
+                    Err(bad_body) => Some(bad_body),
+                }
+            } else {
+                None
+            };
+            let body = ErrorBody::parse(&answer.body);
+            match bad_body {
+                Some(BadBody::Malformed(_)) if body.code.is_some() => (),
+                Some(BadBody::Malformed(problem) | BadBody::WrongJob(problem)) => {
+                    let problem = sanitise(&problem, &lease.secrets(), MESSAGE_CHARS);
+                    return Err(answer.unusable(operation, problem));
+                }
+                None => (),
+            }
+            let classification = classify(answer.status, body.code.as_deref(), &body.text);
+            let error = answer.error(operation, &body, classification, &lease.secrets());
+            match classification {
+                Classification::Refused(refusal) => {
+                    let server_time = server_time(&body.text).or(answer.answered);
+                    match lease.refused(refusal, server_time, &error) {
+                        None if !sent_before => sent_before = true,
+                        // Refused twice, but the second generation had been accepted for other calls. The next
+                        // call renews it.
+                        None => {
+                            return Err(error.with_class(Class::Transient { retry_after: None }));
+                        }
+                        Some(error) => return Err(error),
+                    }
+                    continue;
+                }
+                Classification::NotFound | Classification::Fatal => lease.accepted(),
+                // The service's own "busy" comes from behind the gateway, which has accepted the credentials.
+                Classification::Transient if answer.status == 400 => lease.accepted(),
+                // A gateway in trouble may not have checked the credentials.
+                Classification::Transient | Classification::Throttled => (),
+            }
+            return Err(error);
+        }
+    }
+
+    fn request<T>(&self, call: &Call<'_, T>, lease: &Lease<'_>) -> Result<Request, Error> {
+        let invalid = || Error::new(call.operation, ErrorKind::Request, Class::Fatal);
+        let endpoint = self
+            .inner
+            .endpoint
+            .endpoint(lease.endpoint())
+            .map_err(|problem| invalid().with_message(problem))?;
+        let project_id = self.inner.project_id.as_deref().or_else(|| lease.project_id());
+        let project_id = project_id.ok_or_else(|| {
+            invalid().with_message("no project: none is set, and the token has none")
+        })?;
+        // The answer of IAM is not trusted to hold an id.
+        if let Some(problem) = id::problem(project_id) {
+            return Err(invalid().with_message(format!("the project's id {problem}")));
+        }
+        let url = (call.url)(endpoint, &segment(project_id));
+        let mut request = Request::new(call.method.clone(), url);
+        *request.timeout_mut() = self.limit;
+        if !call.body.is_empty() {
+            *request.body_mut() = Some(call.body.clone().into());
+        }
+        if let Some(token) = call.client_token {
+            let token =
+                HeaderValue::from_str(token).map_err(|error| invalid().with_source(error))?;
+            request.headers_mut().insert(X_CLIENT_TOKEN, token);
+        }
+        lease
+            .authorize(&mut request, project_id)
+            .map_err(|problem| invalid().with_message(problem))?;
+        Ok(request)
+    }
+}

@@ -1,0 +1,222 @@
+//! The HTTP clients: as few as the URLs need.
+
+use std::{
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
+
+use reqwest::{
+    ClientBuilder, Url,
+    dns::{Addrs, Name, Resolve, Resolving},
+    redirect,
+};
+
+use super::{
+    connection_limit::{ActiveRequest, ConnectionLimiter},
+    endpoint::{Endpoint, is_local},
+};
+use crate::ConfigError;
+
+/// Whether the built-in clients support https.
+const TLS: bool =
+    cfg!(any(feature = "rustls", feature = "rustls-no-provider", feature = "native-tls"));
+
+#[derive(Debug)]
+pub(crate) struct HttpClients {
+    clients: Clients,
+    /// Limits the connections of the built-in clients.
+    limiter: ConnectionLimiter,
+}
+
+#[derive(Debug)]
+enum Clients {
+    /// The application's client, for all URLs.
+    Application(reqwest::Client),
+    /// A client for plain http on this machine, which needs neither proxy nor certificates, and one for all
+    /// other URLs.
+    Split { local: Option<reqwest::Client>, remote: Option<reqwest::Client> },
+}
+
+impl HttpClients {
+    pub(crate) fn of_application(client: reqwest::Client) -> Self {
+        Self {
+            clients: Clients::Application(client),
+            limiter: ConnectionLimiter::new(Duration::ZERO),
+        }
+    }
+
+    /// Makes the clients for the URLs of `known` settings. With `more`, further URLs may become known later, and
+    /// a client for those is made if that is possible.
+    pub(crate) fn for_urls(
+        known: &[(&'static str, &Endpoint)],
+        more: bool,
+        connect_timeout: Duration,
+        tls: &TlsOptions,
+    ) -> Result<Self, ConfigError> {
+        let limiter = ConnectionLimiter::new(connect_timeout);
+        let builder = || {
+            reqwest::Client::builder()
+                .connect_timeout(connect_timeout)
+                .connector_layer(limiter.clone())
+                // A redirected request carries the token to the host that the answer names.
+                .redirect(redirect::Policy::none())
+                // reqwest would resend requests that HTTP/2 refused, with the same signature and without our limits.
+                .retry(reqwest::retry::never())
+        };
+        if let Some((field, endpoint)) =
+            known.iter().find(|(_, endpoint)| endpoint.is_https() && !TLS)
+        {
+            let problem = "is https, but cfw-api was built without TLS: enable its feature `rustls`, \
+                           `rustls-no-provider` or `native-tls`";
+            return Err(ConfigError::new(field, endpoint.to_string(), problem));
+        }
+        let is_local = known.iter().any(|(_, endpoint)| endpoint.is_local());
+        let mut remote = known
+            .iter()
+            .map(|(_, endpoint)| endpoint)
+            .filter(|endpoint| !endpoint.is_local())
+            .peekable();
+        let is_remote = remote.peek().is_some();
+        // reqwest uses proxy variables even for 127.0.0.1, which no proxy can reach.
+        let without_proxy = is_remote && !more && remote.all(|endpoint| endpoint.is_loopback());
+
+        let local = is_local
+            .then(|| built(without_certificates(builder().no_proxy().dns_resolver(Loopback))))
+            .transpose()?;
+        let with_tls = tls.apply(builder())?;
+        let remote = || built(if without_proxy { with_tls.no_proxy() } else { with_tls });
+        let remote = if is_remote {
+            Some(remote()?)
+        } else if more && TLS {
+            remote().ok()
+        } else {
+            None
+        };
+        Ok(Self { clients: Clients::Split { local, remote }, limiter })
+    }
+
+    /// Registers a request. The guard is held until the answer has been read.
+    pub(crate) fn start_request(&self) -> ActiveRequest<'_> {
+        self.limiter.start_request()
+    }
+
+    pub(crate) fn for_url(&self, url: &Url) -> Option<&reqwest::Client> {
+        match &self.clients {
+            Clients::Application(client) => Some(client),
+            Clients::Split { local, .. } if is_local(url) => local.as_ref(),
+            Clients::Split { remote, .. } => remote.as_ref(),
+        }
+    }
+}
+
+/// Resolves every name to this machine. The resolver of the system may ask others for names such as
+/// `cfw.localhost`, and plain http is allowed to them.
+struct Loopback;
+
+impl Resolve for Loopback {
+    fn resolve(&self, _: Name) -> Resolving {
+        let addresses: [SocketAddr; 2] =
+            [(Ipv4Addr::LOCALHOST, 0).into(), (Ipv6Addr::LOCALHOST, 0).into()];
+        let addresses: Addrs = Box::new(addresses.into_iter());
+        Box::pin(std::future::ready(Ok(addresses)))
+    }
+}
+
+fn built(builder: ClientBuilder) -> Result<reqwest::Client, ConfigError> {
+    builder.build().map_err(|error| {
+        // The cause says what to do. It is about certificates and TLS and holds no secret.
+        let cause = std::error::Error::source(&error)
+            .map_or_else(|| error.to_string(), ToString::to_string);
+        ConfigError::hidden("http_client", format!("cannot be built: {cause}"))
+    })
+}
+
+/// Which certificates to accept beyond the system's.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct TlsOptions {
+    pub(crate) ca_file: Option<PathBuf>,
+    /// The files of the client's certificate and of its key.
+    pub(crate) identity: Option<(PathBuf, Option<PathBuf>)>,
+    pub(crate) accept_invalid_certs: bool,
+}
+
+#[cfg(any(feature = "rustls", feature = "rustls-no-provider", feature = "native-tls"))]
+impl TlsOptions {
+    fn apply(&self, builder: ClientBuilder) -> Result<ClientBuilder, ConfigError> {
+        let mut builder = builder.tls_danger_accept_invalid_certs(self.accept_invalid_certs);
+        if let Some((certificate, key)) = &self.identity {
+            builder = builder.identity(identity(certificate, key.as_deref())?);
+        }
+        let Some(path) = &self.ca_file else {
+            return Ok(builder);
+        };
+        let pem = read("ca_file", path)?;
+        match reqwest::Certificate::from_pem_bundle(&pem) {
+            Ok(certificates) if !certificates.is_empty() => {
+                Ok(builder.tls_certs_merge(certificates))
+            }
+            _ => Err(unusable("ca_file", path, "holds no certificates in PEM form".to_owned())),
+        }
+    }
+}
+
+#[cfg(any(feature = "rustls", feature = "rustls-no-provider", feature = "native-tls"))]
+fn identity(
+    certificate: &std::path::Path,
+    key: Option<&std::path::Path>,
+) -> Result<reqwest::Identity, ConfigError> {
+    let pem = read("client_certificate", certificate)?;
+    let key = key.map(|key| read("client_certificate", key)).transpose()?;
+    #[cfg(any(feature = "rustls", feature = "rustls-no-provider"))]
+    let identity = {
+        let mut pem = pem;
+        if let Some(key) = key {
+            pem.push(b'\n');
+            pem.extend_from_slice(&key);
+        }
+        reqwest::Identity::from_pem(&pem)
+    };
+    #[cfg(not(any(feature = "rustls", feature = "rustls-no-provider")))]
+    let identity = {
+        let key = key.unwrap_or_else(|| pem.clone());
+        reqwest::Identity::from_pkcs8_pem(&pem, &key)
+    };
+    // The parser's message could quote the key.
+    identity.map_err(|_| {
+        unusable(
+            "client_certificate",
+            certificate,
+            "holds no certificate and key in PEM form".to_owned(),
+        )
+    })
+}
+
+#[cfg(any(feature = "rustls", feature = "rustls-no-provider", feature = "native-tls"))]
+fn read(field: &'static str, path: &std::path::Path) -> Result<Vec<u8>, ConfigError> {
+    std::fs::read(path).map_err(|error| unusable(field, path, format!("cannot be read: {error}")))
+}
+
+#[cfg(any(feature = "rustls", feature = "rustls-no-provider", feature = "native-tls"))]
+fn unusable(field: &'static str, path: &std::path::Path, problem: String) -> ConfigError {
+    ConfigError::new(field, path.display().to_string(), problem)
+}
+
+/// Without TLS there are no certificates.
+#[cfg(not(any(feature = "rustls", feature = "rustls-no-provider", feature = "native-tls")))]
+impl TlsOptions {
+    fn apply(&self, builder: ClientBuilder) -> Result<ClientBuilder, ConfigError> {
+        Ok(builder)
+    }
+}
+
+/// Plain http needs no certificates, but reqwest fails to build a client on a machine without any.
+#[cfg(any(feature = "rustls", feature = "rustls-no-provider", feature = "native-tls"))]
+fn without_certificates(builder: ClientBuilder) -> ClientBuilder {
+    builder.tls_certs_only([])
+}
+
+#[cfg(not(any(feature = "rustls", feature = "rustls-no-provider", feature = "native-tls")))]
+fn without_certificates(builder: ClientBuilder) -> ClientBuilder {
+    builder
+}

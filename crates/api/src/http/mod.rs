@@ -1,0 +1,9 @@
+//! HTTP: clients and their connections, one exchange, and what an answer means.
+
+pub(crate) mod classify;
+pub(crate) mod clients;
+mod connection_limit;
+pub(crate) mod endpoint;
+pub(crate) mod redact;
+pub(crate) mod response;
+pub(crate) mod transport;

@@ -1,0 +1,118 @@
+//! An answer, read up to a bound, and the error that it becomes.
+
+use std::time::{Duration, SystemTime};
+
+use reqwest::{
+    Response,
+    header::{DATE, HeaderMap, HeaderName, RETRY_AFTER},
+};
+use secrecy::SecretString;
+
+use super::{classify::Classification, redact::sanitise};
+use crate::{
+    Class, Error, ErrorKind,
+    error::{CODE_CHARS, Details, MESSAGE_CHARS, Operation},
+    times,
+    wire::error_body::ErrorBody,
+};
+
+/// The longest body that is read. A job's status has some hundred bytes, a token's catalog some ten thousand.
+const MAX_BODY: usize = 1 << 20;
+
+/// An answer, whatever its status.
+#[derive(Debug)]
+pub(crate) struct HttpResponse {
+    pub(crate) status: u16,
+    pub(crate) answered: Option<SystemTime>,
+    pub(crate) retry_after: Option<Duration>,
+    pub(crate) request_id: Option<String>,
+    /// The token in IAM's `X-Subject-Token` header.
+    pub(crate) subject_token: Option<SecretString>,
+    /// Complete if the status is a success. Else it may be cut.
+    pub(crate) body: Vec<u8>,
+}
+
+/// Why a body was not read to its end.
+pub(crate) enum BodyError {
+    TooLong,
+    Broken(reqwest::Error),
+}
+
+impl HttpResponse {
+    /// Reads the head of `response`. Header values are cleaned of `secrets`.
+    pub(super) fn from_head(response: &Response, secrets: &[&str], now: SystemTime) -> Self {
+        const REQUEST_IDS: [HeaderName; 2] =
+            [HeaderName::from_static("x-request-id"), HeaderName::from_static("x-iam-trace-id")];
+        let headers = response.headers();
+        let answered = text(headers, DATE).and_then(times::from_http_date);
+        Self {
+            status: response.status().as_u16(),
+            answered,
+            retry_after: text(headers, RETRY_AFTER)
+                .and_then(|value| times::retry_after(value, answered, now)),
+            request_id: REQUEST_IDS
+                .into_iter()
+                .filter_map(|name| text(headers, name))
+                .map(|id| sanitise(id, secrets, CODE_CHARS))
+                .find(|id| !id.is_empty()),
+            subject_token: text(headers, HeaderName::from_static("x-subject-token"))
+                .map(SecretString::from),
+            body: Vec::new(),
+        }
+    }
+
+    pub(crate) fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
+    /// Returns the error for an answer that cannot be used.
+    pub(crate) fn unusable(&self, operation: Operation<'_>, problem: impl Into<String>) -> Error {
+        Error::transient(operation, ErrorKind::Answer)
+            .with_message(problem)
+            .with_response(self.status, self.request_id.clone())
+    }
+
+    /// Returns the error for an answer that reports one in `body`.
+    pub(crate) fn error(
+        &self,
+        operation: Operation<'_>,
+        body: &ErrorBody,
+        classification: Classification,
+        secrets: &[&str],
+    ) -> Error {
+        let kind = match classification {
+            Classification::Transient | Classification::Fatal => ErrorKind::Service,
+            Classification::Throttled => ErrorKind::Throttled,
+            Classification::NotFound => ErrorKind::NotFound,
+            Classification::Refused(_) => ErrorKind::Refused,
+        };
+        let clean =
+            |text: &str, cap| Some(sanitise(text, secrets, cap)).filter(|text| !text.is_empty());
+        let class = Class::new(classification, self.retry_after, &body.text);
+        Error::new(operation, kind, class).with_details(Details {
+            status: Some(self.status),
+            code: body.code.as_ref().and_then(|code| clean(code, CODE_CHARS)),
+            message: clean(&body.text, MESSAGE_CHARS),
+            request_id: self
+                .request_id
+                .clone()
+                .or_else(|| body.request_id.as_ref().and_then(|id| clean(id, CODE_CHARS))),
+        })
+    }
+}
+
+/// Reads a body up to [`MAX_BODY`].
+pub(super) async fn read_body(response: &mut Response) -> Result<Vec<u8>, BodyError> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(BodyError::Broken)? {
+        if body.len() + chunk.len() > MAX_BODY {
+            return Err(BodyError::TooLong);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
+    headers.get(name)?.to_str().ok()
+}
