@@ -271,7 +271,9 @@ impl Board {
                 }
                 // The wait whose last poll this was may have left, and its rank with it.
                 (Stage::Ready { is_last: true, .. }, Some(_)) if job.is_plan_stale => {
-                    self.schedule(key)
+                    self.schedule(key);
+                    // It may rest now, with a timer of which no driver knows.
+                    self.outbox.needs_wake = true;
                 }
                 (_, Some(_)) => {}
             }
