@@ -192,11 +192,13 @@ impl Play {
             }
             Event::Pass(span) => self.now = self.now.after(ms(*span)),
             Event::ClockBack(span) => {
-                self.board.handle_time(self.now.before(ms(*span)));
-                // The board takes it for now, which this event need not have reached.
+                // The board takes the later one of this time and the latest that it knows.
+                let earlier = self.now.before(ms(*span));
+                let is_jump = self.board.is_jump(earlier);
+                self.board.handle_time(earlier);
                 self.now = self.board.now;
                 self.tick();
-                self.model.time(false);
+                self.model.time(is_jump);
                 self.last_turn = self.now;
             }
             Event::Act(leads, times) => {
