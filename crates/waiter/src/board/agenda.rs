@@ -153,12 +153,12 @@ impl Agenda {
         !self.last_polls.is_empty() || !self.scheduled.is_empty()
     }
 
-    /// Returns when the earliest timer of a job rings.
+    /// Returns when the earliest timer of a job fires.
     pub(super) fn next_poll(&self) -> Option<Time> {
         self.polls.next()
     }
 
-    /// Returns when the earliest timer of a wait rings.
+    /// Returns when the earliest timer of a wait fires.
     pub(super) fn next_deadline(&self) -> Option<Time> {
         self.deadlines.next()
     }

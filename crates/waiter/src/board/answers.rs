@@ -23,7 +23,7 @@ impl Board {
         let is_jump = self.is_jump(now);
         let now = self.tick(now);
         // An answer counts up to the deadline itself, though the wait would have ended a little earlier.
-        self.ring_deadlines(now.before_nanos(self.resolution_nanos() + 1), is_jump);
+        self.fire_deadlines(now.before_nanos(self.resolution_nanos() + 1), is_jump);
         if let Some(request) = self.requests.remove(request) {
             let key = request.job;
             self.jobs[key].stage = Stage::Resting;

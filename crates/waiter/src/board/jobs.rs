@@ -356,6 +356,12 @@ impl Jobs {
         }
     }
 
+    /// Returns how much room the index and the tables of rare things keep.
+    #[cfg(test)]
+    pub(super) fn room(&self) -> usize {
+        self.index.capacity() + self.details.capacity() + self.failures.capacity()
+    }
+
     #[cfg(test)]
     pub(super) fn count_statuses(&self) -> usize {
         self.statuses.len()

@@ -19,6 +19,11 @@
 //! `throttle`. What follows from an event for the jobs that it touched happens once, in [`settle`](Board::settle),
 //! at the end of each command and event.
 
+#![expect(
+    clippy::indexing_slicing,
+    reason = "what is indexed are slabs and interners, by typed keys from links that lead to occupied entries only"
+)]
+
 mod agenda;
 mod answers;
 #[cfg(any(test, debug_assertions))]
@@ -277,7 +282,7 @@ impl Board {
                 }
                 // The wait whose last poll this was may have left, and its rank with it.
                 (Stage::Ready { is_last: true, .. }, Some(_)) if job.is_plan_stale => {
-                    self.schedule(key)
+                    self.schedule(key);
                 }
                 (_, Some(_)) => {}
             }

@@ -33,19 +33,26 @@ impl Board {
         let now = self.tick(now);
         let Some(first) = self.next_timer().filter(|&first| first <= now) else { return };
         let is_jump = now.since(first) > JUMP;
-        self.ring_deadlines(now, is_jump);
+        self.fire_deadlines(now, is_jump);
         while let Some((id, request)) = self.requests.pop_expired(now) {
             self.abort_timed_out(id);
             self.on_expiry(request.job, request.sent, is_jump);
         }
         while let Some(job) = self.agenda.pop_poll(now, &self.jobs, &self.waits) {
-            self.ring_poll(job);
+            self.fire_poll(job);
         }
         self.settle();
     }
 
     /// Returns what a driver is to do next, if anything.
     pub(crate) fn poll_action(&mut self, now: Time, role: Role) -> Option<Action> {
+        let action = self.take_action(now, role);
+        #[cfg(debug_assertions)]
+        self.check();
+        action
+    }
+
+    fn take_action(&mut self, now: Time, role: Role) -> Option<Action> {
         let now = self.tick(now);
         if let Some(waker) = pop(&mut self.outbox.wakers) {
             return Some(Action::Wake(waker));
@@ -82,7 +89,7 @@ impl Board {
         [self.next_timer(), send].into_iter().flatten().min()
     }
 
-    /// Returns when a wait's timer rings next. A stand-by driver wakes for these.
+    /// Returns when a wait's timer fires next. A stand-by driver wakes for these.
     pub(crate) fn next_deadline(&self) -> Option<Time> {
         self.agenda.next_deadline()
     }
@@ -97,7 +104,7 @@ impl Board {
         self.requests.len() < self.throttle.window() as usize
     }
 
-    /// Returns whether the process was suspended until now: a timer should have rung more than `JUMP` ago.
+    /// Returns whether the process was suspended until now: a timer should have fired more than `JUMP` ago.
     pub(super) fn is_jump(&self, now: Time) -> bool {
         self.next_timer().is_some_and(|next| now.since(next) > JUMP)
     }
@@ -123,7 +130,7 @@ impl Board {
     }
 
     /// Handles the timers of waits that are due.
-    pub(super) fn ring_deadlines(&mut self, until: Time, is_jump: bool) {
+    pub(super) fn fire_deadlines(&mut self, until: Time, is_jump: bool) {
         while let Some(key) = self.agenda.pop_deadline(until, &self.waits) {
             let deadline = self.deadline_of(key);
             if deadline > until {
@@ -210,8 +217,8 @@ impl Board {
         }
     }
 
-    /// A job's timer rang: it is due, unless the wait that wanted this poll has left.
-    fn ring_poll(&mut self, key: Key<Job>) {
+    /// A job's timer fired: it is due, unless the wait that wanted this poll has left.
+    fn fire_poll(&mut self, key: Key<Job>) {
         let job = &self.jobs[key];
         if job.is_plan_stale {
             self.schedule(key);

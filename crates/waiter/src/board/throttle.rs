@@ -180,8 +180,9 @@ impl Throttle {
 
     fn pause(&mut self, now: Time, pause: Duration) {
         let until = now.after(pause.min(LONGEST_PAUSE));
-        self.paused += until.since(self.paused_until.max(now));
-        self.paused_until = self.paused_until.max(until);
+        // No request is sent within a pause, so no pause begins within another.
+        self.paused += until.since(now);
+        self.paused_until = until;
         self.pause_began = Some(now);
         self.window = 1;
     }

@@ -1,5 +1,10 @@
 //! Containers that know nothing of jobs, and how user code is run.
 
+#![expect(
+    clippy::indexing_slicing,
+    reason = "keys lead to occupied entries, and each container keeps its positions in range"
+)]
+
 pub(crate) mod contain;
 pub(crate) mod interner;
 pub(crate) mod key_map;

@@ -796,3 +796,68 @@ fn rule_14_lists_of_what_is_to_be_done_give_back_the_memory_of_a_crowd() {
     let room = outbox.wakers.capacity() + outbox.deferred.capacity();
     assert!(room + world.board.touched.capacity() <= 3_072, "{room}");
 }
+
+#[test]
+fn rule_14_expiries_stay_few_behind_a_request_that_hangs() {
+    let mut world = World::new(Budget { attempt_timeout: secs(100_000), ..budget() });
+    world.script("hog", Script::never().faults([Fault::Hang]));
+    world.script("job", Script::never());
+    let patient = every(1).timeout(secs(50_000));
+    world.watch(["hog", "job"], &patient);
+    world.run_until(at(1_000_000));
+    assert!(world.polls.len() > 800 && world.stats().in_flight >= 1);
+    assert!(world.board.requests.count_expiries() < 100);
+}
+
+#[test]
+fn rule_14_pokes_leave_few_timers() {
+    let mut world = World::of_one(Script::never(), &every(10).timeout(secs(1_000)));
+    while world.polls.is_empty() || world.stats().in_flight > 0 {
+        world.run_until(world.now.after(ms(10)));
+    }
+    for _ in 0..20_000 {
+        assert!(world.board.poke(world.now, "job"));
+    }
+    assert!(world.board.agenda.len() < 100, "{}", world.board.agenda.len());
+}
+
+#[test]
+fn rule_14_a_crowd_of_jobs_that_has_gone_leaves_no_room_in_the_index() {
+    let mut world = World::new(budget());
+    let ids: Vec<String> = (0..3_000).map(|n| format!("job-{n}")).collect();
+    let crowd = world.watch(ids.iter().map(String::as_str), &every(10));
+    world.watch(["stays"], &every(10));
+    for id in &ids {
+        assert!(world.board.tell(at(0), id, &JobState::running().with_detail("step 1")));
+    }
+    assert!(world.board.jobs.room() >= 6_000);
+    world.close(crowd);
+    assert!(world.board.jobs.room() < 300, "{}", world.board.jobs.room());
+}
+
+#[test]
+fn rule_10_a_watch_that_is_being_closed_wakes_nobody() {
+    let mut world = World::new(budget());
+    let watch = world.watch(["a", "b"], &every(10));
+    let key = world.key(watch);
+    assert!(world.board.set_waker(key, std::task::Waker::noop().clone()).is_none());
+    assert!(world.board.close(key, 1).0);
+    assert!(world.board.tell(at(0), "b", &JobState::succeeded()));
+    assert!(world.board.take_deferred().0.is_empty());
+    let (is_left, waker) = world.board.close(key, 9);
+    assert!(!is_left && waker.is_some(), "the waker is handed back to be dropped");
+}
+
+#[test]
+fn a_state_from_outside_is_an_observation() {
+    let mut world = World::of_one(Script::never(), &every(60));
+    world.run_until(at(62_000));
+    assert_eq!((world.polls.len(), world.stats().in_flight), (1, 0));
+    world.run_until(at(70_000));
+    assert!(world.board.tell(at(70_000), "job", &JobState::unknown("Paused")));
+    world.run_until(at(75_000));
+    assert!(world.remove(0, "job"));
+    world.drain(0);
+    let error = world.job().end.clone().unwrap().1.unwrap_err();
+    assert_eq!(error.last_seen(), Some(secs(5)));
+}

@@ -5,7 +5,6 @@ mod deadlines;
 mod differential;
 mod interleaving;
 mod many;
-mod model;
 mod properties;
 mod script;
 mod single;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::world::*;
+use super::super::world::*;
 use crate::board::{Budget, Time};
 use crate::policy::UnknownStatus;
 use crate::{ErrorClass, JobState, Phase, Policy, Progress, Stats, WaitErrorKind};

@@ -1,0 +1,339 @@
+//! What the driver does and consumers hear, compared with the model.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Poll, Waker};
+
+use super::super::properties::id;
+use super::super::world::*;
+use super::model::*;
+use super::play::{Consumer, Play};
+use super::{JOBS, RUNTIMES, Reply};
+use crate::board::jobs::Stage;
+use crate::board::{Action, Deferred, Role, RuntimeKey, Time, jitter};
+use crate::{ErrorClass, Stats, Update, UpdateKind, WaitError};
+
+impl Play {
+    /// Does one action; false if there is none.
+    pub(super) fn act(&mut self, role: Role) -> bool {
+        self.tick();
+        match self.board.poll_action(self.now, role) {
+            Some(Action::Poll { request, id: polled, .. }) => {
+                assert_eq!(role, Role::Leader);
+                let job = (0..JOBS).find(|&job| polled.as_str() == id(job)).expect("it is known");
+                self.model.send(request, job);
+                self.sent.push(request);
+            }
+            Some(Action::Abort(request)) => {
+                assert_eq!(role, Role::Leader);
+                self.model.abort(request);
+            }
+            Some(Action::Wake(waker)) => waker.wake(),
+            Some(Action::Drop(_)) => {}
+            None => return false,
+        }
+        self.board.check();
+        true
+    }
+
+    pub(super) fn take_deferred(&mut self) {
+        let (wakers, _): (_, Vec<Deferred>) = self.board.take_deferred();
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// Asks for one update; false if there is none.
+    pub(super) fn update(&mut self, at: usize) -> bool {
+        let key = self.consumers[at].key;
+        match self.board.next_update(key) {
+            Poll::Ready(Some(update)) => {
+                self.hear(at, update);
+                true
+            }
+            Poll::Ready(None) => {
+                if self.consumers[at].closed.is_none() {
+                    assert!(self.is_complete(at));
+                }
+                false
+            }
+            Poll::Pending => {
+                assert!(!self.is_complete(at), "the end of a watch is not told");
+                let ends_only = self.consumers[at].ends_only;
+                for wait in self.model.waits.iter().filter(|wait| wait.watch == at) {
+                    assert!(wait.is_live() || wait.is_heard, "an end is not told: {wait:?}");
+                    if wait.is_live() && !ends_only {
+                        let status = &self.model.jobs[&wait.job].status;
+                        assert!(wait.heard == *status, "{wait:?} has not heard of {status:?}");
+                    }
+                }
+                let waker = Waker::from(Arc::clone(&self.consumers[at].flag));
+                drop(self.board.set_waker(key, waker));
+                false
+            }
+        }
+    }
+
+    pub(super) fn is_complete(&self, at: usize) -> bool {
+        let consumer = &self.consumers[at];
+        let mut waits = self.model.waits.iter().filter(|wait| wait.watch == at);
+        consumer.started.is_some()
+            && consumer.pending.is_empty()
+            && !consumer.has_handle
+            && waits.all(|wait| wait.is_heard)
+    }
+
+    pub(super) fn hear(&mut self, at: usize, update: Update) {
+        assert!(self.consumers[at].closed.is_none(), "a closed watch hears {update:?}");
+        let Update { id: of, elapsed, kind, .. } = update;
+        let wait = self
+            .model
+            .waits
+            .iter_mut()
+            .find(|wait| wait.watch == at && of.as_str() == id(wait.job) && !wait.is_heard)
+            .expect("only watched ids are told, and nothing after the end");
+        assert!(elapsed <= self.now.since(wait.started), "{elapsed:?} of {wait:?}");
+        let ends_only = self.consumers[at].ends_only;
+        match kind {
+            UpdateKind::Changed { from, to } => {
+                assert!(!ends_only);
+                assert_eq!(
+                    from.as_deref(),
+                    wait.heard.as_deref(),
+                    "`from` is what was told before"
+                );
+                let status = match &wait.end {
+                    Some((_, _, status)) => status,
+                    None => &self.model.jobs[&wait.job].status,
+                };
+                assert_eq!(Some(&*to.status), status.as_deref());
+                assert_ne!(status, &wait.heard, "no change from a status to itself");
+                wait.heard.clone_from(status);
+            }
+            UpdateKind::Trouble(error) => {
+                assert!(!ends_only && wait.is_live());
+                assert_ne!(error.class(), ErrorClass::Fatal);
+            }
+            UpdateKind::Ended(outcome) => {
+                let report = outcome.as_ref().unwrap_or_else(|error| error.report());
+                let kind = outcome.as_ref().err().map(WaitError::kind);
+                let status = report.state.as_ref().map(|state| state.status.to_string());
+                let ended_at = wait.started.after(report.elapsed);
+                assert_eq!(wait.end, Some((ended_at, kind, status.clone())), "{wait:?}");
+                assert_eq!(report.polls, wait.polls);
+                assert!(ends_only || wait.heard == status, "the end without its change");
+                wait.is_heard = true;
+            }
+        }
+    }
+
+    /// Lists a slice of a watch. Waits that live all the while are listed once.
+    pub(super) fn list(&mut self, at: usize, limit: usize) {
+        let now = self.now;
+        let live = |model: &Model<_>| -> Vec<usize> {
+            let is_live =
+                |&wait: &usize| model.waits[wait].watch == at && model.waits[wait].is_live();
+            (0..model.waits.len()).filter(is_live).collect()
+        };
+        let (cursor, mut listed, due) = self.consumers[at]
+            .listing
+            .take()
+            .unwrap_or_else(|| (None, Vec::new(), live(&self.model)));
+        let (views, next) = self.board.jobs(now, self.consumers[at].key, cursor, limit);
+        assert!(views.len() <= 2 * limit);
+        if self.consumers[at].closed.is_some() {
+            assert!(views.is_empty() && next.is_none());
+            return;
+        }
+        for view in views {
+            let job = (0..JOBS).find(|&job| view.report.id.as_str() == id(job));
+            let job = job.expect("only known ids are listed");
+            let is_pending = self.consumers[at].pending.iter().any(|(known, _)| *known == job);
+            assert!(is_pending || self.model.is_watched(at, job));
+            assert_eq!(view.in_flight, !is_pending && self.model.is_in_flight(job));
+            listed.push(job);
+        }
+        if next.is_some() {
+            if !listed.is_empty() {
+                self.model.note("a listing in slices");
+            }
+            self.consumers[at].listing = Some((next, listed, due));
+            return;
+        }
+        for wait in live(&self.model).into_iter().filter(|wait| due.contains(wait)) {
+            let job = self.model.waits[wait].job;
+            let times = listed.iter().filter(|&&listed| listed == job).count();
+            assert_eq!(times, 1, "{job} is listed {times} times");
+        }
+    }
+
+    /// Compares everything that can be asked for with the model.
+    pub(super) fn compare(&mut self) {
+        self.board.check();
+        let stats = self.board.stats(self.now);
+        let expected = Stats {
+            in_flight: self.model.in_flight.len(),
+            watched: self.model.jobs.len(),
+            window: self.model.window,
+            paused: stats.paused,
+            pause_left: stats.pause_left,
+            lags: stats.lags,
+            ..self.model.stats
+        };
+        assert_eq!(stats, expected);
+        assert!(stats.pause_left >= self.model.paused_until.since(self.now), "{stats:?}");
+        let live = self.model.waits.iter().filter(|wait| wait.is_live());
+        let mut by_runtime = [0; RUNTIMES];
+        let mut all = 0;
+        for wait in live {
+            all += 1;
+            if let Some(runtime) = self.consumers[wait.watch].runtime {
+                by_runtime[runtime] += 1;
+            }
+        }
+        assert_eq!(self.board.is_idle(), all == 0);
+        for (runtime, live) in by_runtime.into_iter().enumerate() {
+            assert_eq!(self.board.live_on(RuntimeKey(runtime)), live);
+            let has_watches = |consumer: &Consumer| {
+                consumer.runtime == Some(runtime) && consumer.closed != Some(true)
+            };
+            let expected = self.consumers.iter().any(has_watches);
+            assert_eq!(self.board.has_watches_on(RuntimeKey(runtime)), expected);
+        }
+        for (at, consumer) in self.consumers.iter().enumerate() {
+            assert_eq!(self.board.is_closed(consumer.key), consumer.closed.is_some());
+            if consumer.closed.is_some() {
+                continue;
+            }
+            let progress = self.model.progress(at, consumer.pending.len());
+            assert_eq!(self.board.progress(consumer.key), progress, "watch {at}");
+            let waker = Waker::from(Arc::clone(&consumer.flag));
+            if self.board.has_waker(consumer.key, &waker) {
+                let mut waits = self.model.waits.iter().filter(|wait| wait.watch == at);
+                assert!(waits.all(|wait| wait.is_live() || wait.is_heard), "nobody is woken");
+                assert!(!self.is_complete(at), "nobody is woken at the end of watch {at}");
+            }
+        }
+        self.check_plans();
+    }
+
+    /// Checks that each resting job is due when the first of its waits wants that, all of them asked.
+    pub(super) fn check_plans(&self) {
+        let board = &self.board;
+        for key in board.jobs.keys() {
+            let job = &board.jobs[key];
+            if let Stage::Ready { is_last, .. } = job.stage {
+                let makes_last_poll = board.waits.on(job).any(|(wait_key, wait)| {
+                    let has_last_look = board.waits.last_look(wait_key).is_some();
+                    has_last_look || wait.is_last_poll_due && wait.wants_poll(job)
+                });
+                assert_eq!(is_last, makes_last_poll, "the rank of {job:?}");
+            }
+            if job.stage != Stage::Resting || job.is_plan_stale {
+                continue;
+            }
+            let u = jitter::jitter(board.jobs.hash(job), job.polls);
+            let mut due = Time::NEVER;
+            for (wait_key, wait) in board.waits.on(job) {
+                let has_last_look = board.waits.last_look(wait_key).is_some();
+                let answers = wait.answers(job);
+                if !has_last_look && answers > 0 && job.last_answer >= wait.last_poll() {
+                    continue;
+                }
+                let base = if answers == 0 { wait.started } else { job.last_answer };
+                let age = base.nanos_since(wait.started);
+                let schedule = &board.waits.policy(wait).schedule;
+                let mut wanted =
+                    wait.started.after_nanos(age + schedule.next_delay(age, answers, u));
+                let failing = board.jobs.failure(key).filter(|_| answers > 0);
+                match failing.map(|failing| (failing.error.class(), failing.failures)) {
+                    Some((ErrorClass::Throttled { .. }, _)) => wanted = base,
+                    Some((ErrorClass::Transient { .. }, failures)) => {
+                        let most = secs(15).min(secs(1 << (failures - 1).min(10)));
+                        let draw = jitter::uniform(board.jobs.hash(job), job.polls, 2);
+                        wanted = wanted.min(base.after(most.mul_f64(1.0 - 0.5 * draw)));
+                    }
+                    Some((ErrorClass::NotFound | ErrorClass::Fatal | ErrorClass::Refused, _))
+                    | None => {}
+                }
+                if has_last_look || wait.is_last_poll_due {
+                    wanted = wanted.min(wait.last_poll());
+                }
+                due = due.min(wanted);
+            }
+            if job.is_due_now {
+                due = Time::ZERO;
+            }
+            if due != Time::NEVER && job.polls > 0 {
+                due = due.max(job.last_answer.after(self.budget.min_interval));
+            }
+            // The board rounds in other places.
+            let (early, late) = (due.since(job.due), job.due.since(due));
+            let near = early.max(late) < ms(1) || due == job.due;
+            assert!(near || due.max(job.due) <= board.now, "{due:?} and not {:?}", job.due);
+        }
+    }
+
+    /// Runs the driver as it should, until all waits have ended, and closes everything.
+    pub(super) fn finish(&mut self) {
+        self.tick();
+        for at in 0..self.consumers.len() {
+            if self.consumers[at].closed.is_some() {
+                while self.consumers[at].closed != Some(true) {
+                    self.close(at, 1);
+                }
+                continue;
+            }
+            self.board.start(self.now, self.consumers[at].key);
+            self.consumers[at].started.get_or_insert(self.now);
+            self.add_pending(at, usize::MAX);
+            self.consumers[at].flag.0.store(true, Ordering::Relaxed);
+        }
+        for _ in 0..20_000 {
+            self.time();
+            while self.act(Role::Leader) {}
+            let mut has_told = false;
+            for at in 0..self.consumers.len() {
+                // Only those that were woken look.
+                if self.consumers[at].closed.is_none()
+                    && self.consumers[at].flag.0.swap(false, Ordering::Relaxed)
+                {
+                    while self.update(at) {
+                        has_told = true;
+                    }
+                }
+            }
+            self.compare();
+            // Every third request hangs.
+            let answered =
+                self.model.in_flight.keys().copied().find(|id| !id.slot().is_multiple_of(3));
+            if let Some(answered) = answered {
+                self.now = self.now.after(ms(20));
+                self.time();
+                self.answer(answered, Reply::State(0));
+                continue;
+            }
+            if has_told {
+                continue;
+            }
+            if self.model.waits.iter().all(|wait| !wait.is_live()) {
+                break;
+            }
+            let wake = self.board.next_wake().expect("a live wait has a wake-up");
+            assert!(wake > self.now, "a driver that never sleeps at {wake:?}");
+            self.now = wake;
+        }
+        for wait in &self.model.waits {
+            let is_closed = self.consumers[wait.watch].closed.is_some();
+            assert!(is_closed || wait.is_heard, "rule 1: {wait:?} was never told its end");
+        }
+        for at in 0..self.consumers.len() {
+            if self.consumers[at].closed.is_none() {
+                self.close(at, usize::MAX);
+            }
+        }
+        while self.act(Role::Leader) {}
+        assert_eq!(self.board.jobs.len() + self.board.jobs.count_statuses(), 0);
+        assert_eq!(self.board.waits.counts(), [0; 5]);
+        assert_eq!((self.board.requests.len(), self.board.agenda.len()), (0, 0));
+        assert!(self.model.in_flight.is_empty() && self.model.expired.is_empty());
+    }
+}

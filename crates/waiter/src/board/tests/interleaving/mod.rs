@@ -1,0 +1,279 @@
+//! Handles that act between any two orders of the driver, not only between its turns.
+//!
+//! Each event is followed by `Board::check` and by a comparison with a model. `CFW_WAITER_CASES=100000` plays that many
+//! cases with fresh seeds, which takes minutes.
+
+mod checks;
+mod model;
+mod play;
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config, RngAlgorithm, TestError, TestRng, TestRunner};
+
+use self::play::Play;
+use super::properties::policy;
+use super::world::*;
+use crate::board::Budget;
+use crate::{ErrorClass, JobState, Policy, Quota};
+
+const CASES: u32 = 2_000;
+const JOBS: usize = 4;
+const RUNTIMES: usize = 3;
+
+/// Numbers stand for the watches and requests of the moment, counted round.
+#[derive(Clone, Debug)]
+enum Event {
+    Open { ids: Vec<usize>, options: usize, ends_only: bool, has_handle: bool },
+    Start(usize),
+    AddPending(usize, usize),
+    Add(usize, usize, Option<usize>),
+    Remove(usize, usize),
+    Close(usize, usize),
+    SetRuntime(usize, usize),
+    Stop(usize, usize),
+    StopWatch(usize, usize),
+    ReleaseHandle(usize),
+    Poke(usize),
+    Tell(usize, usize),
+    ForgetRequests,
+    Answer(usize, Reply),
+    AnswerAgain(usize, Reply),
+    Time(Late),
+    Pass(u64),
+    ClockBack(u64),
+    Act(bool, usize),
+    Update(usize),
+    List(usize, usize),
+    TakeDeferred,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Reply {
+    State(usize),
+    Error(ErrorClass),
+    Panicked,
+}
+
+/// When the driver comes back, counted from when it was asked to.
+#[derive(Clone, Copy, Debug)]
+enum Late {
+    OnTime,
+    By(u64),
+    Jump(u64),
+}
+
+#[derive(Clone, Debug)]
+struct Case {
+    budget: Budget,
+    options: Vec<(Policy, Option<u64>)>,
+    /// A job that is never answered otherwise.
+    ill: Option<(usize, ErrorClass)>,
+    events: Vec<Event>,
+}
+
+fn state(number: usize) -> JobState {
+    match number % 8 {
+        0 | 1 => JobState::running(),
+        2 => JobState::running().with_status("Queued").with_detail("position 3"),
+        3 => JobState::unknown("Paused"),
+        // Another phase with the text of a known one.
+        4 => JobState::unknown("Running"),
+        5 => JobState::running().with_status("Paused"),
+        6 => JobState::succeeded(),
+        _ => JobState::failed(),
+    }
+}
+
+fn reply() -> impl Strategy<Value = Reply> {
+    let hint = prop::option::of((1_u64..8_000).prop_map(ms));
+    let quota = prop::option::weighted(
+        0.3,
+        (1_u32..30, 1_u64..90).prop_map(|(calls, per)| Quota::new(calls, secs(per)).unwrap()),
+    );
+    let throttled = (hint.clone(), quota)
+        .prop_map(|(retry_after, quota)| ErrorClass::Throttled { retry_after, quota });
+    let error = prop_oneof![
+        4 => Just(ErrorClass::TRANSIENT),
+        1 => hint.prop_map(|retry_after| ErrorClass::Transient { retry_after }),
+        1 => throttled,
+        6 => Just(ErrorClass::NotFound),
+        1 => Just(ErrorClass::Fatal),
+    ];
+    prop_oneof![
+        120 => (0_usize..6).prop_map(Reply::State),
+        15 => (6_usize..8).prop_map(Reply::State),
+        100 => error.prop_map(Reply::Error),
+        6 => Just(Reply::Panicked),
+        1 => Just(Reply::Error(ErrorClass::Refused)),
+    ]
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let ids = prop::collection::vec(0..JOBS, 0..=JOBS);
+    let open = (ids, 0_usize..4, prop::bool::weighted(0.2), prop::bool::weighted(0.4)).prop_map(
+        |(ids, options, ends_only, has_handle)| Event::Open { ids, options, ends_only, has_handle },
+    );
+    let late = prop_oneof![
+        12 => Just(Late::OnTime),
+        4 => (0_u64..2_000).prop_map(Late::By),
+        1 => (2_001_u64..40_000).prop_map(Late::Jump),
+    ];
+    let watch = 0_usize..6;
+    let slice = 1_usize..4;
+    let own = prop::option::weighted(0.3, 0_usize..4);
+    prop_oneof![
+        60 => (any::<bool>(), 1_usize..4).prop_map(|(leads, times)| Event::Act(leads, times)),
+        60 => late.prop_map(Event::Time),
+        60 => (0_usize..4, reply()).prop_map(|(at, reply)| Event::Answer(at, reply)),
+        5 => (0_usize..50, reply()).prop_map(|(at, reply)| Event::AnswerAgain(at, reply)),
+        10 => (0_u64..1_500).prop_map(Event::Pass),
+        2 => (0_u64..5_000).prop_map(Event::ClockBack),
+        6 => open,
+        16 => watch.clone().prop_map(Event::Start),
+        12 => (watch.clone(), slice.clone()).prop_map(|(watch, limit)| Event::AddPending(watch, limit)),
+        30 => (watch.clone(), 0..JOBS, own).prop_map(|(watch, job, own)| Event::Add(watch, job, own)),
+        6 => (watch.clone(), 0..JOBS).prop_map(|(watch, job)| Event::Remove(watch, job)),
+        3 => (watch.clone(), slice.clone()).prop_map(|(watch, limit)| Event::Close(watch, limit)),
+        8 => (watch.clone(), 0..RUNTIMES).prop_map(|(watch, at)| Event::SetRuntime(watch, at)),
+        2 => (0..RUNTIMES, slice.clone()).prop_map(|(at, limit)| Event::Stop(at, limit)),
+        1 => (watch.clone(), slice.clone()).prop_map(|(watch, limit)| Event::StopWatch(watch, limit)),
+        2 => watch.clone().prop_map(Event::ReleaseHandle),
+        5 => (0..JOBS).prop_map(Event::Poke),
+        4 => (0..JOBS, 0_usize..8).prop_map(|(job, state)| Event::Tell(job, state)),
+        2 => Just(Event::ForgetRequests),
+        40 => watch.clone().prop_map(Event::Update),
+        6 => (watch, slice).prop_map(|(watch, limit)| Event::List(watch, limit)),
+        4 => Just(Event::TakeDeferred),
+    ]
+}
+
+fn case() -> impl Strategy<Value = Case> {
+    let quota = prop::option::weighted(0.2, (1_u32..20, 1_u64..10, 1_u32..20));
+    let budget = (1_u32..6, quota, 0_u64..3).prop_map(|(max_in_flight, quota, resolution)| {
+        let quota = quota
+            .map(|(calls, per, burst)| Quota::new(calls, secs(per)).unwrap().with_burst(burst));
+        Budget { max_in_flight, quota, resolution: ms(resolution), ..budget() }
+    });
+    let timeout = prop_oneof![1 => Just(0_u64), 20 => 1_u64..30_000, 20 => 30_000_u64..200_000];
+    let own = prop::option::weighted(0.2, 0_u64..60_000);
+    let options =
+        (policy(), timeout, 0_u64..4_000, own).prop_map(|(policy, timeout, grace, own)| {
+            (policy.timeout(ms(timeout)).not_found_grace(ms(grace)), own)
+        });
+    let class = prop_oneof![2 => Just(ErrorClass::NotFound), 1 => Just(ErrorClass::TRANSIENT)];
+    let ill = prop::option::weighted(0.4, (0..JOBS, class));
+    let events = prop::collection::vec(event(), 60..250);
+    (budget, prop::collection::vec(options, 4), ill, events).prop_map(
+        |(budget, options, ill, events)| {
+            let events = [begin(), events].concat();
+            Case { budget, options, ill, events }
+        },
+    )
+}
+
+/// Two watches on all jobs, so that most of what follows has something to act on.
+fn begin() -> Vec<Event> {
+    let open = |options| Event::Open {
+        ids: (0..JOBS).collect(),
+        options,
+        ends_only: false,
+        has_handle: true,
+    };
+    let mut events = vec![open(0), open(1)];
+    for watch in 0..2 {
+        events.push(Event::Start(watch));
+        events.push(Event::SetRuntime(watch, watch));
+        events.push(Event::AddPending(watch, JOBS));
+    }
+    events
+}
+
+#[test]
+fn handles_may_act_between_any_two_orders_of_the_driver() {
+    #[expect(clippy::disallowed_methods, reason = "how long to search is said from outside")]
+    let cases = std::env::var("CFW_WAITER_CASES").ok().and_then(|cases| cases.parse().ok());
+    let config = Config {
+        cases: cases.unwrap_or(CASES),
+        failure_persistence: None,
+        max_shrink_iters: 20_000,
+        ..Config::default()
+    };
+    let mut runner = match cases {
+        Some(_) => TestRunner::new(config),
+        None => TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha)),
+    };
+    let seen: RefCell<BTreeMap<String, u32>> = RefCell::default();
+    let steps = RefCell::new(0);
+    let result = runner.run(&case(), |case| {
+        let mut play = Play::new(&case);
+        for event in &case.events {
+            play.play(event);
+        }
+        *steps.borrow_mut() += play.events;
+        let jobs: BTreeSet<_> = play.model.waits.iter().map(|wait| wait.job).collect();
+        let mut paths: Vec<String> =
+            play.model.paths.keys().map(|path| (*path).to_owned()).collect();
+        let ends = play.model.waits.iter().filter(|wait| wait.is_heard);
+        paths.extend(
+            ends.filter_map(|wait| wait.end.as_ref()).map(|(_, kind, _)| format!("{kind:?}")),
+        );
+        paths.extend((jobs.len() >= 3).then(|| "(3 ids or more)".to_owned()));
+        paths.sort();
+        paths.dedup();
+        for path in paths {
+            *seen.borrow_mut().entry(path).or_default() += 1;
+        }
+        play.finish();
+        Ok(())
+    });
+    match result {
+        Ok(()) => {}
+        Err(TestError::Fail(reason, Case { budget, options, ill, events })) => {
+            let events: Vec<String> = events.iter().map(|event| format!("{event:?}")).collect();
+            panic!("{reason}\n{budget:?}\n{options:?}\n{ill:?}\n{}", events.join("\n"));
+        }
+        Err(error) => panic!("{error}"),
+    }
+    let (seen, cases) = (seen.into_inner(), cases.unwrap_or(CASES));
+    println!("{} events", steps.into_inner());
+    for (path, times) in &seen {
+        println!("{:5.1} % of the cases: {path}", f64::from(*times) * 100.0 / f64::from(cases));
+    }
+    let ends = [
+        "None",
+        "Some(Failed)",
+        "Some(TimedOut)",
+        "Some(Lost)",
+        "Some(Refused)",
+        "Some(Fatal)",
+        "Some(TooManyFailures)",
+        "Some(UnknownStatus)",
+        "Some(Panicked)",
+        "Some(Stopped)",
+        "Some(Removed)",
+    ];
+    let paths = [
+        "a request is taken over",
+        "a last look after a jump",
+        "a last look sees the end",
+        "a late joiner",
+        "a request takes too long",
+        "a request is lost in a jump",
+        "a request is revoked",
+        "an abort",
+        "a stale answer",
+        "a poke",
+        "a state from outside",
+        "a pending job is removed",
+        "a close in slices",
+        "a stop in slices",
+        "a listing in slices",
+    ];
+    let missing: Vec<_> =
+        ends.iter().chain(&paths).filter(|path| !seen.contains_key(**path)).collect();
+    assert!(missing.is_empty(), "no case reaches {missing:?}");
+    assert!(seen["(3 ids or more)"] > cases / 2, "most cases must be worth their name");
+}
