@@ -1,9 +1,9 @@
 //! Waits for cloud jobs correctly: one future per job, or one stream of state transitions for many.
 //!
-//! A cloud API answers a mutation with a job id and does the work later. Somebody has to poll until the job
-//! has ended, and the loop that everyone writes by hand sleeps too long or too short, has no deadline, dies on
-//! the first 503 or an expired token, hammers a service that asks for patience, or waits for ever on a
-//! status that nobody foresaw. This crate is that loop, done once.
+//! A cloud API answers a mutation with a job id and does the work later. The caller has to poll until the job
+//! has ended, and the loop that most programs contain sleeps too long or too short, has no deadline, fails on
+//! the first 503 or an expired token, hammers a service that throttles, or waits without end on an
+//! unforeseen status. This crate is that loop, done once.
 //!
 //! ```
 //! use cfw_waiter::{JobState, SourceError, Waiter, source_fn};
@@ -41,14 +41,16 @@
 //! # What is promised
 //!
 //! - A wait ends exactly once, at or before its deadline, which is 30 minutes unless set. `Ok` means that the job
-//!   succeeded; everything else is a [`WaitError`] that says what was known.
+//!   succeeded; everything else is a [`WaitError`] with the last known state and the cause.
 //! - Transient failures end no wait unless a limit was set. A throttled answer slows the whole waiter, a refused
-//!   credential ends all its waits, an unknown status is told and waited on.
+//!   credential ends all its waits, an unknown status is reported and waited on.
 //! - A job is never asked for twice at once, nor more often than its waits' schedules, the pauses and the
 //!   rate allow. The same id waited for twice is polled once.
 //! - A consumer that lags delays no poll, and its backlog is bounded by the number of its jobs.
-//! - Dropping a wait or a [`Watch`] ends its polls. A panic in a source ends the waits on that job alone. Without a
-//!   runtime, or when it ends, waits end with an error. Nothing hangs.
+//! - Dropping a wait or a [`Watch`] ends its polls. A panic in a source ends the waits on that job alone.
+//! - A wait that is polled on a live runtime ends by its deadline, whatever other runtimes do. Without a
+//!   runtime, or when its runtime ends, it ends with an error. Nothing hangs. After a suspension past its deadline a
+//!   wait makes one more poll, of two seconds at most.
 //! - With the same seed, ids and answers, the same polls are made.
 //!
 //! The repository's ARCHITECTURE.md names the test behind each of these.
@@ -72,7 +74,7 @@
 //! With `tracing`, at level debug: a span `wait_for_job` (field `job`) or `watch` (field `jobs`, how many) with an event
 //! at each end; "status changed" (`job`, `from`, `to`) and "polling this job is in trouble" (`job`, `error`) from the
 //! driver. At level trace, each poll. At level warn, "polling is in trouble", when the first answer of a source
-//! that was well turns bad; nothing else is above debug.
+//! that was well turns bad; nothing else is above debug. An answer that a job is not known is no such trouble.
 
 mod board;
 #[cfg(feature = "cfw")]

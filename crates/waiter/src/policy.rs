@@ -1,4 +1,4 @@
-//! How one wait is judged: when to poll, when to give up, what to make of oddities.
+//! How one wait is judged: when to poll, when to give up, what to do about unknown statuses.
 
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ pub struct Policy {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum UnknownStatus {
-    /// Tell it, and wait on to the deadline: a service may add statuses at any time.
+    /// Report it, and wait on until the deadline: a service may add statuses at any time.
     #[default]
     WaitOn,
     /// End the wait with [`WaitErrorKind::UnknownStatus`](crate::WaitErrorKind::UnknownStatus).
@@ -39,7 +39,7 @@ pub enum UnknownStatus {
 }
 
 impl Policy {
-    /// The defaults: see each setter.
+    /// Makes a policy of the defaults: see each setter.
     pub fn new() -> Self {
         Self {
             schedule: Schedule::default(),
@@ -61,7 +61,7 @@ impl Policy {
     /// Sets how long the wait may take, from its first poll as a future on. Default: 30 minutes, since
     /// firewall jobs take about five.
     ///
-    /// Zero ends the wait at once without a request; [`Duration::MAX`] is for ever, in effect.
+    /// Zero ends the wait at once without a request; [`Duration::MAX`] means no deadline, in effect.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
@@ -78,25 +78,25 @@ impl Policy {
         self
     }
 
-    /// Sets what to do about an unknown status. Default: tell it and wait on.
+    /// Sets what to do about an unknown status. Default: report it and wait on.
     #[must_use]
     pub fn unknown_status(mut self, unknown: UnknownStatus) -> Self {
         self.unknown = unknown;
         self
     }
 
-    /// Ends the wait after so many transient failures in a row. Default: no such limit.
+    /// Sets after how many transient failures in a row the wait ends. Default: no limit.
     ///
-    /// Being throttled and not finding the job are no failures in this sense. Zero counts as one.
+    /// Throttled and not-found answers are no failures in this sense. Zero counts as one.
     #[must_use]
     pub fn failures_in_a_row(mut self, limit: u32) -> Self {
         self.in_a_row = limit.max(1);
         self
     }
 
-    /// Ends the wait after so many transient failures in total. Default: no such limit.
+    /// Sets after how many transient failures in total the wait ends. Default: no limit.
     ///
-    /// Being throttled and not finding the job are no failures in this sense. Zero counts as one.
+    /// Throttled and not-found answers are no failures in this sense. Zero counts as one.
     #[must_use]
     pub fn failures_in_total(mut self, limit: u32) -> Self {
         self.in_total = limit.max(1);
@@ -104,7 +104,7 @@ impl Policy {
     }
 }
 
-/// What is set.
+/// The settings.
 impl Policy {
     /// Returns how long the wait may take.
     pub fn get_timeout(&self) -> Duration {

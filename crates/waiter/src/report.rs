@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use crate::{JobId, JobState, Phase, SourceError};
 
-/// What a wait knew of its job when it ended, or knows of it now.
+/// A job as one wait knows it: when the wait ended, or now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct JobReport {
     /// The job.
     pub id: JobId,
-    /// Its last known state; none if no answer told one.
+    /// Its last known state; none before the first.
     pub state: Option<JobState>,
     /// How many polls were made for this wait.
     pub polls: u32,
@@ -23,10 +23,10 @@ pub struct JobReport {
 /// How a wait ended: the job succeeded, or not.
 pub type Outcome = Result<JobReport, WaitError>;
 
-/// AbortReason a wait ended without success.
+/// Why a wait ended without success.
 ///
 /// After a mutation, `wait.await?` goes on only if the job succeeded. Where it did not, [`kind`] says
-/// whether the job failed or nobody knows, and the message tells the rest: the job, its last status and
+/// whether the job failed or its end is unknown, and the message says the rest: the job, its last status and
 /// how old it is, polls made, time spent, the limit, the service's own words.
 ///
 /// [`kind`]: Self::kind
@@ -49,7 +49,7 @@ pub enum WaitErrorKind {
     Failed,
     /// The deadline came first. The job may still be running.
     TimedOut,
-    /// The service does not know the job, and has not for the whole grace.
+    /// The service has not known the job for the whole grace.
     Lost,
     /// The credentials were finally refused. All waits of the source end so.
     Refused,
@@ -70,7 +70,7 @@ pub enum WaitErrorKind {
 impl WaitErrorKind {
     pub(crate) const COUNT: usize = Self::Removed as usize + 1;
 
-    /// The kind as a word for logs and metrics, in snake case. It never changes.
+    /// Returns the kind as a word for logs and metrics, in snake case. It never changes.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Failed => "failed",
@@ -104,22 +104,22 @@ impl WaitError {
         Self(Arc::new(Inner { kind, report, seen, limit, cause }))
     }
 
-    /// AbortReason the wait ended.
+    /// Returns why the wait ended.
     pub fn kind(&self) -> WaitErrorKind {
         self.0.kind
     }
 
-    /// What was known of the job.
+    /// Returns the last known state of the job, polls made and time spent.
     pub fn report(&self) -> &JobReport {
         &self.0.report
     }
 
-    /// How long before the end the last status was told; none if none was.
+    /// Returns how long before the end the last status was observed; none if none was.
     pub fn last_seen(&self) -> Option<Duration> {
         self.0.seen
     }
 
-    /// The failure that ended the wait, or the trouble it was in when it ended.
+    /// Returns the failure that ended the wait, or the last failure if the job was failing then.
     pub fn cause(&self) -> Option<&SourceError> {
         self.0.cause.as_ref()
     }
@@ -150,7 +150,7 @@ impl WaitError {
         }
     }
 
-    /// The limit, where `fmt_what` did not say it already.
+    /// Returns the limit, unless `fmt_what` has written it.
     fn limit(&self) -> Option<&str> {
         match self.0.kind {
             WaitErrorKind::Panicked | WaitErrorKind::Stopped => None,

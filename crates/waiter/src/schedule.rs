@@ -1,4 +1,4 @@
-//! When to poll next, as data: no user code runs in the core.
+//! When to poll next, as data: the core runs no user code.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,8 +12,8 @@ const MAX_DELAYS: usize = 1_000;
 
 /// How the delays between the polls of one wait grow.
 ///
-/// A schedule says how long to rest after an answer. Jitter is applied to what it says, always
-/// downwards, so that no delay passes its maximum and delays do not bunch there: the first delay is
+/// A schedule gives the delay after each answer. Jitter only shortens it,
+/// so no delay exceeds the maximum and delays do not bunch there: the first delay is
 /// multiplied by a number between 0.5 and 1, each later one by a number between 0.8 and 1.
 ///
 /// The default is exponential: 1 s, then x1.5 up to 15 s. Cloud jobs end within seconds or within
@@ -63,7 +63,7 @@ impl fmt::Debug for Factor {
 }
 
 impl Schedule {
-    /// Delays that grow from `first` by `factor` up to `max`.
+    /// Makes delays that grow from `first` by `factor` up to `max`.
     ///
     /// The growth follows the age of the wait, not a count of polls, so after an outage the delays
     /// are those of a wait that old: at age `a` the delay is `first + (factor - 1) * a`, which is
@@ -89,7 +89,7 @@ impl Schedule {
         Ok(Self(Kind::Exponential { first, factor: Factor(factor.to_bits()), max }))
     }
 
-    /// The same delay each time.
+    /// Makes the same delay each time.
     ///
     /// # Errors
     ///
@@ -101,7 +101,7 @@ impl Schedule {
         Ok(Self(Kind::Delays { delays: [interval].into(), never_shortens: true }))
     }
 
-    /// The delays of a list, such as a policy of the `backon` or `backoff` crate yields.
+    /// Takes the delays of a list, such as a policy of the `backon` or `backoff` crate yields.
     ///
     /// The list is read once, here, and no further than its first 1,000 items, so an endless one
     /// will do. Its last delay repeats until the deadline.
@@ -130,8 +130,7 @@ impl Schedule {
     pub(crate) fn next_delay(&self, age: u64, n: u32, u: f64) -> u64 {
         let factor = if n == 0 { 1.0 - 0.5 * u } else { 1.0 - 0.2 * u };
         let delay = self.delay(age, n);
-        // A float holds whole nanoseconds up to 104 days; the conversion saturates.
-        ((delay as f64 * factor) as u64).min(delay)
+        to_nanos(delay as f64 * factor).min(delay)
     }
 
     /// Returns the delay before jitter, in nanoseconds.
@@ -141,7 +140,7 @@ impl Schedule {
             Kind::Exponential { first, factor, max } => {
                 let (first, max) = (nanos(*first), nanos(*max));
                 let grown = first as f64 + (factor.get() - 1.0) * age as f64;
-                if grown >= max as f64 { max } else { grown as u64 }
+                to_nanos(grown).min(max)
             }
             Kind::Delays { delays, .. } => {
                 let last = delays.len() - 1;
@@ -151,7 +150,7 @@ impl Schedule {
         }
     }
 
-    /// The shortest delay before jitter.
+    /// Returns the shortest delay before jitter.
     pub(crate) fn shortest(&self) -> Duration {
         match &self.0 {
             Kind::Exponential { first, .. } => *first,
@@ -178,7 +177,17 @@ impl Default for Schedule {
     }
 }
 
-/// `delay` times a factor in [0, 1]; beyond what a float can hold it stays whole.
+/// Returns whole nanoseconds, saturated. A float holds them exactly up to 104 days.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "such a cast saturates, which is what is wanted of delays"
+)]
+fn to_nanos(nanos: f64) -> u64 {
+    nanos as u64
+}
+
+/// Returns `delay` times a factor in [0, 1]; the delay itself where a float cannot hold it.
 pub(crate) fn mul_f64_saturating(delay: Duration, factor: f64) -> Duration {
     Duration::try_from_secs_f64(delay.as_secs_f64() * factor).map_or(delay, |d| d.min(delay))
 }
@@ -272,7 +281,7 @@ mod tests {
             let grown = schedule.delay(age, n);
             let rest = schedule.next_delay(age, n, u);
             prop_assert!(grown <= nanos(max) && rest <= grown);
-            let least = (grown as f64 * if n == 0 { 0.499_999 } else { 0.799_999 }) as u64;
+            let least = to_nanos(grown as f64 * if n == 0 { 0.499_999 } else { 0.799_999 });
             prop_assert!(rest >= least);
         }
     }

@@ -111,7 +111,7 @@ where
     SourceFn(fetch)
 }
 
-/// The source that [`source_fn`] makes.
+/// The source made by [`source_fn`].
 #[derive(Clone)]
 pub struct SourceFn<F>(F);
 
@@ -142,12 +142,12 @@ pub enum ErrorClass {
     /// It may work next time: an outage, a time-out, a cut answer, a busy service. With a
     /// `retry_after` the whole source pauses that long.
     Transient {
-        /// How long the service asked to be left alone.
+        /// How long the service asked to pause.
         retry_after: Option<Duration>,
     },
     /// The service refuses for want of quota: the whole source slows down.
     Throttled {
-        /// How long the service asked to be left alone.
+        /// How long the service asked to pause.
         retry_after: Option<Duration>,
         /// The quota that the refusal names.
         quota: Option<Quota>,
@@ -236,28 +236,28 @@ impl Quota {
         self
     }
 
-    /// How many calls one window may hold.
+    /// Returns how many calls one window may hold.
     pub fn calls(self) -> NonZeroU32 {
         self.calls
     }
 
-    /// The length of the window.
+    /// Returns the length of the window.
     pub fn per(self) -> Duration {
         self.per
     }
 
-    /// How many calls may come at once.
+    /// Returns how many calls may come at once.
     pub fn burst(self) -> NonZeroU32 {
         self.burst
     }
 }
 
-/// AbortReason a fetch failed, with what the service said.
+/// Why a fetch failed, with the words of the service.
 ///
 /// `Display` gives the class and the service's words. Like `std::io::Error` it speaks for the error
-/// it wraps where the service's words are known, and [`source`](std::error::Error::source) then goes
-/// on below it; [`get_ref`](Self::get_ref) always gives the wrapped error. Keep secrets out of what
-/// you hand in: it is shown to people.
+/// it wraps where the service's words are known, and [`source`](std::error::Error::source) then
+/// continues below it; [`get_ref`](Self::get_ref) always returns the wrapped error. Keep secrets out of
+/// the cause and the words: people read them.
 ///
 /// ```
 /// use cfw_waiter::{ErrorClass, SourceError};
@@ -280,7 +280,7 @@ struct Inner {
 }
 
 impl SourceError {
-    /// An error of a class, with its cause (a text will do).
+    /// Makes an error of a class, with its cause (a text will do).
     pub fn new(class: ErrorClass, cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self(Arc::new(Inner {
             class,
@@ -300,34 +300,34 @@ impl SourceError {
         self
     }
 
-    /// Adds the id under which the service's support finds the request.
+    /// Adds the id under which the support of the service finds the request.
     #[must_use]
     pub fn with_request_id(mut self, id: impl Into<String>) -> Self {
         Arc::make_mut(&mut self.0).request_id = Some(id.into());
         self
     }
 
-    /// What the failure means for the wait.
+    /// Returns what the failure means for the wait.
     pub fn class(&self) -> ErrorClass {
         self.0.class
     }
 
-    /// The service's error code.
+    /// Returns the service's error code.
     pub fn code(&self) -> Option<&str> {
         self.0.code.as_deref()
     }
 
-    /// The service's error message.
+    /// Returns the service's error message.
     pub fn message(&self) -> Option<&str> {
         self.0.message.as_deref()
     }
 
-    /// The id of the refused or failed request.
+    /// Returns the id of the refused or failed request.
     pub fn request_id(&self) -> Option<&str> {
         self.0.request_id.as_deref()
     }
 
-    /// The error that was handed in, for a downcast.
+    /// Returns the error that was passed to [`new`](Self::new), for a downcast.
     pub fn get_ref(&self) -> &(dyn StdError + Send + Sync + 'static) {
         &*self.0.cause
     }

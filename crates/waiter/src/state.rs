@@ -1,17 +1,17 @@
-//! What a source knows of a job.
+//! The state of a job.
 
 use std::borrow::Cow;
 use std::num::NonZeroI64;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-/// How far a job is, in the few words that a waiter must tell apart.
+/// How far a job is, as far as a waiter must distinguish.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Phase {
-    /// Queued or running: more is to come.
+    /// Queued or running.
     Running,
-    /// A status that the source does not know. It is not terminal: the wait goes on, and says so.
+    /// A status that the source does not know. It is not terminal: the wait goes on.
     Unknown,
     /// Ended well.
     Succeeded,
@@ -20,7 +20,7 @@ pub enum Phase {
 }
 
 impl Phase {
-    /// Whether the job has ended.
+    /// Returns whether the job has ended.
     pub fn is_terminal(self) -> bool {
         match self {
             Self::Succeeded | Self::Failed => true,
@@ -29,7 +29,7 @@ impl Phase {
     }
 }
 
-/// The state of a job as one answer told it.
+/// The state of a job according to one answer.
 ///
 /// ```
 /// use cfw_waiter::{JobState, Phase};
@@ -56,22 +56,22 @@ pub struct JobState {
 }
 
 impl JobState {
-    /// A job under way, with the status `Running`.
+    /// Makes the state of a job under way, with the status `Running`.
     pub fn running() -> Self {
         Self::new(Phase::Running, "Running")
     }
 
-    /// A job that ended well, with the status `Success`.
+    /// Makes the state of a job that ended well, with the status `Success`.
     pub fn succeeded() -> Self {
         Self::new(Phase::Succeeded, "Success")
     }
 
-    /// A job that ended badly, with the status `Failed`.
+    /// Makes the state of a job that ended badly, with the status `Failed`.
     pub fn failed() -> Self {
         Self::new(Phase::Failed, "Failed")
     }
 
-    /// A job with a status that the source cannot place.
+    /// Makes the state of a job with a status that the source does not know.
     pub fn unknown(status: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Phase::Unknown, status)
     }
@@ -115,9 +115,9 @@ impl JobState {
         self
     }
 
-    /// Returns how long after the job's end the server told of it, by the server's clock.
+    /// Returns how long after the job's end the server answered so, by the server's clock.
     pub(crate) fn detection_lag(&self) -> Option<Duration> {
-        // Servers tell in whole seconds when they answered, so that may seem to be before the end.
+        // Servers give the time of an answer in whole seconds, so it can lie before the end.
         Some(self.answered?.duration_since(self.end?).unwrap_or_default())
     }
 }

@@ -5,33 +5,33 @@ use std::time::Duration;
 
 use crate::{JobId, JobReport, JobState, Outcome, SourceError, WaitErrorKind};
 
-/// One piece of news about one job of a watch.
+/// A change in one job of a watch.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Update {
     /// The job.
     pub id: JobId,
-    /// How long this job had been waited for when this was adaptive.
+    /// How long the wait had lasted when this was observed.
     pub elapsed: Duration,
-    /// The news.
+    /// What changed.
     pub kind: UpdateKind,
 }
 
-/// The kinds of news.
+/// The kinds of updates.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum UpdateKind {
-    /// The status is another than told before; the first has no `from`.
+    /// The job has another status than in the update before; the first has no `from`.
     Changed {
-        /// The status told before, in the service's own words.
+        /// The status before, in the service's own words.
         from: Option<Cow<'static, str>>,
         /// The state now.
         to: JobState,
     },
-    /// The answers for this job have turned bad, or bad in another way. The wait goes on, and this is
-    /// not said again until after a good answer.
+    /// The answers for this job have turned bad, or bad in another way. The wait goes on, and trouble of the same class
+    /// is not reported again before a good answer.
     Trouble(SourceError),
-    /// The wait for this job has ended. Nothing more comes for it.
+    /// The wait for this job has ended. No update follows for it.
     Ended(Outcome),
 }
 
@@ -39,7 +39,7 @@ pub enum UpdateKind {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct JobView {
-    /// What is known of the job so far.
+    /// Its last known state, polls made and time spent.
     pub report: JobReport,
     /// Whether a request for it is in flight.
     pub in_flight: bool,
@@ -47,15 +47,15 @@ pub struct JobView {
     pub next_poll: Option<Duration>,
     /// How long until its deadline.
     pub time_left: Duration,
-    /// What was bad about its last answer, if it was.
+    /// The error of its last answer, if that was bad.
     pub trouble: Option<SourceError>,
 }
 
-/// How many jobs of a watch are where. Cheap to take: the numbers are kept, not counted.
+/// How many jobs of a watch are where. The numbers are kept up to date, so taking them is cheap.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Progress {
-    /// No status told yet.
+    /// Without a status yet.
     pub waiting: usize,
     /// Running, or in a status that the source does not know.
     pub running: usize,
@@ -68,12 +68,12 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// All jobs that the watch has held, ended ones included.
+    /// Returns the number of all jobs that the watch has held, ended ones included.
     pub fn total(self) -> usize {
         self.live() + self.succeeded + self.failed + self.removed
     }
 
-    /// The jobs that have not ended.
+    /// Returns the number of jobs that have not ended.
     pub fn live(self) -> usize {
         self.waiting + self.running
     }
@@ -101,7 +101,7 @@ impl Progress {
 pub struct Stats {
     /// Polls sent.
     pub polls: u64,
-    /// Answers that told a state.
+    /// Answers with a state.
     pub answers: u64,
     /// Transient failures, attempts that took too long included.
     pub transient: u64,
@@ -159,7 +159,7 @@ impl Stats {
         }
     }
 
-    /// How long after its end a job was noticed, on average.
+    /// Returns how long after its end a job was noticed, on average.
     pub fn mean_lag(&self) -> Option<Duration> {
         let lags = u32::try_from(self.lags).unwrap_or(u32::MAX);
         self.lag_total.checked_div(lags)

@@ -72,7 +72,7 @@ impl Waiter {
         Wait::new(Arc::clone(&self.shared), id.into(), self.options())
     }
 
-    /// Watches many jobs: one stream of what changes, with one end for each.
+    /// Watches many jobs: one stream of updates, with one end for each job.
     ///
     /// An id given twice is watched once. Without any id, and without a
     /// [`handle`](Watch::handle) to add some, the stream ends at once. It is lazy: its clocks start when it is
@@ -163,7 +163,7 @@ impl<S: JobSource> WaiterBuilder<S> {
         self
     }
 
-    /// Sets how often the service may be asked. Default: what the source says, which is nothing
+    /// Sets how often the service may be asked. Default: the quota of the source, which is none
     /// for own sources, and for the CFW 50 polls per second and as many at once.
     ///
     /// A quota that the service names when it throttles holds besides, at nine tenths, for four minutes after it was named
@@ -197,7 +197,7 @@ impl<S: JobSource> WaiterBuilder<S> {
         self
     }
 
-    /// Sets the seed of the jitter. Default: another one for each waiter.
+    /// Sets the seed of the jitter. Default: a different one for each waiter.
     ///
     /// With the same seed, ids and answers at the same times, the same polls are made.
     pub fn seed(mut self, seed: u64) -> Self {

@@ -15,7 +15,7 @@ pub(crate) type Answers = Vec<(RequestId, Answer)>;
 
 /// Futures of one type, by the slot of their request.
 ///
-/// Its driver holds the lock for each of its turns, so whoever else gets the lock knows that no request is making progress.
+/// Its driver holds the lock for each of its turns, so another driver that gets the lock knows that no request is making progress.
 pub(crate) struct InFlightSet<F> {
     slots: Vec<Slot<F>>,
     driver: Arc<Driver>,
