@@ -1,11 +1,14 @@
 //! The rules of waiting, on the board alone: virtual time, no runtime, no sleep.
 
 mod budgets;
+mod commands;
 mod deadlines;
 mod differential;
+mod growth;
 mod interleaving;
 mod many;
 mod properties;
 mod script;
 mod single;
+mod verdicts;
 mod world;

@@ -1,18 +1,23 @@
 //! The waits and watches, and the lists through them: by job, by watch, and those with updates. Links are keys, not
 //! pointers, so joining and leaving cost the same among a million waits as among two.
 
-use std::collections::{HashMap, VecDeque};
+mod pending;
+mod watches;
+
 use std::ops::Index;
 use std::sync::Arc;
 use std::task::Waker;
 
 use super::jobs::{Job, Jobs, StatusKey};
 use super::time::Time;
-use super::{RuntimeKey, WaitOptions, WatchKey};
+use super::{RuntimeKey, WaitOptions};
 use crate::util::interner::{Interned, Interner};
 use crate::util::key_map::KeyMap;
 use crate::util::slab::{Key, Slab};
-use crate::{JobId, Outcome, Policy, Progress};
+use crate::{Outcome, Policy, Progress};
+
+pub(crate) use self::pending::Pending;
+pub(super) use self::pending::PendingJob;
 
 /// How long before its deadline a wait polls for the last time, unless a quarter of its timeout is shorter.
 const LAST_POLL_NANOS: u64 = 1_000_000_000;
@@ -75,23 +80,6 @@ pub(super) struct Watch {
     started: Option<Time>,
     pub(super) pending: Box<Pending>,
     progress: Progress,
-}
-
-/// Jobs that were added before the watch started. A removed one leaves a gap, so removing costs the same among any number.
-#[derive(Debug, Default)]
-pub(crate) struct Pending {
-    /// Each with its serial number, in order.
-    jobs: VecDeque<(usize, Option<PendingJob>)>,
-    /// The serial number of each job.
-    index: HashMap<JobId, usize>,
-    next_serial: usize,
-}
-
-#[derive(Debug)]
-pub(super) struct PendingJob {
-    pub(super) id: JobId,
-    /// None for those of the watch.
-    pub(super) options: Option<WaitOptions>,
 }
 
 /// Bad answers since a wait began, where a verdict depends on them.
@@ -184,120 +172,6 @@ impl Waits {
     pub(super) fn policy(&self, wait: &Wait) -> &Policy {
         &self.policies[wait.policy]
     }
-
-    // Watches.
-
-    pub(super) fn open(
-        &mut self,
-        generation: u32,
-        ends_only: bool,
-        pending: Pending,
-        options: WaitOptions,
-    ) -> WatchKey {
-        let key = self.watches.insert(Watch {
-            generation,
-            first: None,
-            last: None,
-            first_ready: None,
-            last_ready: None,
-            waker: None,
-            handles: 0,
-            ends_only,
-            is_closing: false,
-            runtime: None,
-            options,
-            started: None,
-            pending: Box::new(pending),
-            progress: Progress::default(),
-        });
-        WatchKey { key, generation }
-    }
-
-    pub(super) fn find_watch(&self, watch: WatchKey) -> Option<Key<Watch>> {
-        let found =
-            self.watches.get(watch.key).filter(|known| known.generation == watch.generation);
-        found.filter(|found| !found.is_closing).map(|_| watch.key)
-    }
-
-    /// Starts, or goes on with, closing a watch. Returns none once that is done.
-    pub(super) fn begin_close(&mut self, watch: WatchKey) -> Option<Key<Watch>> {
-        let found = self.watches.get_mut(watch.key)?;
-        (found.generation == watch.generation).then(|| {
-            found.is_closing = true;
-            watch.key
-        })
-    }
-
-    pub(super) fn watch_keys(&self) -> Vec<WatchKey> {
-        let pair =
-            |(key, watch): (Key<Watch>, &Watch)| WatchKey { key, generation: watch.generation };
-        self.watches.iter().map(pair).collect()
-    }
-
-    pub(super) fn start(&mut self, watch: Key<Watch>, now: Time) {
-        self.watches[watch].started.get_or_insert(now);
-    }
-
-    /// Returns the options of a watch that has not started.
-    pub(super) fn options_mut(&mut self, watch: Key<Watch>) -> Option<&mut WaitOptions> {
-        let watch = &mut self.watches[watch];
-        watch.started.is_none().then_some(&mut watch.options)
-    }
-
-    /// Sets the runtime on which a watch is polled, and moves the count of its live waits there.
-    pub(super) fn set_runtime(&mut self, watch: Key<Watch>, runtime: RuntimeKey) {
-        let live = self.watches[watch].live();
-        let before = self.watches[watch].runtime.replace(runtime);
-        if let Some(counts) = before.and_then(|before| self.on_runtime.get_mut(before.0)) {
-            counts.live_waits -= live;
-            counts.watches -= 1;
-        }
-        if self.on_runtime.len() <= runtime.0 {
-            self.on_runtime.resize(runtime.0 + 1, OnRuntime::default());
-        }
-        if let Some(counts) = self.on_runtime.get_mut(runtime.0) {
-            counts.live_waits += live;
-            counts.watches += 1;
-        }
-    }
-
-    pub(super) fn acquire_handle(&mut self, watch: Key<Watch>) {
-        self.watches[watch].handles += 1;
-    }
-
-    pub(super) fn release_handle(&mut self, watch: Key<Watch>) {
-        self.watches[watch].handles -= 1;
-    }
-
-    pub(super) fn progress_mut(&mut self, watch: Key<Watch>) -> &mut Progress {
-        &mut self.watches[watch].progress
-    }
-
-    pub(super) fn pending_mut(&mut self, watch: Key<Watch>) -> &mut Pending {
-        &mut self.watches[watch].pending
-    }
-
-    /// Replaces the consumer's waker. Returns the one before, which is dropped outside the lock.
-    pub(super) fn set_waker(&mut self, watch: Key<Watch>, waker: Waker) -> Option<Waker> {
-        self.watches[watch].waker.replace(waker)
-    }
-
-    /// Takes the consumer's waker, if its watch has come to its end.
-    pub(super) fn wake_if_complete(&mut self, watch: Key<Watch>) -> Option<Waker> {
-        self.watches.get_mut(watch).filter(|watch| watch.is_complete())?.waker.take()
-    }
-
-    /// Removes a watch that holds no waits any more. Returns its waker.
-    pub(super) fn remove_watch(&mut self, watch: Key<Watch>) -> Option<Waker> {
-        let removed = self.watches.remove(watch)?;
-        if let Some(counts) = removed.runtime.and_then(|runtime| self.on_runtime.get_mut(runtime.0))
-        {
-            counts.watches -= 1;
-        }
-        removed.waker
-    }
-
-    // Waits.
 
     /// Adds a wait on a job, as the newest one there and the last one in its watch.
     pub(super) fn insert(
@@ -530,68 +404,12 @@ impl Waits {
     }
 }
 
-/// For keys of watches that are known to exist.
-impl Index<Key<Watch>> for Waits {
-    type Output = Watch;
-
-    fn index(&self, key: Key<Watch>) -> &Watch {
-        &self.watches[key]
-    }
-}
-
 /// For keys of waits that are known to exist.
 impl Index<Key<Wait>> for Waits {
     type Output = Wait;
 
     fn index(&self, key: Key<Wait>) -> &Wait {
         &self.waits[key]
-    }
-}
-
-impl Watch {
-    pub(super) fn first(&self) -> Option<Key<Wait>> {
-        self.first
-    }
-
-    pub(super) fn first_ready(&self) -> Option<Key<Wait>> {
-        self.first_ready
-    }
-
-    pub(super) fn options(&self) -> &WaitOptions {
-        &self.options
-    }
-
-    pub(super) fn started(&self) -> Option<Time> {
-        self.started
-    }
-
-    pub(super) fn runtime(&self) -> Option<RuntimeKey> {
-        self.runtime
-    }
-
-    pub(super) fn ends_only(&self) -> bool {
-        self.ends_only
-    }
-
-    /// Returns how many of its waits are live.
-    pub(super) fn live(&self) -> usize {
-        self.progress.live()
-    }
-
-    /// Returns whether it has no jobs, and no handle can add any.
-    pub(super) fn is_complete(&self) -> bool {
-        self.first.is_none()
-            && self.handles == 0
-            && self.started.is_some()
-            && self.pending.is_empty()
-    }
-
-    pub(super) fn has_waker(&self, waker: &Waker) -> bool {
-        self.waker.as_ref().is_some_and(|known| known.will_wake(waker))
-    }
-
-    pub(super) fn progress(&self) -> Progress {
-        Progress { waiting: self.progress.waiting + self.pending.len(), ..self.progress }
     }
 }
 
@@ -619,78 +437,6 @@ impl Wait {
     }
 }
 
-impl Pending {
-    /// Adds a job. Returns whether it is new.
-    pub(crate) fn add(&mut self, id: JobId, options: Option<WaitOptions>) -> bool {
-        if self.index.contains_key(&id) {
-            return false;
-        }
-        self.index.insert(id.clone(), self.next_serial);
-        self.jobs.push_back((self.next_serial, Some(PendingJob { id, options })));
-        self.next_serial += 1;
-        true
-    }
-
-    /// Removes a job.
-    pub(super) fn remove(&mut self, id: &str) -> Option<PendingJob> {
-        let serial = self.index.remove(id)?;
-        let at = self.jobs.partition_point(|(other, _)| *other < serial);
-        let removed = self.jobs.get_mut(at)?.1.take();
-        if self.jobs.len() > 2 * self.index.len() + 64 {
-            self.jobs.retain(|(_, job)| job.is_some());
-            self.jobs.shrink_to_fit();
-            self.index.shrink_to_fit();
-        }
-        removed
-    }
-
-    /// Takes the first job.
-    pub(super) fn pop(&mut self) -> Option<PendingJob> {
-        while let Some((_, next)) = self.jobs.pop_front() {
-            if let Some(job) = next {
-                self.index.remove(&job.id);
-                if self.index.is_empty() {
-                    self.clear();
-                }
-                return Some(job);
-            }
-        }
-        self.clear();
-        None
-    }
-
-    /// Gives the memory back.
-    fn clear(&mut self) {
-        *self = Self { next_serial: self.next_serial, ..Self::default() };
-    }
-
-    /// Returns how many places it has, gaps included.
-    #[cfg(test)]
-    pub(super) fn places(&self) -> usize {
-        self.jobs.len()
-    }
-
-    pub(super) fn contains(&self, id: &str) -> bool {
-        self.index.contains_key(id)
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.index.len()
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.index.is_empty()
-    }
-
-    /// Returns the jobs from a serial number on, each with its own.
-    pub(super) fn iter_from(&self, serial: usize) -> impl Iterator<Item = (usize, &PendingJob)> {
-        let skipped = self.jobs.partition_point(|(other, _)| *other < serial);
-        let jobs = self.jobs.iter().skip(skipped);
-        jobs.filter_map(|(serial, job)| Some((*serial, job.as_ref()?)))
-    }
-}
-
-/// Removes what few waits have. A map hashes even to find itself empty, and keeps the memory of a crowd that has gone.
 fn remove_rare<T>(map: &mut KeyMap<Wait, T>, key: Key<Wait>) -> Option<T> {
     if map.is_empty() {
         return None;
@@ -700,14 +446,4 @@ fn remove_rare<T>(map: &mut KeyMap<Wait, T>, key: Key<Wait>) -> Option<T> {
         *map = KeyMap::default();
     }
     removed
-}
-
-impl FromIterator<JobId> for Pending {
-    fn from_iter<I: IntoIterator<Item = JobId>>(ids: I) -> Self {
-        let mut pending = Self::default();
-        for id in ids {
-            pending.add(id, None);
-        }
-        pending
-    }
 }
