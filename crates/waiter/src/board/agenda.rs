@@ -163,11 +163,12 @@ impl Agenda {
         self.deadlines.next()
     }
 
-    /// Removes stale entries once they outnumber the current ones.
+    /// Removes stale entries once they outnumber the current ones, of one queue at a time: after a crowd has gone each
+    /// takes milliseconds, for which the lock is held.
     pub(super) fn compact(&mut self, jobs: &Jobs, waits: &Waits) {
-        self.polls.compact(jobs.len(), |timer| is_current_job(jobs, timer));
-        self.deadlines.compact(waits.live(), |timer| is_current_wait(waits, timer));
-        if self.last_polls.len() + self.scheduled.len() > 2 * jobs.len() + 64 {
+        let is_done = self.polls.compact(jobs.len(), |timer| is_current_job(jobs, timer))
+            || self.deadlines.compact(waits.live(), |timer| is_current_wait(waits, timer));
+        if !is_done && self.last_polls.len() + self.scheduled.len() > 2 * jobs.len() + 64 {
             self.last_polls.retain(|entry| is_ready(jobs, entry));
             self.scheduled.retain(|entry| is_ready(jobs, entry));
         }
@@ -182,12 +183,6 @@ impl Agenda {
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.polls.len() + self.deadlines.len() + self.last_polls.len() + self.scheduled.len()
-    }
-
-    /// Returns true once for every `every` changes of the agenda.
-    #[cfg(any(test, debug_assertions))]
-    pub(super) fn is_check_due(&self, every: u32) -> bool {
-        self.generation.is_multiple_of(every)
     }
 
     #[cfg(any(test, debug_assertions))]

@@ -177,6 +177,9 @@ pub(crate) struct Board {
     touched: Vec<Key<Job>>,
     /// Whether a warning of trouble was logged since the last good answer of the source.
     has_warned: bool,
+    /// How often the invariants were to be checked.
+    #[cfg(any(test, debug_assertions))]
+    checks: std::cell::Cell<u32>,
 }
 
 /// What leaves the board to be done outside the lock.
@@ -202,6 +205,8 @@ impl Board {
             stats: Stats::default(),
             touched: Vec::new(),
             has_warned: false,
+            #[cfg(any(test, debug_assertions))]
+            checks: std::cell::Cell::new(0),
         }
     }
 

@@ -127,10 +127,17 @@ impl<K: Copy + Ord> TimerQueue<K> {
 
     /// Removes stale timers once they outnumber what `owners` with one timer each need. Costs nothing on average: as
     /// many timers were pushed, or owners removed, since the last time.
-    pub(crate) fn compact(&mut self, owners: usize, is_current: impl Fn(&Timer<K>) -> bool) {
-        if self.len > 2 * owners + 64 {
+    /// Returns whether it did.
+    pub(crate) fn compact(
+        &mut self,
+        owners: usize,
+        is_current: impl Fn(&Timer<K>) -> bool,
+    ) -> bool {
+        let is_due = self.len > 2 * owners + 64;
+        if is_due {
             self.retain(is_current);
         }
+        is_due
     }
 
     fn find_first(&self) -> Time {

@@ -1,6 +1,5 @@
 //! Verdicts of many waits on one job: rules 6, 7, 9 and 13.
 
-
 use super::script::*;
 use super::world::*;
 use crate::board::{Action, Answer, Role};
