@@ -67,7 +67,7 @@ async fn contacted(variables: &str, catalog: &[String]) -> (String, String) {
 }
 
 #[tokio::test]
-async fn a_secret_goes_only_to_the_cloud_that_the_user_named() {
+async fn rule_15_a_secret_goes_only_to_the_cloud_that_the_user_named() {
     let none: &[String] = &[entry("vpc", "eu-de", "public", "vpc.example")];
     let one = &[entry("cfw", "RegionOne", "public", "cfw.mycorp.example")];
     let internal = &[entry("cfwv3", "eu-de", "internal", "cfw.internal.example")];
