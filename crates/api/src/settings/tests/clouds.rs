@@ -139,6 +139,21 @@ fn secure_yaml_in_the_working_directory_does_not_say_where_secrets_of_other_file
 }
 
 #[test]
+fn two_ports_of_one_host_are_two_clouds() {
+    let entry =
+        "clouds: {c: {auth: {auth_url: 'https://localhost:5000/v3', token: t, project_id: own}}}";
+    for (url, project) in [
+        ("https://localhost:5000", "other"),
+        ("https://localhost/identity", "other"),
+        ("https://localhost:6000/v3", "own"),
+    ] {
+        let row = format!("HOME=/h OS_CLOUD=c OS_AUTH_URL={url} OS_PROJECT_ID=other");
+        let settings = load(&row, &[(FILE, entry)]).unwrap();
+        assert_eq!(settings.project_id(), Some(project), "{url}");
+    }
+}
+
+#[test]
 fn a_profile_lies_under_the_entry() {
     let entry = |rest: &str| {
         format!(
