@@ -87,7 +87,7 @@ mod tests {
 
     #[test]
     fn blank_lines_are_skipped() {
-        let read = lines(&"\u{feff}a\r\n\n  \t\n b \n\u{feff}\r\nc".as_bytes());
+        let read = lines("\u{feff}a\r\n\n  \t\n b \n\u{feff}\r\nc".as_bytes());
         assert_eq!(read, ["a", "b", "c"].map(|id| Ok(id.to_owned())));
     }
 
