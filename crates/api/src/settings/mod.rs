@@ -86,14 +86,14 @@ use sources::Sources;
 ///
 /// # clouds.yaml
 ///
-/// With feature `clouds-yaml`, and only if `OS_CLOUD` is set. `$OS_CLIENT_CONFIG_FILE`, else the first
-/// `clouds.yaml`, `.yml` or `.json` in `.`, `$XDG_CONFIG_HOME/openstack`, `~/.config/openstack`,
-/// `/etc/xdg/openstack` and `/etc/openstack`. The same entry of secure.yaml (`$OS_CLIENT_SECURE_FILE`, else the same
-/// search) overrides it, but one that is found in `.` must not say where the secrets of a file elsewhere go. `profile: NAME` supplies a vendor's defaults, from clouds-public.yaml
-/// (`$OS_CLIENT_VENDOR_FILE`, else the same search without `.`) or built in: `otc` and `otc-swiss`. Credentials may stand under
-/// `auth` or beside it. The values of the selected region, by default the first, override those of the entry. Other
-/// keys are ignored, as in openstacksdk, except under `auth`, where an unknown key is an error because it is likely a
-/// typing error.
+/// With feature `clouds-yaml`, and only if `OS_CLOUD` is set. `$OS_CLIENT_CONFIG_FILE`, else the first `clouds.yaml`,
+/// `.yml` or `.json` in `.`, `$XDG_CONFIG_HOME/openstack`, `~/.config/openstack`, `/etc/xdg/openstack` and
+/// `/etc/openstack`. The same entry of secure.yaml (`$OS_CLIENT_SECURE_FILE`, else the same search) overrides it, but
+/// one that is found in `.` must not say where the secrets of a file elsewhere go. `profile: NAME` supplies a vendor's
+/// defaults, from clouds-public.yaml (`$OS_CLIENT_VENDOR_FILE`, else the same search without `.`) or built in: `otc`
+/// and `otc-swiss`. Credentials may stand under `auth` or beside it. The values of the selected region, by default the
+/// first, override those of the entry. Other keys are ignored, as in openstacksdk, except under `auth`, where an
+/// unknown key is an error because it is likely a typing error.
 ///
 /// ```
 /// use cfw_api::Settings;
