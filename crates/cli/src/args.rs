@@ -25,6 +25,7 @@ output closes it, the command exits with 0.",
     (
         "Environment",
         "  CFW_ENDPOINT, CFW_PROJECT_ID, CFW_TOKEN    the service, the project, and a token for it
+  CFW_CACERT, CFW_INSECURE                   certificates to trust (a PEM file); true accepts any
   OS_CLOUD                                   an entry of clouds.yaml
   OS_*, HW_*, HUAWEICLOUD_SDK_*              the variables of other tools: user and password,
                                              access key, token, region, project

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read};
 
-use cfw_api::{Client, ConfigError, Credentials, Settings};
+use cfw_api::{Client, ConfigError, Credentials, Settings, SettingsError};
 
 use crate::args::CloudArgs;
 use crate::exit::CliError;
@@ -18,18 +18,18 @@ pub(crate) fn build_client(args: &CloudArgs) -> Result<Client, CliError> {
     let token = args.token_file.as_deref().map(read_token).transpose()?;
     let lookup = |name: &str| {
         let flag = match name {
+            "CFW_ENDPOINT" => args.endpoint.clone(),
             "CFW_PROJECT_ID" => args.project_id.clone(),
             "CFW_TOKEN" => token.clone(),
             "OS_CLOUD" => args.os_cloud.clone(),
             _ => None,
         };
         // `--os-cloud` selects a cloud, and variables for another one must not be mixed in.
-        let is_overridden = args.os_cloud.is_some() && name.starts_with("CFW_")
-            || args.endpoint.is_some() && name == "CFW_ENDPOINT";
+        let is_overridden = args.os_cloud.is_some() && name.starts_with("CFW_");
         flag.or_else(|| environment(name).filter(|_| !is_overridden))
     };
     let settings = Settings::from_lookup(lookup)
-        .map_err(|error| CliError::misconfigured(text::error_chain(&error)))?;
+        .map_err(|error| CliError::misconfigured(settings_message(args, &error)))?;
     for warning in settings.warnings() {
         print_error(&format!("cfw-wait: warning: {warning}"));
     }
@@ -47,6 +47,23 @@ pub(crate) fn build_client(args: &CloudArgs) -> Result<Client, CliError> {
         builder = builder.credentials(Credentials::token_file(path));
     }
     builder.build().map_err(|error| CliError::misconfigured(config_message(&error)))
+}
+
+/// Describes an error of the settings, with the flag if the value is from one.
+fn settings_message(args: &CloudArgs, error: &SettingsError) -> String {
+    let text = text::error_chain(error);
+    let flags = [
+        ("CFW_ENDPOINT", "--endpoint", args.endpoint.is_some()),
+        ("CFW_PROJECT_ID", "--project-id", args.project_id.is_some()),
+        ("CFW_TOKEN", "--token-file", args.token_file.is_some()),
+        ("OS_CLOUD", "--os-cloud", args.os_cloud.is_some()),
+    ];
+    let renamed =
+        flags.into_iter().filter(|(.., is_given)| *is_given).find_map(|(variable, flag, _)| {
+            let rest = text.strip_prefix(variable).filter(|rest| rest.starts_with(' '))?;
+            Some(format!("{flag}{rest}"))
+        });
+    renamed.unwrap_or(text)
 }
 
 /// Describes a configuration error, with the variable and the flag that resolve it.

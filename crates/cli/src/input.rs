@@ -65,7 +65,8 @@ fn parse(line: &[u8]) -> Option<Result<JobId, String>> {
     let Ok(text) = str::from_utf8(line) else {
         return Some(Err("is not UTF-8".to_owned()));
     };
-    let id = text.trim();
+    // Files written on Windows, also when joined, hold byte order marks.
+    let id = text.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
     (!id.is_empty()).then(|| JobId::new(id).map_err(|error| error.to_string()))
 }
 
@@ -86,7 +87,7 @@ mod tests {
 
     #[test]
     fn blank_lines_are_skipped() {
-        let read = lines(&b"a\r\n\n  \t\n b \nc"[..]);
+        let read = lines("\u{feff}a\r\n\n  \t\n b \n\u{feff}\r\nc".as_bytes());
         assert_eq!(read, ["a", "b", "c"].map(|id| Ok(id.to_owned())));
     }
 

@@ -45,6 +45,9 @@ impl HttpResponse {
             [HeaderName::from_static("x-request-id"), HeaderName::from_static("x-iam-trace-id")];
         let headers = response.headers();
         let answered = text(headers, DATE).and_then(times::from_http_date);
+        let subject_token = text(headers, HeaderName::from_static("x-subject-token"));
+        // The token that the answer issues is a secret, too.
+        let secrets: Vec<&str> = secrets.iter().copied().chain(subject_token).collect();
         Self {
             status: response.status().as_u16(),
             answered,
@@ -53,10 +56,9 @@ impl HttpResponse {
             request_id: REQUEST_IDS
                 .into_iter()
                 .filter_map(|name| text(headers, name))
-                .map(|id| sanitise(id, secrets, CODE_CHARS))
+                .map(|id| sanitise(id, &secrets, CODE_CHARS))
                 .find(|id| !id.is_empty()),
-            subject_token: text(headers, HeaderName::from_static("x-subject-token"))
-                .map(SecretString::from),
+            subject_token: subject_token.map(SecretString::from),
             body: Vec::new(),
         }
     }

@@ -161,6 +161,15 @@ pub(super) fn load(
         names.extend(read.names);
         layers.extend(read.entry.map(|layer| (file, layer)));
     }
+    if let (Some((clouds, _)), [_, (secure, layer)]) = (&clouds, &layers[..])
+        && files.variable("OS_CLIENT_SECURE_FILE").is_none()
+        && is_in_working_directory(secure)
+        && !is_in_working_directory(clouds)
+        && let Some(key) = layer.pointing_key()
+    {
+        let label = format!("clouds.{name}.{key} in {}", secure.display());
+        return Err(FileProblem::Misdirects { label, file: clouds.clone() }.into());
+    }
     if layers.is_empty() {
         names.sort_unstable();
         names.dedup();
@@ -179,6 +188,21 @@ pub(super) fn load(
         entry.apply("clouds", &name, file, layer);
     }
     Ok(Some(entry))
+}
+
+fn is_in_working_directory(file: &Path) -> bool {
+    file.parent().is_none_or(|directory| directory == Path::new("") || directory == Path::new("."))
+}
+
+impl yaml::Entry {
+    /// Returns a key that says where secrets go, if there is any.
+    fn pointing_key(&self) -> Option<&'static str> {
+        const FIELDS: [Field; 4] =
+            [Field::AuthUrl, Field::Endpoint, Field::Insecure, Field::CaFile];
+        let names = FIELDS.iter().flat_map(|&field| names(Source::Cloud, field)).copied();
+        let key = names.chain(["profile", "cloud"]).find(|key| self.values.contains_key(key));
+        key.or_else(|| (!self.regions.is_empty()).then_some("regions"))
+    }
 }
 
 /// The profiles of openstacksdk: name, URL of IAM, regions.

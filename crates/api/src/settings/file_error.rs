@@ -13,6 +13,12 @@ pub(super) enum FileProblem {
     #[error("OS_CLOUD names {name:?}, which {} does not hold: {}", file.display(), known(names))]
     UnknownCloud { name: String, file: PathBuf, names: Vec<String> },
 
+    #[error(
+        "{label} says where secrets of {} go, which a file that is found in the working directory must not: move \
+         it, or name its file in OS_CLIENT_SECURE_FILE", file.display()
+    )]
+    Misdirects { label: String, file: PathBuf },
+
     #[error("{label} names {profile:?}, which is no known vendor: {}", known(names))]
     UnknownProfile { label: String, profile: String, names: Vec<String> },
 

@@ -77,8 +77,8 @@ use sources::Sources;
 /// - `CFW_TOKEN` is used where the entry, or the first family with a URL, region or project, says. Together with
 ///   `CFW_ENDPOINT` it uses no certificate settings of a family.
 /// - `HUAWEICLOUD_SDK_*`, which has no region, takes it from `HW_REGION_NAME`. Without `HW_CLOUD` or a URL of IAM,
-///   both stand for Huawei Cloud and no other. Without the variables, the key is
-///   read from `$HUAWEICLOUD_SDK_CREDENTIALS_FILE`, else from `~/.huaweicloud/credentials`.
+///   both stand for Huawei Cloud and no other. Without a key in
+///   the variables, all is read from `$HUAWEICLOUD_SDK_CREDENTIALS_FILE`, else from `~/.huaweicloud/credentials`.
 /// - The name of a project counts as a region, up to `_`, if that region is published (`eu-de_team`). An endpoint is
 ///   derived from it only if the URL of IAM is in the same cloud.
 ///
@@ -86,14 +86,14 @@ use sources::Sources;
 ///
 /// # clouds.yaml
 ///
-/// With feature `clouds-yaml`, and only if `OS_CLOUD` is set. `$OS_CLIENT_CONFIG_FILE`, else the first
-/// `clouds.yaml`, `.yml` or `.json` in `.`, `$XDG_CONFIG_HOME/openstack`, `~/.config/openstack`,
-/// `/etc/xdg/openstack` and `/etc/openstack`. The same entry of secure.yaml (`$OS_CLIENT_SECURE_FILE`, else the same
-/// search) overrides it. `profile: NAME` supplies a vendor's defaults, from clouds-public.yaml
-/// (`$OS_CLIENT_VENDOR_FILE`, else the same search without `.`) or built in: `otc` and `otc-swiss`. Credentials may stand under
-/// `auth` or beside it. The values of the selected region, by default the first, override those of the entry. Other
-/// keys are ignored, as in openstacksdk, except under `auth`, where an unknown key is an error because it is likely a
-/// typing error.
+/// With feature `clouds-yaml`, and only if `OS_CLOUD` is set. `$OS_CLIENT_CONFIG_FILE`, else the first `clouds.yaml`,
+/// `.yml` or `.json` in `.`, `$XDG_CONFIG_HOME/openstack`, `~/.config/openstack`, `/etc/xdg/openstack` and
+/// `/etc/openstack`. The same entry of secure.yaml (`$OS_CLIENT_SECURE_FILE`, else the same search) overrides it, but
+/// one that is found in `.` must not say where the secrets of a file elsewhere go. `profile: NAME` supplies a vendor's
+/// defaults, from clouds-public.yaml (`$OS_CLIENT_VENDOR_FILE`, else the same search without `.`) or built in: `otc`
+/// and `otc-swiss`. Credentials may stand under `auth` or beside it. The values of the selected region, by default the
+/// first, override those of the entry. Other keys are ignored, as in openstacksdk, except under `auth`, where an
+/// unknown key is an error because it is likely a typing error.
 ///
 /// ```
 /// use cfw_api::Settings;

@@ -19,6 +19,12 @@ pub(super) struct SdkFile {
 }
 
 impl SdkFile {
+    /// Returns whether the file holds a key or a part of one.
+    pub(super) fn has_key(&self) -> bool {
+        let has = |variable| self.values.contains_key(variable);
+        has("HUAWEICLOUD_SDK_AK") || has("HUAWEICLOUD_SDK_SK")
+    }
+
     pub(super) fn get(&self, variable: &'static str) -> Option<Found> {
         let (value, key) = self.values.get(variable)?;
         let label = format!("{key} in {}", self.file.display());

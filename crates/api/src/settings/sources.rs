@@ -56,6 +56,12 @@ impl Sources<'_> {
         if source == Source::Cloud {
             return self.entry?.get(name);
         }
+        // A key in the file is used where the file says: variables may be about another cloud.
+        if source == Source::HuaweiSdk
+            && let Some(file) = self.sdk_file.filter(|file| file.has_key())
+        {
+            return file.get(name);
+        }
         if let Some(value) = (self.env)(name).filter(|value| !value.is_empty()) {
             return Some(Found { value, name, label: name.to_owned() });
         }

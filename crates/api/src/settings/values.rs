@@ -19,10 +19,13 @@ pub(super) fn is_foreign(
     let host = |url: &str| {
         let url =
             Url::parse(&BLANKS.iter().fold(url.to_owned(), |u, blank| u.replace(blank, region)));
-        url.ok().and_then(|url| url.host_str().map(str::to_owned))
+        url.ok().and_then(|url| Some((url.host_str()?.to_owned(), url.port())))
     };
     match (host(&environment.value), host(&entry.value)) {
-        (Some(environment), Some(entry)) => environment != entry,
+        // Two ports of one host can be tunnels to two clouds.
+        (Some((environment, ours)), Some((entry, theirs))) => {
+            environment != entry || ours.zip(theirs).is_some_and(|(ours, theirs)| ours != theirs)
+        }
         _ => true,
     }
 }

@@ -67,7 +67,7 @@ async fn contacted(variables: &str, catalog: &[String]) -> (String, String) {
 }
 
 #[tokio::test]
-async fn a_secret_goes_only_to_the_cloud_that_the_user_named() {
+async fn rule_15_a_secret_goes_only_to_the_cloud_that_the_user_named() {
     let none: &[String] = &[entry("vpc", "eu-de", "public", "vpc.example")];
     let one = &[entry("cfw", "RegionOne", "public", "cfw.mycorp.example")];
     let internal = &[entry("cfwv3", "eu-de", "internal", "cfw.internal.example")];
@@ -268,6 +268,73 @@ async fn a_secret_goes_only_to_the_cloud_that_the_user_named() {
             assert!(error.contains(problem), "{variables}: {error}");
             assert!(error.contains("endpoint"), "{variables}: {error}");
         }
+    }
+}
+
+#[tokio::test]
+async fn rule_15_no_spelling_of_a_host_or_region_moves_a_secret() {
+    // URL of IAM and region; the hosts that are contacted. OTC's hosts are the only ones that may stand for OTC.
+    let rows = [
+        ("http://IAM.EU-DE.OTC.T-SYSTEMS.COM/v3", "eu-de", "cfw.eu-de.otc.t-systems.com"),
+        ("http://iam.eu-de.otc.t-systems.com:8443/v3", "eu-de", "cfw.eu-de.otc.t-systems.com"),
+        // The full stop of an absolute name, homographs, suffixes and prefixes name no known cloud.
+        ("http://iam.eu-de.otc.t-systems.com./v3", "eu-de", ""),
+        ("http://iam.eu-de.otc.t\u{2011}systems.com/v3", "eu-de", ""),
+        ("http://iam.eu-de.\u{43e}tc.t-systems.com/v3", "eu-de", ""),
+        ("http://iam.eu-de.otc.t-systems.com.evil.example/v3", "eu-de", ""),
+        ("http://eviliam-otc.t-systems.com/v3", "eu-de", ""),
+        ("http://evil.example/otc.t-systems.com/v3", "eu-de", ""),
+        ("http://evil.example/?.otc.t-systems.com", "eu-de", ""),
+        ("http://evil.example\\.otc.t-systems.com/v3", "eu-de", ""),
+        ("http://iam.eu-de.otc.t-systems.com@evil.example/", "eu-de", ""),
+        ("http://iam.eu-de.otc.t-systems.com:x@evil.example/", "eu-de", ""),
+        ("http://evil.example@iam.eu-de.otc.t-systems.com/", "eu-de", ""),
+        ("http://[2001:db8::1]/v3", "eu-de", ""),
+        ("http://10.0.0.1/v3", "eu-de", ""),
+        // Regions become a part of a host only if they are published, or one label of a named domain.
+        (OTC, "eu-de.evil.example", ""),
+        (OTC, "evil.example/", ""),
+        (OTC, "x@evil.example", ""),
+        (OTC, "eu-de%2eevil", ""),
+        (OTC, "..", ""),
+        ("", "evil.example/", ""),
+        ("http://{region_name}.otc.t-systems.com/v3", "evil.example/", ""),
+        ("http://iam.{region_name}.otc.t-systems.com/v3", "x@evil.example:80", ""),
+        ("http://iam.%(region_name)s.otc.t-systems.com/v3", "evil.example#", ""),
+        ("http://iam.{region_name}.otc.t-systems.com/v3", "eu-nl", "cfw.eu-nl.otc.t-systems.com"),
+    ];
+    for (auth_url, region, hosts) in rows {
+        for login in [TOKEN, KEY] {
+            let variables = format!("{login}x OS_REGION_NAME={region} OS_AUTH_URL={auth_url}");
+            let (found, error) = contacted(&variables, &[]).await;
+            assert_eq!(found, hosts, "{variables}: {error}");
+            assert!(!error.contains("SENSITIVE"), "{error}");
+        }
+    }
+    for region in ["evil.example/", "x@evil.example", "a.b", "%2f", "-", "a#"] {
+        for rest in [
+            format!(
+                "OS_CFW_ENDPOINT_OVERRIDE=http://cfw.{{region_name}}.cloud.example OS_REGION_NAME={region}"
+            ),
+            format!(
+                "HW_AUTH_TOKEN=SENSITIVE HW_CLOUD=cloud.example HW_REGION_NAME={region} HW_PROJECT_ID=p"
+            ),
+        ] {
+            let login = if rest.contains("HW_") { "" } else { TOKEN };
+            let (found, error) = contacted(&format!("{login}x {rest}"), &[]).await;
+            assert_eq!(found, "", "{rest}: {error}");
+            assert!(error.contains("region"), "{rest}: {error}");
+        }
+    }
+    for domain in
+        ["evil.example/", "x@evil.example", "com", "evil.example.", "a..b", "evil.example:1"]
+    {
+        let variables = format!(
+            "HW_AUTH_TOKEN=SENSITIVE HW_CLOUD={domain} HW_REGION_NAME=eu-de HW_PROJECT_ID=p"
+        );
+        let (found, error) = contacted(&variables, &[]).await;
+        assert_eq!(found, "", "{domain}: {error}");
+        assert!(error.contains("cloud_domain"), "{domain}: {error}");
     }
 }
 

@@ -20,6 +20,9 @@ const SECURITY_TOKEN: &str = "SENSITIVE-security-token";
 const PASSWORD: &str = "SENSITIVE pässword";
 const PASSCODE: &str = "SENSITIVE-123456";
 
+/// The token that IAM issues.
+const ISSUED: &str = "SENSITIVE-issued-token";
+
 /// What servers echo: all that they were sent, and they were sent no secret of another kind of credential.
 const SENT: [&[&str]; 4] = [&[TOKEN], &[AK, SK, SECURITY_TOKEN], &[PASSWORD, PASSCODE], &[TOKEN]];
 
@@ -156,7 +159,8 @@ async fn no_secret_is_ever_shown() {
             for body in bodies.into_iter().chain(encoded) {
                 let server = MockServer::start().await;
                 let answer = ResponseTemplate::new(status)
-                    .insert_header("X-Request-Id", first)
+                    .insert_header("X-Request-Id", format!("{first} {ISSUED}"))
+                    .insert_header("X-Subject-Token", ISSUED)
                     .set_body_string(body);
                 Mock::given(any()).respond_with(answer).mount(&server).await;
                 let credentials = credentials(&server.uri())[n].clone();

@@ -89,7 +89,18 @@ fn missing_configuration_is_named_with_exit_code_3() {
         (
             &[("CFW_TOKEN", "t")],
             &["--project-id=p", "--endpoint=nowhere", "a"],
-            "cfw-wait: endpoint \"nowhere\": has no scheme: it must start with https://",
+            "cfw-wait: --endpoint is not a usable URL: it has no scheme, such as https://\n",
+        ),
+        // The flag stands for the variable: certificate settings of another cloud do not count beside it.
+        (
+            &[("CFW_TOKEN", "t"), ("OS_INSECURE", "maybe"), ("OS_CACERT", "/no/such.pem")],
+            &["--project-id=p/q", "--endpoint=https://cfw.example", "a"],
+            "cfw-wait: project_id \"p/q\": holds a '/'\n",
+        ),
+        (
+            &[("CFW_TOKEN", "t")],
+            &["--project-id=a\u{7}b", "--endpoint=https://cfw.example", "a"],
+            "cfw-wait: --project-id holds a control character\n",
         ),
         (
             &[],

@@ -99,9 +99,14 @@ impl Login {
         Ok(Self { url, iam, body, secrets, catalog_query })
     }
 
+    /// Returns the secrets that the login sends. The second can be empty.
+    pub(super) fn secrets(&self) -> [&str; 2] {
+        [self.secrets[0].expose_secret(), self.secrets[1].expose_secret()]
+    }
+
     /// Logs in once. The error for wrong credentials is not transient, because repeating them locks the account.
     pub(super) async fn token(&self, transport: &Transport) -> Result<Renewed, Error> {
-        let secrets = [self.secrets[0].expose_secret(), self.secrets[1].expose_secret()];
+        let secrets = self.secrets();
         let mut request = Request::new(Method::POST, self.url.clone());
         *request.body_mut() = Some(self.body.expose_secret().to_owned().into());
         let answer = transport.exchange(Operation::Token, request, &secrets).await?;

@@ -311,9 +311,14 @@ impl Lease<'_> {
         &self.generation.endpoint
     }
 
-    /// Returns the secrets of a request with this lease, which its answer may echo.
+    /// Returns the secrets that an answer to a request with this lease may echo. A gateway may serve IAM as well, so
+    /// these include what the login sent.
     pub(crate) fn secrets(&self) -> [&str; 3] {
         match (&self.generation.material, &self.manager.source) {
+            (AuthMaterial::Token { secret, .. }, Source::Login(login)) => {
+                let [first, second] = login.secrets();
+                [secret.expose_secret(), first, second]
+            }
             (AuthMaterial::Token { secret, .. }, _) => [secret.expose_secret(), "", ""],
             (AuthMaterial::Key { .. }, Source::Key(key, _)) => key.secrets(),
             (AuthMaterial::Key { .. }, _) => [""; 3],

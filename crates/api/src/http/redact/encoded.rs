@@ -14,13 +14,21 @@ const SHORTEST_WITHIN_WORDS: usize = 4;
 /// The characters that begin an escape, and `+` for a space.
 const ESCAPES: [char; 4] = ['\\', '%', '&', '+'];
 
+/// What is skipped within a secret: long lines are broken, and UTF-16 holds zeros.
+const LINE_BREAKS: [char; 3] = ['\r', '\n', '\0'];
+
 /// Returns where `secret` is in `text`, unsorted.
 pub(super) fn find(text: &str, secret: &str) -> Vec<Range<usize>> {
     if secret.is_empty() || text.is_empty() {
         return Vec::new();
     }
     // Most texts, such as the request id of each answer, end here.
-    if !text.contains(ESCAPES) && !text.contains(beginning(secret)) {
+    let beginning = beginning(secret);
+    if !text.contains(ESCAPES)
+        && !text.contains(LINE_BREAKS)
+        && beginning.is_ascii()
+        && !text.contains(beginning)
+    {
         return Vec::new();
     }
     let chars: Vec<char> = secret.chars().collect();
@@ -47,8 +55,10 @@ fn beginning(secret: &str) -> &str {
 fn find_in(text: &str, secret: &[char]) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     let mut done = 0;
-    for (start, _) in text.char_indices() {
-        if start < done {
+    for (start, first) in text.char_indices() {
+        // A match within a secret skips line breaks, and none begins with one that is not the secret's.
+        let is_skipped = LINE_BREAKS.contains(&first) && secret.first() != Some(&first);
+        if start < done || is_skipped {
             continue;
         }
         let Some(end) = match_at(text, start, secret) else { continue };
@@ -87,7 +97,9 @@ fn match_at(text: &str, start: usize, secret: &[char]) -> Option<usize> {
         matched += 1;
         end = ends.last().copied().unwrap_or(end);
     }
-    let is_cut_short = end == text.len() && matched >= SHORTEST_WITHIN_WORDS;
+    let rest = text.get(end..).unwrap_or_default();
+    let is_cut_short = matched >= SHORTEST_WITHIN_WORDS
+        && (rest.is_empty() || rest.starts_with("...") || rest.starts_with('\u{2026}'));
     (matched >= secret.len().min(TELLING_PREFIX) || is_cut_short).then_some(end)
 }
 
@@ -96,6 +108,16 @@ fn push_ends(text: &str, at: usize, char: char, ends: &mut Vec<usize>) {
     let Some(rest) = text.get(at..) else { return };
     if rest.starts_with(char) {
         ends.push(at + char.len_utf8());
+    }
+    let unbroken = rest.trim_start_matches(LINE_BREAKS);
+    if unbroken.len() < rest.len() {
+        push_ends(text, text.len() - unbroken.len(), char, ends);
+    }
+    if !char.is_ascii() {
+        ends.extend(damaged(rest, char).map(|length| at + length));
+    }
+    if !char.is_ascii_alphanumeric() {
+        ends.extend(named_entity(rest).map(|length| at + length));
     }
     match rest.as_bytes().first() {
         Some(b'+') if char == ' ' => ends.push(at + 1),
@@ -110,6 +132,28 @@ fn push_ends(text: &str, at: usize, char: char, ends: &mut Vec<usize>) {
         ),
         _ => (),
     }
+}
+
+/// Returns the length of a character that was read or written in another encoding than UTF-8: its bytes taken for
+/// characters of Latin-1, or replaced one by one.
+fn damaged(text: &str, char: char) -> Option<usize> {
+    let mut utf8 = [0; 4];
+    let bytes = char.encode_utf8(&mut utf8).bytes();
+    let latin: String = bytes.map(char::from).collect();
+    if text.starts_with(&latin) {
+        return Some(latin.len());
+    }
+    let replaced = ['?', '\u{fffd}'].into_iter().find(|mark| text.starts_with(*mark))?;
+    let count = text.chars().take(char.len_utf8()).take_while(|c| *c == replaced).count();
+    Some(count * replaced.len_utf8())
+}
+
+/// Returns the length of an HTML entity with any name. HTML has two thousand of them.
+fn named_entity(text: &str) -> Option<usize> {
+    let name = text.strip_prefix('&')?;
+    let length = name.find(|c: char| !c.is_ascii_alphanumeric())?;
+    let is_name = (2..=31).contains(&length) && name.as_bytes().get(length) == Some(&b';');
+    is_name.then_some(length + 2)
 }
 
 /// Reads an escape of JSON, JavaScript, Python or Rust: `\"`, `\n`, `\u00e9`, `\ud83d\ude00`, `\x41`, `\u{e9}`.
@@ -178,8 +222,19 @@ fn entity(text: &str) -> Option<(char, usize)> {
     Some((char, 1 + name.len() + semicolon))
 }
 
-/// Reads a percent-encoded character, which has one to four bytes.
+/// Reads a percent-encoded character: one to four bytes of UTF-8, else one of Latin-1. Scripts write `%u00e9`, too.
 fn percent(text: &str) -> Option<(char, usize)> {
+    if let Some(unit) = text.get(2..6).filter(|_| text.starts_with("%u") || text.starts_with("%U"))
+    {
+        let is_hex = unit.bytes().all(|b| b.is_ascii_hexdigit());
+        let code = u32::from_str_radix(unit, 16).ok().filter(|_| is_hex)?;
+        if let Some(char) = char::from_u32(code) {
+            return Some((char, 6));
+        }
+        // The halves of a surrogate pair.
+        let pair = text.get(..12)?.replace("%u", "\\u").replace("%U", "\\u");
+        return backslash(&pair);
+    }
     let byte = |number: usize| -> Option<u8> {
         let digits = text.get(3 * number..3 * number + 3)?.strip_prefix('%')?;
         u8::from_str_radix(digits, 16).ok().filter(|_| !digits.starts_with('+'))
@@ -192,8 +247,8 @@ fn percent(text: &str) -> Option<(char, usize)> {
         _ => 4,
     };
     let bytes: Option<Vec<u8>> = (0..length).map(byte).collect();
-    let char = std::str::from_utf8(&bytes?).ok()?.chars().next()?;
-    Some((char, 3 * length))
+    let char = bytes.and_then(|bytes| std::str::from_utf8(&bytes).ok()?.chars().next());
+    Some(char.map_or((char::from(first), 3), |char| (char, 3 * length)))
 }
 
 #[derive(Clone, Copy)]

@@ -124,6 +124,73 @@ fn a_secret_that_a_server_cuts_is_found_by_its_beginning() {
     assert_eq!(sanitise("bad hun", &["hunter22"], 200), "bad hun");
 }
 
+/// Writes a text in Latin-1, and reads it as UTF-8.
+fn latin_1_read_as_utf_8(text: &str) -> String {
+    let bytes: Vec<u8> = text.chars().map(|c| u8::try_from(c).unwrap()).collect();
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[test]
+fn a_secret_in_another_encoding_is_found() {
+    let secret = "pässwörd-ÿ/ß 1";
+    let utf8_read_as_latin_1 = |text: &str| text.bytes().map(char::from).collect::<String>();
+    let utf_16_read_as_utf_8 = |text: &str| {
+        let bytes: Vec<u8> = text.encode_utf16().flat_map(u16::to_be_bytes).collect();
+        String::from_utf8_lossy(&bytes).into_owned()
+    };
+    let bytes_of_python = |text: &str| {
+        let byte = |b: u8| match b.is_ascii() {
+            true => char::from(b).to_string(),
+            false => format!("\\x{b:02x}"),
+        };
+        text.bytes().map(byte).collect::<String>()
+    };
+    let latin_1_percent =
+        |text: &str| text.chars().map(|c| format!("%{:02x}", c as u32)).collect::<String>();
+    let of_scripts =
+        |text: &str| text.encode_utf16().map(|unit| format!("%u{unit:04X}")).collect::<String>();
+    let ascii = |text: &str| text.replace(|c: char| !c.is_ascii(), "?");
+    let html = |text: &str| {
+        text.replace('ä', "&auml;")
+            .replace('ö', "&ouml;")
+            .replace('ÿ', "&yuml;")
+            .replace('ß', "&szlig;")
+            .replace('-', "&hyphen;")
+            .replace(' ', "&nbsp;")
+    };
+    let encoders: [&dyn Fn(&str) -> String; 9] = [
+        &latin_1_read_as_utf_8,
+        &utf8_read_as_latin_1,
+        &utf_16_read_as_utf_8,
+        &bytes_of_python,
+        &latin_1_percent,
+        &of_scripts,
+        &ascii,
+        &html,
+        &|text| ENCODERS[1](&bytes_of_python(text)),
+    ];
+    for (n, encode) in encoders.iter().enumerate() {
+        let text = format!("bad <{}>", encode(secret));
+        let clean = sanitise(&text, &[secret], 400).replace(char::is_whitespace, "");
+        assert_eq!(clean, "bad<[redacted]>", "{n}: {text}");
+    }
+    assert_eq!(sanitise(&of_scripts("pw-😀-1"), &["pw-😀-1"], 400), REDACTED);
+    assert_eq!(sanitise("100%u and 5%é", &[secret], 400), "100%u and 5%é");
+}
+
+#[test]
+fn a_secret_that_is_wrapped_or_abbreviated_is_found() {
+    let token = "SENSITIVE-TOKEN-OF-SOME-LENGTH";
+    for wrap in ["\n", "\r\n", "\\n", "&#10;", "%0d%0A"] {
+        let text = format!("bad SENSITIVE-TOKEN{wrap}-OF-SOME{wrap}-LENGTH.");
+        assert_eq!(sanitise(&text, &[token], 400), "bad [redacted].", "{text}");
+    }
+    for dots in ["...", "\u{2026}"] {
+        let text = format!("bad 'hunter{dots}'");
+        assert_eq!(sanitise(&text, &["hunter22"], 400), format!("bad '[redacted]{dots}'"));
+    }
+}
+
 #[test]
 fn a_long_text_is_searched_to_a_limit() {
     let secret = "SENSITIVE".repeat(500);

@@ -109,6 +109,51 @@ fn secure_yaml_lies_over_clouds_yaml() {
 }
 
 #[test]
+fn secure_yaml_in_the_working_directory_does_not_say_where_secrets_of_other_files_go() {
+    let public = "clouds: {c: {auth: {auth_url: 'https://iam', token: t, project_id: p}}}";
+    for (key, entry) in [
+        ("auth.auth_url", "auth: {auth_url: 'https://evil.example'}"),
+        ("auth_url", "auth_url: 'https://evil.example'"),
+        ("cfw_endpoint", "cfw_endpoint: 'https://evil.example'"),
+        ("verify", "verify: false"),
+        ("cacert", "cacert: evil.pem"),
+        ("profile", "profile: otc"),
+        ("regions", "regions: [{name: r, values: {auth_url: 'https://evil.example'}}]"),
+    ] {
+        let secure = format!("clouds: {{c: {{{entry}}}}}");
+        let files = [(FILE, public), ("./secure.yaml", &*secure)];
+        let error = load("HOME=/h OS_CLOUD=c", &files).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            format!(
+                "clouds.c.{key} in ./secure.yaml says where secrets of {FILE} go, which a file that is found in the \
+                 working directory must not: move it, or name its file in OS_CLIENT_SECURE_FILE"
+            )
+        );
+        // Named, it is where the user pointed. Beside clouds.yaml, both are from one place.
+        load("HOME=/h OS_CLOUD=c OS_CLIENT_SECURE_FILE=./secure.yaml", &files).unwrap();
+        load("HOME=/h OS_CLOUD=c", &[("./clouds.yaml", public), files[1]]).unwrap();
+    }
+    let files = [(FILE, public), ("./secure.yaml", "clouds: {c: {auth: {token: own}}}")];
+    assert_eq!(auth(&load("HOME=/h OS_CLOUD=c", &files).unwrap()), "token own");
+}
+
+#[test]
+fn two_ports_of_one_host_are_two_clouds() {
+    let entry =
+        "clouds: {c: {auth: {auth_url: 'https://localhost:5000/v3', token: t, project_id: own}}}";
+    for (url, project) in [
+        ("https://localhost:5000", "other"),
+        ("https://localhost/identity", "other"),
+        ("https://localhost:6000/v3", "own"),
+    ] {
+        let row = format!("HOME=/h OS_CLOUD=c OS_AUTH_URL={url} OS_PROJECT_ID=other");
+        let settings = load(&row, &[(FILE, entry)]).unwrap();
+        assert_eq!(settings.project_id(), Some(project), "{url}");
+    }
+}
+
+#[test]
 fn a_profile_lies_under_the_entry() {
     let entry = |rest: &str| {
         format!(

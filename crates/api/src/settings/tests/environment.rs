@@ -275,6 +275,16 @@ fn the_sdks_file_gives_a_key_if_no_variable_does() {
     assert_eq!(auth(&load(row, &[(FILE, text)]).unwrap()), "key v w -");
     assert_eq!(auth(&load("HOME=/h OS_TOKEN=t", &[(FILE, text)]).unwrap()), "token t");
     assert!(load("HOME=/h HUAWEICLOUD_SDK_AK=v", &[(FILE, text)]).is_err(), "halves do not mix");
+
+    // What belongs to a key is in the file of the key. A session of another key must not go where the file says.
+    let other = "HOME=/h HUAWEICLOUD_SDK_SECURITY_TOKEN=other HUAWEICLOUD_SDK_PROJECT_ID=other \
+                 HUAWEICLOUD_SDK_IAM_ENDPOINT=https://other";
+    let whole = "[basic]\nak=a\nsk=s\nproject_id=p\niam_endpoint=https://iam\n";
+    let settings = load(other, &[(FILE, whole)]).unwrap();
+    assert_eq!(auth(&settings), "key a s -");
+    assert_eq!((settings.project_id(), settings.auth_url()), (Some("p"), Some("https://iam")));
+    let settings = load(other, &[(FILE, "[basic]\nak=a\nsk=s\n")]).unwrap();
+    assert_eq!((auth(&settings), settings.auth_url()), ("key a s -".to_owned(), None));
 }
 
 #[test]
