@@ -257,3 +257,41 @@ fn rule_12_a_watch_that_is_polled_on_two_runtimes_in_turn_ends_each_job_once() {
         assert!(matches!(first_poll, Poll::Ready(None)));
     });
 }
+
+/// The board knows of no request any more that was revoked: the new leader sends its own at once.
+#[test]
+fn rule_12_a_job_whose_request_was_lost_with_its_leader_is_polled_anew() {
+    within(secs(20), || {
+        let requests = AtomicUsize::new(0);
+        let waiter = quick(move |_| {
+            let is_first = requests.fetch_add(1, Ordering::SeqCst) == 0;
+            async move {
+                if is_first {
+                    return pending().await;
+                }
+                Ok(JobState::succeeded())
+            }
+        });
+        let left = current_thread();
+        let mut wait = Box::pin(waiter.wait_for_job("job"));
+        left.block_on(async {
+            assert!(poll!(&mut wait).is_pending());
+            sleep(ms(20)).await;
+        });
+        let outcome = current_thread().block_on(waiter.wait_for_job("job").timeout(secs(5)));
+        assert!(outcome.is_ok(), "{outcome:?}");
+    });
+}
+
+/// Answers that come at once wake nobody: what is left after a turn must not wait for a timer.
+#[test]
+fn rule_12_more_work_than_fits_a_turn_goes_on_by_itself() {
+    within(secs(20), || {
+        let waiter = quick(|_| async { Ok(JobState::succeeded()) });
+        let ids = (0..400).map(|n| format!("job-{n}"));
+        let all = waiter.watch(ids).timeout(secs(60)).all();
+        let ends = current_thread().block_on(async { timeout(secs(5), all).await });
+        let ends = ends.expect("the driver goes on");
+        assert!(ends.len() == 400 && ends.iter().all(|(_, end)| end.is_ok()));
+    });
+}
