@@ -69,7 +69,7 @@ impl Wait {
     }
 
     fn begin(&mut self, options: WaitOptions) -> WatchKey {
-        self.span = debug_span!("wait_for_job", job = %self.id);
+        self.span = new_span(|| debug_span!("wait_for_job", job = %self.id));
         let id = self.id.clone();
         self.shared.wait(id, options)
     }
@@ -97,6 +97,11 @@ impl Future for Wait {
             return Poll::Ready(outcome);
         }
     }
+}
+
+/// Makes a span; none if the subscriber, which is user code, panics.
+pub(crate) fn new_span(make: impl FnOnce() -> Span) -> Span {
+    contain(make).unwrap_or_else(|_| Span::none())
 }
 
 /// Logs the end of a wait within its span. The subscriber and the text of an error are user code.

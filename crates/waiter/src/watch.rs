@@ -11,7 +11,7 @@ use tracing::{Span, debug_span};
 
 use crate::board::{Pending, WaitOptions, WatchKey};
 use crate::driver::shared::Shared;
-use crate::wait::log_end;
+use crate::wait::{log_end, new_span};
 use crate::{
     JobId, JobReport, JobView, Outcome, Policy, Progress, Update, UpdateKind, WaitError,
     WaitErrorKind,
@@ -196,7 +196,8 @@ impl Watch {
     fn poll_update(&mut self, cx: &mut Context<'_>) -> Poll<Option<Update>> {
         if !self.is_started {
             self.is_started = true;
-            self.span = debug_span!("watch", jobs = self.progress().live());
+            let jobs = self.progress().live();
+            self.span = new_span(|| debug_span!("watch", jobs));
             self.shared.start(self.key);
         }
         let update = self.shared.next_update(self.key, cx.waker());

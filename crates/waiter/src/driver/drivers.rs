@@ -9,7 +9,7 @@
 //! for one job make progress (rule 3). *Guard:* `revoked`.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use tokio::runtime::{self, Handle};
@@ -31,8 +31,8 @@ pub(crate) struct Driver {
     last_turn: AtomicU64,
     /// Until when it sleeps, in nanoseconds of the board's clock; zero before its first turn. Written under the lock.
     wakes_at: AtomicU64,
-    /// Set before its task is spawned.
-    in_flight: OnceLock<Arc<dyn Revoke>>,
+    /// Set before its task is spawned. Weak, since the set refers to its driver.
+    in_flight: OnceLock<Weak<dyn Revoke>>,
 }
 
 impl Driver {
@@ -56,9 +56,14 @@ impl Driver {
         Time::at(Duration::from_nanos(self.last_turn.load(Ordering::Relaxed)))
     }
 
-    pub(crate) fn set_in_flight(&self, set: Arc<dyn Revoke>) {
+    pub(crate) fn set_in_flight(&self, set: Weak<dyn Revoke>) {
         // Called once, by the one that starts the driver.
         let _ = self.in_flight.set(set);
+    }
+
+    /// Returns the set of its requests, unless its task has ended.
+    pub(crate) fn in_flight(&self) -> Option<Arc<dyn Revoke>> {
+        self.in_flight.get()?.upgrade()
     }
 }
 
@@ -190,6 +195,13 @@ impl Drivers {
         true
     }
 
+    /// Returns whether the waits on this runtime are being ended. Once those that are left have moved or gone, the key may
+    /// stand for another runtime.
+    pub(crate) fn is_stopping(&self, key: RuntimeKey) -> bool {
+        let runtime = self.runtimes.get(key.0).and_then(Option::as_ref);
+        runtime.is_some_and(|runtime| runtime.is_stopping)
+    }
+
     /// The waits on a runtime whose driver was dropped have ended.
     pub(crate) fn end_stopping(&mut self, key: RuntimeKey) {
         if let Some(Some(runtime)) = self.runtimes.get_mut(key.0) {
@@ -215,13 +227,13 @@ impl Drivers {
     }
 
     /// Returns the in-flight sets that a new leader must empty before it sends anything.
-    pub(crate) fn take_revoked(&mut self) -> Vec<Arc<dyn Revoke>> {
-        std::mem::take(&mut self.revoked)
+    pub(crate) fn revoked(&self) -> &[Arc<dyn Revoke>] {
+        &self.revoked
     }
 
-    /// Gives back those sets whose driver is in a turn.
-    pub(crate) fn put_back(&mut self, busy: Vec<Arc<dyn Revoke>>) {
-        self.revoked.extend(busy);
+    /// Forgets in-flight sets that are empty now.
+    pub(crate) fn forget_revoked(&mut self, emptied: &[Arc<dyn Revoke>]) {
+        self.revoked.retain(|set| !emptied.iter().any(|other| Arc::ptr_eq(other, set)));
     }
 
     /// Looks after the leader on behalf of a stand-by, who takes over if the leader does not react. Returns when to look
@@ -268,8 +280,9 @@ impl Drivers {
         }
         self.leader = None;
         self.pinged = None;
-        if board.has_requests() {
-            self.revoked.extend(driver.in_flight.get().cloned());
+        // A request that the board has given up stays in the set until its abort is carried out.
+        if board.has_requests() || board.has_aborts() {
+            self.revoked.extend(driver.in_flight());
             board.forget_requests();
         }
     }

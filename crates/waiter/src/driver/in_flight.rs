@@ -15,7 +15,8 @@ pub(crate) type Answers = Vec<(RequestId, Answer)>;
 
 /// Futures of one type, by the slot of their request.
 ///
-/// Its driver holds the lock for each of its turns, so another driver that gets the lock knows that no request is making progress.
+/// Its driver holds the lock for each of its turns, so another driver that gets the lock knows that no request is making
+/// progress. That one holds it only to take the futures out: their destructors are user code.
 pub(crate) struct InFlightSet<F> {
     slots: Vec<Slot<F>>,
     driver: Arc<Driver>,
@@ -51,12 +52,10 @@ impl Wake for SlotWaker {
 
 impl<F: Send> Revoke for Mutex<InFlightSet<F>> {
     fn try_revoke(&self) -> bool {
-        let mut set = match self.try_lock() {
-            Ok(set) => set,
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) => return false,
-        };
-        set.clear();
+        let Some(mut set) = try_lock(self) else { return false };
+        let mut slots = std::mem::take(&mut set.slots);
+        drop(set);
+        slots.iter_mut().for_each(Slot::clear);
         true
     }
 }
@@ -153,7 +152,8 @@ pub(crate) fn try_lock<F>(
 
 /// Drops what is left of the requests when their driver ends.
 pub(crate) fn clear_on_end<F>(set: &Mutex<InFlightSet<F>>) {
-    set.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    let mut slots = std::mem::take(&mut set.lock().unwrap_or_else(PoisonError::into_inner).slots);
+    slots.iter_mut().for_each(Slot::clear);
 }
 
 /// Drops answers, whose errors may have destructors that panic.

@@ -25,6 +25,8 @@ use crate::{Attempt, JobId, JobSource, JobState, SourceError};
 
 /// How much a driver does before it lets other tasks run.
 const STEPS_PER_TURN: u32 = 128;
+/// How often a leader tries again to empty the in-flight set of a driver that is in a turn, and may be blocked there.
+const RETRY: Duration = Duration::from_millis(5);
 
 /// Starts the task that drives the board for the waits on one runtime. `attempt` bounds each request of the source.
 pub(crate) fn start<S: JobSource>(
@@ -42,7 +44,7 @@ pub(crate) fn start<S: JobSource>(
     };
     let in_flight = Arc::new(Mutex::new(InFlightSet::new(Arc::clone(&driver))));
     let revocable: Arc<dyn Revoke> = Arc::<Mutex<_>>::clone(&in_flight);
-    driver.set_in_flight(revocable);
+    driver.set_in_flight(Arc::downgrade(&revocable));
     // Made before the task is spawned: a runtime that shuts down drops the task without polling it.
     let guard = StopGuard { shared: Arc::clone(shared), driver, in_flight };
     let drive = async move {
@@ -148,7 +150,8 @@ where
     fn turn(&mut self) -> Next {
         // Held for the whole turn: a driver that takes the lead over knows by it that no request is making progress.
         let Some(mut in_flight) = in_flight::try_lock(self.in_flight) else { return Next::Yield };
-        let logging = tracing::enabled!(Level::WARN);
+        // The subscriber is user code.
+        let logging = contain(|| tracing::enabled!(Level::WARN)).unwrap_or(false);
         self.driver.waker.take_woken(&mut self.woken);
         if !self.woken.is_empty() {
             if self.shared.with(|core| core.drivers.leads(self.driver)) {
@@ -168,12 +171,14 @@ where
         // requests from being sent, so this is done every other turn at the most.
         let lets_others_first = !self.answers.is_empty() && !self.has_let_others;
         self.has_let_others = lets_others_first;
+        // While a set that it must empty is held, a leader does no more than a stand-by.
+        let mut is_held_back = false;
         for _ in 0..STEPS_PER_TURN {
             // One lock per action, so that little lies between "still wanted" and the request itself (rule 10).
             let mut aftermath = None;
             let mut log = Vec::new();
             let step = self.shared.with(|core| {
-                let step = self.step(core, now, lets_others_first, &mut aftermath);
+                let step = self.step(core, now, lets_others_first, is_held_back, &mut aftermath);
                 if logging {
                     log = core.board.take_log(logging);
                 }
@@ -187,18 +192,25 @@ where
             }
             match step {
                 Step::Act(Action::Poll { request, id, time_left }) => {
-                    trace!(job = %id, "polling");
+                    let _ = contain(|| trace!(job = %id, "polling"));
                     in_flight.start(request, (self.fetch)(id, time_left), &mut self.answers);
                 }
                 Step::Act(Action::Abort(request)) => in_flight.abort(request),
                 Step::Act(Action::Wake(waker)) => drop(contain(|| waker.wake())),
                 Step::Act(Action::Drop(deferred)) => contain_drop(deferred),
                 Step::Revoke(mut sets) => {
-                    sets.retain(|set| !set.try_revoke());
-                    if !sets.is_empty() {
-                        self.shared.with(|core| core.drivers.put_back(sets));
-                        return Next::Yield;
-                    }
+                    let count = sets.len();
+                    let own = self.driver.in_flight();
+                    sets.retain(|set| {
+                        // Its own is locked by this turn.
+                        if own.as_ref().is_some_and(|own| Arc::ptr_eq(own, set)) {
+                            in_flight.clear();
+                            return true;
+                        }
+                        set.try_revoke()
+                    });
+                    is_held_back = sets.len() < count;
+                    self.shared.with(|core| core.drivers.forget_revoked(&sets));
                 }
                 Step::Stop(next) => return next,
             }
@@ -212,6 +224,7 @@ where
         core: &mut Core,
         now: Time,
         lets_others_first: bool,
+        is_held_back: bool,
         aftermath: &mut Option<Aftermath>,
     ) -> Step {
         let Some(role) = core.drivers.role(self.driver) else { return Step::Stop(Next::End) };
@@ -219,11 +232,9 @@ where
             core.board.handle_answer(now, *request, answer);
         }
         core.board.handle_time(now);
-        if role == Role::Leader {
-            let revoked = core.drivers.take_revoked();
-            if !revoked.is_empty() {
-                return Step::Revoke(revoked);
-            }
+        let role = if is_held_back { Role::StandBy } else { role };
+        if role == Role::Leader && !core.drivers.revoked().is_empty() {
+            return Step::Revoke(core.drivers.revoked().to_vec());
         }
         if lets_others_first {
             return Step::Stop(Next::Yield);
@@ -234,6 +245,10 @@ where
         let mut follow = core.follow(Some(self.driver));
         let next = match core.drivers.role(self.driver) {
             None => Next::End,
+            Some(Role::Leader) if is_held_back => {
+                let wakes = [core.board.next_deadline(), Some(now.after(RETRY))];
+                Next::Sleep(wakes.into_iter().flatten().min())
+            }
             Some(Role::Leader) => Next::Sleep(core.board.next_wake()),
             Some(Role::StandBy) => {
                 let supervision =
@@ -279,5 +294,48 @@ impl fmt::Display for Chain<'_> {
             next = cause.source();
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::Pin;
+    use std::sync::Weak;
+
+    use super::*;
+    use crate::board::{Budget, WaitOptions};
+    use crate::{Policy, source_fn};
+
+    /// A driver and the set of its requests refer to one another.
+    #[test]
+    fn a_driver_that_has_ended_leaves_nothing() {
+        type Started = Arc<Mutex<Vec<Weak<Driver>>>>;
+        let source = Arc::new(source_fn(|_| async { Ok(JobState::succeeded()) }));
+        let started = Started::default();
+        let start = {
+            let started = Arc::clone(&started);
+            move |shared: &Arc<Shared>, runtime: &Handle, driver| {
+                started.lock().unwrap_or_else(|e| e.into_inner()).push(Arc::downgrade(&driver));
+                start(shared, &source, Duration::from_secs(1), runtime, driver);
+            }
+        };
+        let budget = Budget {
+            max_in_flight: 1,
+            quota: None,
+            min_interval: Duration::from_millis(500),
+            attempt_timeout: Duration::from_secs(1),
+            resolution: Duration::from_millis(2),
+        };
+        let shared = Shared::new(7, budget, None, Box::new(start));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.expect("a runtime").block_on(async {
+            let options = WaitOptions { policy: Arc::new(Policy::new()), timeout: None };
+            let mut wait = crate::Wait::new(Arc::clone(&shared), "job".into(), options);
+            assert!(Pin::new(&mut wait).await.is_ok());
+            tokio::task::yield_now().await;
+        });
+        let started = started.lock().unwrap_or_else(|e| e.into_inner());
+        assert_eq!(started.len(), 1);
+        assert_eq!(started.iter().filter(|driver| driver.strong_count() > 0).count(), 0);
     }
 }

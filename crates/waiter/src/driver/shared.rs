@@ -254,6 +254,9 @@ impl Shared {
         }
         loop {
             let is_left = self.change(|core, now| {
+                if !core.drivers.is_stopping(driver.runtime) {
+                    return false;
+                }
                 let is_left = core.board.stop(now, driver.runtime, RUNTIME_ENDED, SLICE);
                 if !is_left {
                     core.drivers.end_stopping(driver.runtime);

@@ -21,4 +21,5 @@ mod one_request;
 mod rules;
 mod stress;
 mod support;
+mod takeovers;
 mod user_code;

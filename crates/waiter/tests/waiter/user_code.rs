@@ -18,6 +18,7 @@ use cfw_waiter::{
 use futures_util::future::Either;
 use futures_util::poll;
 use tokio::time::{sleep, timeout};
+use tracing::subscriber::Interest;
 
 use crate::support::{current_thread, ms, quick, secs, within};
 
@@ -380,4 +381,49 @@ fn a_request_that_uses_the_waiter_or_panics_when_aborted_harms_no_other_job() {
         assert!(code.has_run(), "the request was dropped");
         assert_eq!(outcome.unwrap_err().kind(), WaitErrorKind::TimedOut);
     }
+}
+
+// Subscribers.
+
+/// Panics at each event, and when it is asked whether it is interested.
+struct PanickingSubscriber;
+
+impl tracing::Subscriber for PanickingSubscriber {
+    fn register_callsite(&self, _: &'static tracing::Metadata<'static>) -> Interest {
+        Interest::sometimes()
+    }
+
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        assert!(!metadata.target().starts_with("cfw_waiter"), "the subscriber has a bug");
+        false
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+    fn event(&self, _: &tracing::Event<'_>) {
+        panic!("the subscriber has a bug");
+    }
+
+    fn enter(&self, _: &tracing::span::Id) {}
+
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[test]
+fn a_subscriber_that_panics_harms_no_job() {
+    within(secs(20), || {
+        let _logged = tracing::subscriber::set_default(PanickingSubscriber);
+        let waiter = quick(|_| async { Ok(JobState::succeeded()) });
+        current_thread().block_on(async {
+            timeout(secs(5), waiter.wait_for_job("good")).await.unwrap().unwrap();
+            let ends = timeout(secs(5), waiter.watch(["one", "two"]).all()).await.unwrap();
+            assert!(ends.len() == 2 && ends.iter().all(|(_, end)| end.is_ok()), "{ends:?}");
+        });
+    });
 }
