@@ -74,6 +74,9 @@ fn config_message(error: &ConfigError) -> String {
         ("endpoint" | "auth_url", _) if text.contains("allow plain http") => {
             format!("{text} (--allow-plain-http)")
         }
+        ("ca_file", _) => {
+            format!("{text} (set by CFW_CACERT, OS_CACERT or `cacert` in clouds.yaml)")
+        }
         ("project_id", None) => format!("{text}: set CFW_PROJECT_ID or give --project-id"),
         _ => text,
     }

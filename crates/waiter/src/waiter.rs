@@ -191,7 +191,8 @@ impl<S: JobSource> WaiterBuilder<S> {
 
     /// Sets the runtime on which everything is driven. Default: the one on which a wait or watch is polled.
     ///
-    /// Waits can then be polled outside any runtime, and end with this one.
+    /// This runtime must be running while something is waited for: where a wait is polled does not matter then, and its
+    /// deadline is kept here alone. Waits can be polled outside any runtime, and end with this one.
     pub fn runtime(mut self, runtime: Handle) -> Self {
         self.runtime = Some(runtime);
         self
