@@ -1,6 +1,6 @@
 //! One runtime takes over from another that is blocked, left or shut down (rules 3, 5, 10 and 12).
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::future::pending;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -12,6 +12,7 @@ use std::time::Instant;
 use cfw_waiter::{JobState, UpdateKind, Wait, WaitErrorKind, Waiter, Watch, source_fn};
 use futures_util::poll;
 use tokio::runtime::Runtime;
+use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
 use crate::support::{current_thread, every, ms, multi_thread, quick, secs, within};
@@ -294,4 +295,56 @@ fn rule_12_more_work_than_fits_a_turn_goes_on_by_itself() {
         let ends = ends.expect("the driver goes on");
         assert!(ends.len() == 400 && ends.iter().all(|(_, end)| end.is_ok()));
     });
+}
+
+/// Answers that keep coming, one each time that the driver lets other tasks run, must not keep requests from being sent.
+#[tokio::test(start_paused = true)]
+async fn rule_08_answers_that_keep_coming_hold_no_request_back() {
+    #[derive(Default)]
+    struct Service {
+        pending: Mutex<VecDeque<oneshot::Sender<()>>>,
+        /// How many requests were in flight when each began.
+        in_flight: Mutex<Vec<usize>>,
+    }
+    let service = Arc::new(Service::default());
+    let source = {
+        let service = Arc::clone(&service);
+        source_fn(move |_| {
+            let (send, answered) = oneshot::channel();
+            let mut pending = service.pending.lock().unwrap();
+            service.in_flight.lock().unwrap().push(pending.len());
+            pending.push_back(send);
+            async move {
+                answered.await.unwrap();
+                Ok(JobState::running())
+            }
+        })
+    };
+    let waiter = Waiter::builder(source).max_in_flight(4).seed(7).build().unwrap();
+    let _watch = tokio::spawn(waiter.watch((0..1_000).map(|n| format!("job-{n}"))).all());
+    // By then all jobs are due, and wait for a request to end.
+    sleep(secs(2)).await;
+    let answers = Arc::clone(&service);
+    let answering = tokio::spawn(async move {
+        for _ in 0..400 {
+            let next = answers.pending.lock().unwrap().pop_front();
+            next.into_iter().for_each(|answer| answer.send(()).unwrap());
+            // Takes turns with the driver, which a task that only yields does not.
+            let mut has_yielded = false;
+            std::future::poll_fn(|cx| {
+                cx.waker().wake_by_ref();
+                if std::mem::replace(&mut has_yielded, true) {
+                    Poll::Ready(())
+                } else {
+                    Poll::Pending
+                }
+            })
+            .await;
+        }
+    });
+    answering.await.unwrap();
+    let in_flight = service.in_flight.lock().unwrap().clone();
+    assert!(in_flight.len() > 100, "{}", in_flight.len());
+    let idle = in_flight[20..].iter().filter(|&&others| others == 0).count();
+    assert_eq!(idle, 0, "of {} requests so many began with no other in flight", in_flight.len());
 }
