@@ -166,8 +166,8 @@ impl<S: JobSource> WaiterBuilder<S> {
     /// Sets how often the service may be asked. Default: the quota of the source, which is none
     /// for own sources, and for the CFW 50 polls per second and as many at once.
     ///
-    /// A quota that the service names when it throttles holds besides, at nine tenths, for four minutes after it was named
-    /// last.
+    /// A quota that the service names when it throttles limits the rate as well: to nine tenths of it, until four minutes after
+    /// the service named it last.
     pub fn quota(mut self, quota: impl Into<Option<Quota>>) -> Self {
         self.quota = quota.into();
         self

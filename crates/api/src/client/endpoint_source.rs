@@ -2,7 +2,7 @@
 
 use crate::{auth::CatalogEndpoint, http::endpoint::Endpoint};
 
-/// What is known of the service's endpoint before there is a token.
+/// Where the endpoint of the service comes from, before there is a token.
 #[derive(Debug)]
 pub(crate) enum EndpointSource {
     /// This endpoint.

@@ -318,7 +318,7 @@ impl Board {
         self.waits[wait].job.and_then(|job| self.jobs.cause(job))
     }
 
-    /// Returns what is known of a job for a wait on it.
+    /// Returns a report on a job for one of its waits: the last known state, polls and time.
     pub(super) fn report(&self, wait: Key<Wait>, key: Key<Job>) -> JobReport {
         self.report_with(wait, key, self.jobs.state(key))
     }

@@ -235,7 +235,7 @@ impl Jobs {
         change
     }
 
-    /// Forgets what is known of a job.
+    /// Drops the last known state of a job.
     pub(super) fn forget_state(&mut self, key: Key<Job>, deferred: &mut Vec<Deferred>) {
         self.clear_failure(key, deferred);
         self.clear_details(key);

@@ -1,5 +1,5 @@
-//! What consumers hear. An update is made when it is asked for, from what its wait reported last and what is known now: a
-//! slow consumer finds no backlog (rule 11).
+//! Updates. The board makes an update when a consumer asks for one, from the wait's last report and the job's present
+//! state, so a slow consumer finds no backlog (rule 11).
 
 use std::task::{Poll, Waker};
 use std::time::Duration;

@@ -47,7 +47,7 @@ impl<T: Clone + Eq + Hash> Interner<T> {
         key
     }
 
-    /// Counts one user less, and removes the value with the last one.
+    /// Removes one user of an entry, and the entry with its last user.
     pub(crate) fn release(&mut self, key: Key<Interned<T>>) {
         self.entries[key].users -= 1;
         if self.entries[key].users == 0

@@ -326,7 +326,7 @@ impl World {
         self.last_answer.insert(flight.id, now);
     }
 
-    /// The pause that an answer asks for in so many words, unless its request was sent before one began.
+    /// Records the pause that an answer names, unless its request was sent before a pause began.
     fn model_pause(&mut self, sent: Time, answer: &Answer) {
         let Answer::Told(Err(error)) = answer else { return };
         let (hint, always) = match error.class() {

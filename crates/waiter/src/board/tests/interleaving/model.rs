@@ -65,7 +65,7 @@ pub(super) struct Model<R> {
     pub(super) window: u32,
     bad_in_a_row: u32,
     pause_began: Option<Time>,
-    /// The least that the service asked for in so many words.
+    /// The end of the longest pause that the service has named.
     pub(super) paused_until: Time,
 }
 
@@ -446,7 +446,7 @@ impl<R: Copy + Ord + std::fmt::Debug> Model<R> {
         }
     }
 
-    /// Ends a request that the driver is told to drop.
+    /// Ends a request that the driver aborts.
     pub(super) fn abort(&mut self, id: R) {
         if let Some(at) = self.expired.iter().position(|expired| *expired == id) {
             self.expired.remove(at);
