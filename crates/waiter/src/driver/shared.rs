@@ -3,7 +3,8 @@
 //! No user code runs and no waker is called, cloned or dropped under the lock.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use std::task::{Poll, Waker};
 
 use tokio::runtime::Handle;
@@ -17,11 +18,16 @@ use crate::{JobId, JobState, JobView, Update};
 /// How many waits are added, listed, stopped or removed under one lock. Others get at the board in between.
 const SLICE: usize = 512;
 
+/// How often a thread yields between two slices while others wait for the lock.
+const MAX_YIELDS: u32 = 1_000;
+
 const NO_RUNTIME: &str = "there is no Tokio runtime to poll it on";
 const RUNTIME_ENDED: &str = "its runtime was shut down, or has no timer";
 
 pub(crate) struct Shared {
     core: Mutex<Core>,
+    /// How many threads wait for the lock.
+    waiting: AtomicUsize,
     epoch: Instant,
     /// The runtime on which everything is driven, if the user named one.
     runtime: Option<Handle>,
@@ -68,7 +74,13 @@ impl Shared {
         start: Start,
     ) -> Arc<Self> {
         let core = Core { board: Board::new(seed, budget), drivers: Drivers::default() };
-        Arc::new(Self { core: Mutex::new(core), epoch: Instant::now(), runtime, start })
+        Arc::new(Self {
+            core: Mutex::new(core),
+            waiting: AtomicUsize::new(0),
+            epoch: Instant::now(),
+            runtime,
+            start,
+        })
     }
 
     /// Returns the time on the board's clock.
@@ -84,7 +96,28 @@ impl Shared {
 
     /// Runs a closure under the lock. The closure must leave nothing for others to do.
     pub(crate) fn with<T>(&self, act: impl FnOnce(&mut Core) -> T) -> T {
-        act(&mut self.core.lock().unwrap_or_else(PoisonError::into_inner))
+        let mut core = match self.core.try_lock() {
+            Ok(core) => core,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => {
+                self.waiting.fetch_add(1, Ordering::Relaxed);
+                let core = self.core.lock().unwrap_or_else(PoisonError::into_inner);
+                self.waiting.fetch_sub(1, Ordering::Relaxed);
+                core
+            }
+        };
+        act(&mut core)
+    }
+
+    /// Lets others have the lock between two slices. The lock is not fair: a thread that takes it again at once can keep
+    /// it from one that waits.
+    fn give_way(&self) {
+        for _ in 0..MAX_YIELDS {
+            std::thread::yield_now();
+            if self.waiting.load(Ordering::Relaxed) == 0 {
+                return;
+            }
+        }
     }
 
     /// Changes the board on behalf of a handle, and does what follows outside the lock.
@@ -152,7 +185,7 @@ impl Shared {
             if !is_left {
                 return;
             }
-            std::thread::yield_now();
+            self.give_way();
         }
     }
 
@@ -239,7 +272,7 @@ impl Shared {
         let now = self.now();
         let (mut views, mut next) = self.with(|core| core.board.jobs(now, watch, None, SLICE));
         while next.is_some() {
-            std::thread::yield_now();
+            self.give_way();
             let (more, cursor) = self.with(|core| core.board.jobs(now, watch, next, SLICE));
             views.extend(more);
             next = cursor;
@@ -266,7 +299,7 @@ impl Shared {
             if !is_left {
                 return;
             }
-            std::thread::yield_now();
+            self.give_way();
         }
     }
 }
