@@ -72,12 +72,13 @@ pub(super) fn policy() -> impl Strategy<Value = Policy> {
     ];
     let timeout = prop_oneof![9 => 0_u64..200_000, 1 => Just(u64::MAX)];
     let limits = (prop::option::weighted(0.2, 1_u32..4), prop::option::weighted(0.2, 1_u32..6));
-    (schedule, timeout, 0_u64..30_000, limits, prop::bool::weighted(0.2)).prop_map(
-        |(schedule, timeout, grace, (row, total), fail)| {
+    let flags = (prop::bool::weighted(0.2), prop::bool::weighted(0.2));
+    (schedule, timeout, 0_u64..30_000, limits, flags).prop_map(
+        |(schedule, timeout, grace, (row, total), (fail, at_once))| {
             let unknown = if fail { UnknownStatus::Fail } else { UnknownStatus::WaitOn };
             let timeout = if timeout == u64::MAX { std::time::Duration::MAX } else { ms(timeout) };
             let policy = Policy::new().schedule(schedule).timeout(timeout).unknown_status(unknown);
-            let policy = policy.not_found_grace(ms(grace));
+            let policy = policy.not_found_grace(ms(grace)).first_poll_at_once(at_once);
             let policy = policy.failures_in_a_row(row.unwrap_or(u32::MAX));
             policy.failures_in_total(total.unwrap_or(u32::MAX))
         },
