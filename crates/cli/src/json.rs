@@ -13,7 +13,7 @@ use crate::summary::{Reason, Summary};
 use crate::text;
 
 /// The version of the schema. Fields and kinds may be added within a version, but not changed.
-const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 1;
 
 /// Writes an update to standard output.
 pub(crate) fn write_update(update: &Update) -> io::Result<()> {
