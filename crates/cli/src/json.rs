@@ -141,6 +141,8 @@ impl<'a> PollError<'a> {
         let (class, retry_after) = match error.class() {
             ErrorClass::Transient { retry_after } => ("transient", retry_after),
             ErrorClass::Throttled { retry_after, .. } => ("throttled", retry_after),
+            ErrorClass::Unreached => ("unreached", None),
+            ErrorClass::Unexpected { .. } => ("unexpected", None),
             ErrorClass::NotFound => ("not_found", None),
             ErrorClass::Refused => ("refused", None),
             _ => ("fatal", None),
