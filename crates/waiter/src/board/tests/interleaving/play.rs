@@ -198,7 +198,7 @@ impl Play {
             Event::ClockBack(span) => {
                 // The board takes the later one of this time and the latest that it knows.
                 let earlier = self.now.before(ms(*span));
-                let is_jump = self.board.is_jump(earlier);
+                let is_jump = self.board.is_jump(earlier.max(self.board.now));
                 self.board.handle_time(earlier);
                 self.now = self.board.now;
                 self.tick();
