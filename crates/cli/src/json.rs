@@ -140,6 +140,7 @@ impl<'a> PollError<'a> {
     fn from_source(error: &'a SourceError) -> Self {
         let (class, retry_after) = match error.class() {
             ErrorClass::Transient { retry_after } => ("transient", retry_after),
+            ErrorClass::Unreached => ("unreached", None),
             ErrorClass::Throttled { retry_after, .. } => ("throttled", retry_after),
             ErrorClass::NotFound => ("not_found", None),
             ErrorClass::Refused => ("refused", None),

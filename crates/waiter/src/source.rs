@@ -145,6 +145,9 @@ pub enum ErrorClass {
         /// How long the service asked to pause.
         retry_after: Option<Duration>,
     },
+    /// No answer of the service arrived: no connection, no TLS, a proxy that refuses, or no answer in time. It is
+    /// a transient failure in every respect but the name.
+    Unreached,
     /// The service refuses for want of quota: the whole source slows down.
     Throttled {
         /// How long the service asked to pause.
@@ -170,6 +173,7 @@ impl ErrorClass {
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Transient { .. } => "transient failure",
+            Self::Unreached => "no answer",
             Self::Throttled { .. } => "throttled",
             Self::NotFound => "not found",
             Self::Fatal => "fatal error",
@@ -178,7 +182,7 @@ impl ErrorClass {
     }
 
     pub(crate) fn is_transient(self) -> bool {
-        matches!(self, Self::Transient { .. })
+        matches!(self, Self::Transient { .. } | Self::Unreached)
     }
 
     pub(crate) fn is_not_found(self) -> bool {

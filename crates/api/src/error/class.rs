@@ -11,6 +11,9 @@ pub enum Class {
         /// How long the server asks to wait, at most five minutes.
         retry_after: Option<Duration>,
     },
+    /// No answer of the service arrived: no connection, no TLS, a proxy that refuses, or no answer in time. This
+    /// passes by itself, unless the service was never reached: then a setting may be wrong.
+    Unreached,
     /// Too many requests. This concerns all requests of the caller, not this one alone.
     Throttled {
         /// How long the server asks to wait, at most five minutes.

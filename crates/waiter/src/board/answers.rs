@@ -162,7 +162,11 @@ impl Board {
         let now = self.now;
         let class = error.class();
         match class {
-            ErrorClass::Transient { retry_after } => {
+            ErrorClass::Transient { .. } | ErrorClass::Unreached => {
+                let retry_after = match class {
+                    ErrorClass::Transient { retry_after } => retry_after,
+                    _ => None,
+                };
                 self.stats.transient += 1;
                 self.throttle.failed(now, sent, retry_after);
                 self.record_failure(key, error);

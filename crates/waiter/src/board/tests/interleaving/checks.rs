@@ -246,7 +246,7 @@ impl Play {
                 let failing = board.jobs.failure(key).filter(|_| answers > 0);
                 match failing.map(|failing| (failing.error.class(), failing.failures)) {
                     Some((ErrorClass::Throttled { .. }, _)) => wanted = base,
-                    Some((ErrorClass::Transient { .. }, failures)) => {
+                    Some((ErrorClass::Transient { .. } | ErrorClass::Unreached, failures)) => {
                         let most = secs(15).min(secs(1 << (failures - 1).min(10)));
                         let draw = jitter::uniform(board.jobs.hash(job), job.polls, 2);
                         wanted = wanted.min(base.after(most.mul_f64(1.0 - 0.5 * draw)));

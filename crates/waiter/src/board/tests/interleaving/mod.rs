@@ -96,7 +96,8 @@ fn reply() -> impl Strategy<Value = Reply> {
     let throttled = (hint.clone(), quota)
         .prop_map(|(retry_after, quota)| ErrorClass::Throttled { retry_after, quota });
     let error = prop_oneof![
-        4 => Just(ErrorClass::TRANSIENT),
+        3 => Just(ErrorClass::TRANSIENT),
+        1 => Just(ErrorClass::Unreached),
         1 => hint.prop_map(|retry_after| ErrorClass::Transient { retry_after }),
         1 => throttled,
         6 => Just(ErrorClass::NotFound),

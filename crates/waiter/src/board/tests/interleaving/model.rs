@@ -295,6 +295,11 @@ impl<R: Copy + Ord + std::fmt::Debug> Model<R> {
                 self.bad(sent, retry_after);
                 self.job(job).failures += 1;
             }
+            ErrorClass::Unreached => {
+                self.stats.transient += 1;
+                self.bad(sent, None);
+                self.job(job).failures += 1;
+            }
             ErrorClass::Throttled { retry_after, .. } => {
                 self.stats.throttled += 1;
                 if self.pause_began.is_none_or(|began| sent > began) {
@@ -436,7 +441,7 @@ impl<R: Copy + Ord + std::fmt::Debug> Model<R> {
         let due =
             wait.started.after_nanos(age + wait.policy.schedule.next_delay(age, wait.polls, most));
         match job.failing.filter(|_| wait.polls > 0) {
-            Some(ErrorClass::Transient { .. }) => {
+            Some(ErrorClass::Transient { .. } | ErrorClass::Unreached) => {
                 let doublings = job.failures.saturating_sub(1).min(10);
                 let backoff = secs(1 << doublings).min(secs(15));
                 due.min(base.after(backoff / 2))
