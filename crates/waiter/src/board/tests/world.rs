@@ -333,6 +333,7 @@ impl World {
             ErrorClass::Throttled { retry_after, .. } => (retry_after, true),
             ErrorClass::Transient { retry_after } => (retry_after, false),
             ErrorClass::Unreached
+            | ErrorClass::Unexpected { .. }
             | ErrorClass::NotFound
             | ErrorClass::Fatal
             | ErrorClass::Refused => return,
