@@ -1,7 +1,5 @@
 //! The command line.
 
-use std::num::NonZeroU16;
-
 use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::exit::CliError;
@@ -17,10 +15,12 @@ pub(crate) const SECTIONS: [(&str, &str); 3] = [
   3    the credentials were refused, no poll can succeed, or the configuration is not valid
   4    a job was not found for the whole --grace
   124  a job was still running at its deadline
-  130  interrupted by Ctrl-C
-If several apply, the exit code is the first in the order 130, 3, 2, 1, 4, 124. With
---fail-fast it is the code of the first job that did not succeed. If the reader of standard
-output closes it, the command exits with 0.",
+  129  ended by SIGHUP
+  130  interrupted by Ctrl-C (SIGINT)
+  141  the reader of standard output closed it while jobs were unfinished
+  143  ended by SIGTERM
+The first signal ends the wait with a summary, and a second one ends the command at once. If several apply, the exit code is the first in the order 129 to 143, 3, 2, 1, 4, 124. With
+--fail-fast it is the code of the first job that did not succeed.",
     ),
     (
         "Environment",
@@ -57,7 +57,7 @@ fn after_help() -> String {
     after_long_help = after_help(),
     after_help = "\
 Exit codes: 0 all succeeded, 1 a job failed, 2 usage, 3 refused or misconfigured,
-4 not found, 124 deadline, 130 interrupted. More with --help",
+4 not found, 124 deadline, 129, 130 or 143 ended by a signal. More with --help",
     max_term_width = 110,
     disable_help_subcommand = true
 )]
@@ -92,31 +92,49 @@ pub(crate) struct WaitArgs {
         long,
         value_name = "TIME",
         default_value = "30m",
+        allow_hyphen_values = true,
         help_heading = "When to stop",
         long_help = "How long to wait for each job, from the time at which its id is known\n\nExamples of times are 1.5s, 30m, 1h30m and 24h. Days are not accepted."
     )]
     pub(crate) timeout: DurationArg,
 
     /// How long the service may not find a job before the wait for it ends
-    #[arg(long, value_name = "TIME", default_value = "30s", help_heading = "When to stop")]
+    #[arg(
+        long,
+        allow_hyphen_values = true,
+        value_name = "TIME",
+        default_value = "30s",
+        help_heading = "When to stop"
+    )]
     pub(crate) grace: DurationArg,
 
     /// The first delay between two polls of a job; later ones grow by half each time [default: 1s]
-    #[arg(long, value_name = "TIME", help_heading = "How to poll")]
+    #[arg(long, allow_hyphen_values = true, value_name = "TIME", help_heading = "How to poll")]
     pub(crate) interval: Option<DurationArg>,
 
     /// The longest delay between two polls of a job [default: 15s, or --interval if that is longer]
-    #[arg(long, value_name = "TIME", help_heading = "How to poll")]
+    #[arg(long, allow_hyphen_values = true, value_name = "TIME", help_heading = "How to poll")]
     pub(crate) max_interval: Option<DurationArg>,
 
     /// The shortest delay between two polls of a job; --interval must not be shorter
-    #[arg(long, value_name = "TIME", default_value = "500ms", help_heading = "How to poll")]
+    #[arg(
+        long,
+        allow_hyphen_values = true,
+        value_name = "TIME",
+        default_value = "500ms",
+        help_heading = "How to poll"
+    )]
     pub(crate) min_interval: DurationArg,
 
     /// The most polls of all jobs per time, such as 50/s or 200/5m [default: 50/s]
     ///
     /// The rate is lowered for all jobs when the service throttles a poll.
-    #[arg(long, value_name = "CALLS/TIME", help_heading = "How to poll")]
+    #[arg(
+        long,
+        allow_hyphen_values = true,
+        value_name = "CALLS/TIME",
+        help_heading = "How to poll"
+    )]
     pub(crate) rate: Option<RateArg>,
 
     /// The most polls in flight at once
@@ -225,11 +243,17 @@ pub(crate) struct SimulateArgs {
     pub(crate) port: u16,
 
     /// Number of jobs
-    #[arg(long, value_name = "N", default_value = "3")]
-    pub(crate) jobs: NonZeroU16,
+    #[arg(
+        long,
+        allow_negative_numbers = true,
+        value_name = "N",
+        default_value_t = 3,
+        value_parser = clap::value_parser!(u16).range(1..)
+    )]
+    pub(crate) jobs: u16,
 
     /// Mean duration of a job; each takes 0.25 to 1.75 times this long
-    #[arg(long, value_name = "TIME", default_value = "20s")]
+    #[arg(long, allow_hyphen_values = true, value_name = "TIME", default_value = "20s")]
     pub(crate) duration: DurationArg,
 
     /// Share of jobs that fail, from 0 to 1
@@ -347,6 +371,20 @@ mod tests {
                 "--output yaml a",
                 "invalid value 'yaml' for '--output <FORMAT>' [possible values: text, json]",
             ),
+            (
+                "--timeout -5s a",
+                "invalid value '-5s' for '--timeout <TIME>': a time cannot be negative; expected 0 or more",
+            ),
+            (
+                "--grace -1m a",
+                "invalid value '-1m' for '--grace <TIME>': a time cannot be negative; expected 0 or more",
+            ),
+            (
+                "--timeout 1y a",
+                "invalid value '1y' for '--timeout <TIME>': days and longer units have no fixed length; expected hours or less, such as 24h",
+            ),
+            ("simulate --jobs 0", "invalid value '0' for '--jobs <N>': 0 is not in 1..=65535"),
+            ("simulate --jobs -1", "invalid value '-1' for '--jobs <N>': -1 is not in 1..=65535"),
             ("--any --fail-fast a", "the argument '--any' cannot be used with '--fail-fast'"),
             ("--any demo", "--any says how to wait for jobs and means nothing to demo"),
             (

@@ -13,6 +13,8 @@ mod misuse;
 #[cfg(test)]
 mod pipes;
 #[cfg(test)]
+mod signals;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod terminal;

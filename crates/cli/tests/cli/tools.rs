@@ -3,6 +3,7 @@
 use std::process::Stdio;
 
 use expect_test::expect_file;
+use rustix::process::Signal;
 
 use crate::support::{Lines, Running, bare_command, read_all, run};
 
@@ -32,7 +33,7 @@ fn simulate_prints_variables_that_work() {
     let mut command = bare_command(&ids.split(' ').collect::<Vec<_>>());
     command.envs(variables).env_remove("CFW_TOKEN").env("OS_SECRET_KEY", "another");
     assert_eq!(run(command).code, Some(3), "the secret key is checked");
-    server.interrupt();
+    server.signal(Signal::TERM);
     assert_eq!(server.code(), Some(0));
 }
 
@@ -60,7 +61,7 @@ fn help_and_manual_list_the_exit_codes() {
     for args in [&["--help"][..], &["man"]] {
         let output = run(bare_command(args));
         assert_eq!((output.code, &*output.stderr), (Some(0), ""));
-        for code in ["0 ", "1 ", "2 ", "3 ", "4 ", "124", "130"] {
+        for code in ["0 ", "1 ", "2 ", "3 ", "4 ", "124", "129", "130", "141", "143"] {
             let text = output.stdout.replace('\\', "");
             assert!(text.lines().any(|line| line.trim_start().starts_with(code)), "{code}: {text}");
         }
