@@ -6,13 +6,16 @@
 mod args;
 mod client;
 mod clock;
+mod completions;
 mod demo;
 mod exit;
+mod ids;
 mod input;
 mod json;
 mod logs;
 mod manual;
 mod output;
+mod parse;
 mod screen;
 mod signals;
 mod simulate;
@@ -24,12 +27,12 @@ mod wait;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use clap::CommandFactory as _;
 use tokio::runtime::Runtime;
 
-use crate::args::{Cli, Command, Parsed};
+use crate::args::{Cli, Command};
 use crate::exit::{CliError, Exit};
 use crate::output::{Output, print_error};
+use crate::parse::Parsed;
 use crate::signals::Signals;
 
 fn main() -> ExitCode {
@@ -53,7 +56,7 @@ fn start() -> Result<Exit, CliError> {
     let runtime = runtime.map_err(no_runtime)?;
     // Before anything that takes time: a signal without a handler does nothing to process 1.
     let signals = Signals::install(&runtime).map_err(no_runtime)?;
-    let result = match args::parse(std::env::args_os()) {
+    let result = match parse::parse(std::env::args_os()) {
         Parsed::Run(cli) => run(&cli, &runtime, signals),
         Parsed::Print(text) => print(text.ansi().to_string().as_bytes()),
         Parsed::Invalid(error) => Err(error),
@@ -67,13 +70,9 @@ fn run(cli: &Cli, runtime: &Runtime, signals: Signals) -> Result<Exit, CliError>
     logs::init(cli.output.verbose);
     match &cli.command {
         None => wait(cli, runtime, signals),
-        Some(Command::Demo) => runtime.block_on(demo::demo(&cli.output, signals)),
+        Some(Command::Demo(_)) => runtime.block_on(demo::demo(&cli.output, signals)),
         Some(Command::Simulate(args)) => runtime.block_on(simulate::simulate(args, signals)),
-        Some(Command::Completions { shell }) => {
-            let mut script = Vec::new();
-            clap_complete::generate(*shell, &mut Cli::command(), "cfw-wait", &mut script);
-            print(&script)
-        }
+        Some(Command::Completions { shell }) => print(completions::script(*shell).as_bytes()),
         Some(Command::Man) => print(&manual::page()?),
     }
 }
@@ -92,7 +91,7 @@ fn wait(cli: &Cli, runtime: &Runtime, signals: Signals) -> Result<Exit, CliError
 }
 
 /// Writes to standard output, without colours unless it is a terminal that supports them.
-fn print(bytes: &[u8]) -> Result<Exit, CliError> {
+pub(crate) fn print(bytes: &[u8]) -> Result<Exit, CliError> {
     let mut stdout = anstream::stdout().lock();
     stdout.write_all(bytes)?;
     stdout.flush()?;

@@ -3,6 +3,8 @@
 #![cfg(unix)]
 
 #[cfg(test)]
+mod completions;
+#[cfg(test)]
 mod exit_codes;
 #[cfg(test)]
 mod json;
@@ -14,6 +16,8 @@ mod misuse;
 mod pipes;
 #[cfg(test)]
 mod signals;
+#[cfg(test)]
+mod simulate;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
