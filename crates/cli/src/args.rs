@@ -1,7 +1,5 @@
 //! The command line.
 
-use std::num::NonZeroU16;
-
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
 
 use crate::values::{DurationArg, RateArg};
@@ -16,10 +14,13 @@ pub(crate) const SECTIONS: [(&str, &str); 3] = [
   3    the credentials were refused, no poll can succeed, or the configuration is not valid
   4    a job was not found for the whole --grace
   124  a job was still running at its deadline
-  130  interrupted by Ctrl-C
-If several apply, the exit code is the first in the order 130, 3, 2, 1, 4, 124. With
---fail-fast it is the code of the first job that did not succeed. If the reader of standard
-output closes it, the command exits with 0.",
+  129  ended by SIGHUP
+  130  interrupted by Ctrl-C (SIGINT)
+  141  the reader of standard output closed it while jobs were unfinished
+  143  ended by SIGTERM
+The first signal ends the wait with a summary, and a second one ends the command at once. If
+several apply, the exit code is the first in the order 129 to 143, 3, 2, 1, 4, 124. With
+--fail-fast it is the code of the first job that did not succeed.",
     ),
     (
         "Environment",
@@ -56,7 +57,7 @@ fn after_help() -> String {
     after_long_help = after_help(),
     after_help = "\
 Exit codes: 0 all succeeded, 1 a job failed, 2 usage, 3 refused or misconfigured,
-4 not found, 124 deadline, 130 interrupted. More with --help",
+4 not found, 124 deadline, 129, 130 or 143 ended by a signal. More with --help",
     max_term_width = 110
 )]
 pub(crate) struct Cli {
@@ -90,13 +91,20 @@ pub(crate) struct WaitArgs {
         long,
         value_name = "TIME",
         default_value = "30m",
+        allow_hyphen_values = true,
         help_heading = "When to stop",
         long_help = "How long to wait for each job, from the time at which its id is known\n\nExamples of times are 1.5s, 30m, 1h30m and 24h. Days are not accepted."
     )]
     pub(crate) timeout: DurationArg,
 
     /// How long the service may not find a job before the wait for it ends
-    #[arg(long, value_name = "TIME", default_value = "30s", help_heading = "When to stop")]
+    #[arg(
+        long,
+        allow_hyphen_values = true,
+        value_name = "TIME",
+        default_value = "30s",
+        help_heading = "When to stop"
+    )]
     pub(crate) grace: DurationArg,
 
     /// How many transient failures in a row end the wait for a job [default: no limit]
@@ -112,25 +120,42 @@ pub(crate) struct WaitArgs {
     pub(crate) max_failures: Option<u32>,
 
     /// The first delay between two polls of a job; later ones grow by half each time [default: 1s]
-    #[arg(long, value_name = "TIME", help_heading = "How to poll")]
+    #[arg(long, allow_hyphen_values = true, value_name = "TIME", help_heading = "How to poll")]
     pub(crate) interval: Option<DurationArg>,
 
     /// The longest delay between two polls of a job [default: 15s, or --interval if that is longer]
-    #[arg(long, value_name = "TIME", help_heading = "How to poll")]
+    #[arg(long, allow_hyphen_values = true, value_name = "TIME", help_heading = "How to poll")]
     pub(crate) max_interval: Option<DurationArg>,
 
     /// The shortest delay between two polls of a job; --interval must not be shorter
-    #[arg(long, value_name = "TIME", default_value = "500ms", help_heading = "How to poll")]
+    #[arg(
+        long,
+        allow_hyphen_values = true,
+        value_name = "TIME",
+        default_value = "500ms",
+        help_heading = "How to poll"
+    )]
     pub(crate) min_interval: DurationArg,
 
     /// The most polls of all jobs per time, such as 50/s or 200/5m [default: 50/s]
     ///
     /// The rate is lowered for all jobs when the service throttles a poll.
-    #[arg(long, value_name = "CALLS/TIME", help_heading = "How to poll")]
+    #[arg(
+        long,
+        allow_hyphen_values = true,
+        value_name = "CALLS/TIME",
+        help_heading = "How to poll"
+    )]
     pub(crate) rate: Option<RateArg>,
 
     /// How long one poll may take before it counts as a transient failure
-    #[arg(long, value_name = "TIME", default_value = "10s", help_heading = "How to poll")]
+    #[arg(
+        long,
+        allow_hyphen_values = true,
+        value_name = "TIME",
+        default_value = "10s",
+        help_heading = "How to poll"
+    )]
     pub(crate) attempt_timeout: DurationArg,
 
     /// The most polls in flight at once
@@ -247,11 +272,17 @@ pub(crate) struct SimulateArgs {
     pub(crate) port: u16,
 
     /// Number of jobs
-    #[arg(long, value_name = "N", default_value = "3")]
-    pub(crate) jobs: NonZeroU16,
+    #[arg(
+        long,
+        allow_negative_numbers = true,
+        value_name = "N",
+        default_value_t = 3,
+        value_parser = clap::value_parser!(u16).range(1..)
+    )]
+    pub(crate) jobs: u16,
 
     /// Mean duration of a job; each takes 0.25 to 1.75 times this long
-    #[arg(long, value_name = "TIME", default_value = "20s")]
+    #[arg(long, allow_hyphen_values = true, value_name = "TIME", default_value = "20s")]
     pub(crate) duration: DurationArg,
 
     /// Share of jobs that fail, from 0 to 1

@@ -17,6 +17,7 @@ mod manual;
 mod output;
 mod parse;
 mod screen;
+mod signals;
 mod simulate;
 mod summary;
 mod text;
@@ -32,14 +33,10 @@ use crate::args::{Cli, Command};
 use crate::exit::{CliError, Exit};
 use crate::output::{Output, print_error};
 use crate::parse::Parsed;
+use crate::signals::Signals;
 
 fn main() -> ExitCode {
-    let result = match parse::parse(std::env::args_os()) {
-        Parsed::Run(cli) => run(&cli),
-        Parsed::Print(text) => print(text.ansi().to_string().as_bytes()),
-        Parsed::Invalid(error) => Err(error),
-    };
-    match result {
+    match start() {
         Ok(exit) => exit.into(),
         Err(CliError { exit, message }) => {
             if let Some(message) = message {
@@ -50,41 +47,47 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(cli: &Cli) -> Result<Exit, CliError> {
+/// Runs the command line.
+fn start() -> Result<Exit, CliError> {
+    let no_runtime = |error| CliError::misconfigured(format!("no runtime: {error}"));
+    // One worker thread, which polls even while a slow reader blocks the main thread.
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let runtime = runtime.map_err(no_runtime)?;
+    // Before anything that takes time: a signal without a handler does nothing to process 1.
+    let signals = Signals::install(&runtime).map_err(no_runtime)?;
+    let result = match parse::parse(std::env::args_os()) {
+        Parsed::Run(cli) => run(&cli, &runtime, signals),
+        Parsed::Print(text) => print(text.ansi().to_string().as_bytes()),
+        Parsed::Invalid(error) => Err(error),
+    };
+    // Requests in flight are no longer needed.
+    runtime.shutdown_background();
+    result
+}
+
+fn run(cli: &Cli, runtime: &Runtime, signals: Signals) -> Result<Exit, CliError> {
     logs::init(cli.output.verbose);
     match &cli.command {
-        None => wait(cli),
-        Some(Command::Demo(_)) => on_runtime(demo::demo(&cli.output)),
-        Some(Command::Simulate(args)) => on_runtime(simulate::simulate(args)),
+        None => wait(cli, runtime, signals),
+        Some(Command::Demo(_)) => runtime.block_on(demo::demo(&cli.output, signals)),
+        Some(Command::Simulate(args)) => runtime.block_on(simulate::simulate(args, signals)),
         Some(Command::Completions { shell }) => print(completions::script(*shell).as_bytes()),
         Some(Command::Man) => print(&manual::page()?),
     }
 }
 
-fn wait(cli: &Cli) -> Result<Exit, CliError> {
+fn wait(cli: &Cli, runtime: &Runtime, signals: Signals) -> Result<Exit, CliError> {
     let jobs = wait::Jobs::from_args(&cli.wait)?;
     let client = client::build_client(&cli.wait.cloud)?;
     let waiter = wait::build_waiter(&cli.wait, client)?;
     let stop_condition = wait::StopCondition::from_args(&cli.wait);
     let mut output = Output::new(&cli.output);
-    on_runtime(async {
-        let summary = wait::wait(&waiter, jobs, stop_condition, &mut output).await?;
+    runtime.block_on(async {
+        let summary = wait::wait(&waiter, jobs, stop_condition, signals, &mut output).await?;
         output.finish(&summary)?;
         Ok(summary.exit)
     })
-}
-
-/// Runs a future on a runtime with one worker thread, which polls even while a slow reader blocks
-/// this thread.
-fn on_runtime(command: impl Future<Output = Result<Exit, CliError>>) -> Result<Exit, CliError> {
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
-    let runtime: Runtime =
-        runtime.map_err(|error| CliError::misconfigured(format!("no runtime: {error}")))?;
-    let result = runtime.block_on(command);
-    // Requests in flight are no longer needed.
-    runtime.shutdown_background();
-    result
 }
 
 /// Writes to standard output, without colours unless it is a terminal that supports them.

@@ -15,6 +15,8 @@ mod misuse;
 #[cfg(test)]
 mod pipes;
 #[cfg(test)]
+mod signals;
+#[cfg(test)]
 mod simulate;
 #[cfg(test)]
 mod support;
