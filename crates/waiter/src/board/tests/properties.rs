@@ -178,10 +178,13 @@ pub(super) fn play(case: &Case) -> World {
 
 /// Adds a job unless it is or was in the watch: what was heard of it is kept per watch and id.
 fn add(world: &mut World, watch: usize, job: usize, policy: &Policy) {
-    if !world.heard.contains_key(&(watch, id(job).as_str().into())) {
+    // A wait without any time has ended at once, and its consumer looks only after the next turn.
+    let has_time = policy.timeout > world.budget.resolution;
+    let heard = world.heard.get(&(watch, id(job).into()));
+    let has_ended = heard.is_some_and(|heard| heard.end.is_some());
+    if heard.is_none() {
         assert!(world.add(watch, &id(job), policy));
-    } else if world.keeps_up(watch) && world.heard[&(watch, id(job).as_str().into())].end.is_none()
-    {
+    } else if world.keeps_up(watch) && has_time && !has_ended {
         assert!(!world.add(watch, &id(job), policy));
     }
 }
