@@ -8,12 +8,15 @@ mod client;
 mod clock;
 mod completions;
 mod demo;
+mod exec;
 mod exit;
 mod ids;
 mod input;
+mod jobs;
 mod json;
 mod logs;
 mod manual;
+mod outcome;
 mod output;
 mod parse;
 mod screen;
@@ -23,6 +26,7 @@ mod summary;
 mod text;
 mod values;
 mod wait;
+mod waiter;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -92,13 +96,14 @@ fn run(cli: &Cli, runtime: &Runtime, signals: Signals) -> Result<Exit, CliError>
 }
 
 fn wait(cli: &Cli, runtime: &Runtime, signals: Signals) -> Result<Exit, CliError> {
-    let jobs = wait::Jobs::from_args(&cli.wait)?;
+    let jobs = jobs::Jobs::from_args(&cli.wait)?;
     let client = client::build_client(&cli.wait.cloud)?;
-    let waiter = wait::build_waiter(&cli.wait, client)?;
+    let waiter = waiter::build(&cli.wait, client)?;
     let stop_condition = wait::StopCondition::from_args(&cli.wait);
+    let exec = exec::Exec::from_args(&cli.wait);
     let mut output = Output::new(&cli.output);
     runtime.block_on(async {
-        let summary = wait::wait(&waiter, jobs, stop_condition, signals, &mut output).await?;
+        let summary = wait::wait(&waiter, jobs, stop_condition, signals, exec, &mut output).await?;
         output.finish(&summary)?;
         Ok(summary.exit)
     })
