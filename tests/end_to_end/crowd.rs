@@ -132,7 +132,8 @@ async fn two_thousand_jobs_with_faults_of_every_kind_end_once_and_correctly() {
     assert_eq!(faults().into_iter().chain(faults_amid()).find(|fault| !met(fault)), None);
     assert_eq!(counts.overlapping, 0, "one request at a time per job");
     assert!(sim.max_in_flight() <= MAX_IN_FLIGHT, "{}", sim.max_in_flight());
-    assert!(sim.connections().peak <= MAX_IN_FLIGHT, "{:?}", sim.connections());
+    // After a time-out new connections replace all others, which close meanwhile.
+    assert!(sim.connections().peak <= 2 * MAX_IN_FLIGHT, "{:?}", sim.connections());
     assert_eq!(counts.requests, counts.polls);
     // A request can be given up before the server has read it, and one is sent on each dead connection.
     let stats = waiter.stats();
