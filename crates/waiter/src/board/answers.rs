@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::jobs::{Change, Job, Stage};
+use super::requests::Request;
 use super::time::Time;
 use super::waits::Wait;
 use super::{Answer, Board, LogEvent, RequestId};
@@ -32,7 +33,12 @@ impl Board {
             self.jobs[key].stage = Stage::Resting;
             match answer {
                 Answer::Told(Ok(state)) => self.on_state(key, request.sent, state),
-                Answer::Told(Err(error)) => self.on_error(key, request.sent, error.clone()),
+                Answer::Told(Err(error)) => {
+                    if !is_jump && self.has_timed_out(&request, error.class()) {
+                        self.lengthen_attempts(key, request.step);
+                    }
+                    self.on_error(key, request.sent, error.clone());
+                }
                 Answer::Panicked(message) => {
                     self.stats.panicked += 1;
                     self.throttle.failed(now, request.sent, None);
@@ -47,7 +53,8 @@ impl Board {
     }
 
     /// Gives up a request that has taken too long: a transient failure, unless the process was suspended meanwhile.
-    pub(super) fn on_expiry(&mut self, key: Key<Job>, sent: Time, is_jump: bool) {
+    pub(super) fn on_expiry(&mut self, request: &Request, is_jump: bool) {
+        let (key, sent) = (request.job, request.sent);
         self.jobs[key].stage = Stage::Resting;
         if is_jump {
             // Says nothing of the service, so the poll is still due.
@@ -56,9 +63,18 @@ impl Board {
             return;
         }
         self.stats.timed_out += 1;
-        let cause = format!("no answer within {:?}", self.budget.attempt_timeout);
+        let limit = self.budget.attempt_timeouts.get(request.step).fetch;
+        self.lengthen_attempts(key, request.step);
+        let cause = format!("no answer within {limit:?}");
         self.on_error(key, sent, SourceError::new(ErrorClass::Unreached, cause));
         self.after_response(key, sent);
+    }
+
+    /// Returns whether a source that limits its requests itself gave this one up.
+    fn has_timed_out(&self, request: &Request, class: ErrorClass) -> bool {
+        let limit = self.budget.attempt_timeouts.get(request.step).request;
+        matches!(class, ErrorClass::Transient { .. } | ErrorClass::Unreached)
+            && self.now.since(request.sent) >= limit
     }
 
     /// Records when the answer came, ends the waits whose last look this was, and plans the next poll.
@@ -86,6 +102,7 @@ impl Board {
         self.stats.answers += 1;
         self.throttle.good(self.now, sent);
         self.has_warned = false;
+        self.shorten_attempts(key, sent);
         self.jobs.clear_failure(key, &mut self.outbox.deferred);
         if self.waits.has_failures() {
             self.waits.end_rows(&self.jobs[key]);
@@ -193,6 +210,7 @@ impl Board {
                 self.stats.not_found += 1;
                 // The service works, and says what it knows.
                 self.throttle.good(now, sent);
+                self.shorten_attempts(key, sent);
                 self.record_failure(key, error);
                 self.end_lost(key);
             }

@@ -26,6 +26,7 @@
 
 mod agenda;
 mod answers;
+mod attempts;
 #[cfg(any(test, debug_assertions))]
 mod check;
 mod commands;
@@ -46,6 +47,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use self::agenda::Agenda;
+use self::attempts::Step;
 use self::jobs::{Job, Jobs, Stage};
 use self::requests::{AbortReason, Request, Requests};
 use self::throttle::Throttle;
@@ -53,6 +55,7 @@ use self::waits::{Waits, Watch};
 use crate::util::slab::Key;
 use crate::{JobId, JobState, Outcome, Policy, Quota, SourceError, Stats};
 
+pub(crate) use self::attempts::AttemptTimeouts;
 pub(crate) use self::time::{Time, nanos};
 pub(crate) use self::waits::Pending;
 
@@ -63,8 +66,7 @@ pub(crate) struct Budget {
     pub(crate) quota: Option<Quota>,
     /// The shortest time between an answer and the next poll of the same job.
     pub(crate) min_interval: Duration,
-    /// How long a fetch may take. A source that limits its requests itself has more, for what is between them.
-    pub(crate) attempt_timeout: Duration,
+    pub(crate) attempt_timeouts: AttemptTimeouts,
     /// How late the driver's timer may be. Deadlines are taken as that much earlier, so that no wait ends after its own
     /// (rule 5).
     pub(crate) resolution: Duration,
@@ -112,8 +114,8 @@ impl RequestId {
 /// What a driver is to do, outside the lock.
 #[derive(Debug)]
 pub(crate) enum Action {
-    /// Fetch this job. The last of its waits ends in `time_left`.
-    Poll { request: RequestId, id: JobId, time_left: Duration },
+    /// Fetch this job. One request of the source may take `timeout`.
+    Poll { request: RequestId, id: JobId, timeout: Duration },
     /// Drop the request; its answer would be ignored.
     Abort(RequestId),
     /// Wake a consumer whose watch has updates.
@@ -171,6 +173,8 @@ pub(crate) struct Board {
     requests: Requests,
     agenda: Agenda,
     throttle: Throttle,
+    /// How far the attempt timeout of all jobs has grown.
+    attempt_step: Step,
     outbox: Outbox,
     stats: Stats,
     /// Jobs that the event at hand has changed, for `settle`. Invariant: empty between events.
@@ -201,6 +205,7 @@ impl Board {
             requests: Requests::new(),
             agenda: Agenda::new(),
             throttle: Throttle::new(seed, budget.max_in_flight, budget.quota),
+            attempt_step: Step::default(),
             outbox: Outbox::default(),
             stats: Stats::default(),
             touched: Vec::new(),

@@ -36,7 +36,7 @@ impl Board {
         self.fire_deadlines(now, is_jump);
         while let Some((id, request)) = self.requests.pop_expired(now) {
             self.abort_timed_out(id);
-            self.on_expiry(request.job, request.sent, is_jump);
+            self.on_expiry(&request, is_jump);
         }
         while let Some(job) = self.agenda.pop_poll(now, &self.jobs, &self.waits) {
             self.fire_poll(job);
@@ -156,7 +156,7 @@ impl Board {
 
     /// The deadline passed while the process was suspended: one more poll tells how the job is now.
     fn begin_last_look(&mut self, key: Key<Wait>) {
-        let until = self.now.after(LAST_LOOK.min(self.budget.attempt_timeout));
+        let until = self.now.after(LAST_LOOK.min(self.budget.attempt_timeouts.first().fetch));
         self.waits.set_last_look(key, LastLook { since: self.now, until });
         let wait = &self.waits[key];
         self.agenda.set_deadline(key, wait.generation, until);
@@ -231,11 +231,13 @@ impl Board {
     /// Sends a poll.
     fn send(&mut self, key: Key<Job>) -> Action {
         let now = self.now;
+        let step = self.attempt_step(key);
+        let timeout = self.budget.attempt_timeouts.get(step);
         // With the deadline of its last wait the request is dropped, so this is its only limit here. The source gets the
         // smaller of both (rule 5).
-        let expires = now.after(self.budget.attempt_timeout);
+        let expires = now.after(timeout.fetch);
         let generation = self.agenda.next_generation();
-        let request = self.requests.insert(key, now, expires, generation);
+        let request = self.requests.insert(key, (now, expires), step, generation);
         self.throttle.spend(now);
         self.stats.polls += 1;
         let job = &mut self.jobs[key];
@@ -243,17 +245,18 @@ impl Board {
         job.is_due_now = false;
         job.polls = job.polls.saturating_add(1);
         let id = job.id.clone();
-        Action::Poll { request, id, time_left: self.time_left(key) }
+        let timeout = self.time_left(key, timeout.request).min(timeout.request);
+        Action::Poll { request, id, timeout }
     }
 
     /// Returns how long it is until the last wait on a job ends. Looks no further than for a wait with enough time.
-    fn time_left(&self, key: Key<Job>) -> Duration {
+    fn time_left(&self, key: Key<Job>, enough: Duration) -> Duration {
         let mut time_left = Duration::ZERO;
         for (wait_key, wait) in self.waits.on(&self.jobs[key]) {
             let look = self.waits.last_look(wait_key);
             let deadline = look.map_or(wait.deadline, |look| look.until);
             time_left = time_left.max(deadline.since(self.now));
-            if time_left >= self.budget.attempt_timeout {
+            if time_left >= enough {
                 break;
             }
         }

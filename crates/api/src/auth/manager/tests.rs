@@ -16,6 +16,7 @@ fn manager(seconds: Arc<AtomicU64>) -> CredentialManager {
         clients: HttpClients::for_urls(&[], false, Duration::from_secs(1), &TlsOptions::default())
             .unwrap(),
         request_timeout: Duration::from_secs(10),
+        is_timeout_set: false,
         user_agent: HeaderValue::from_static("test"),
         clock,
     };

@@ -1,5 +1,6 @@
 //! The rules of waiting, on the board alone: virtual time, no runtime, no sleep.
 
+mod attempts;
 mod budgets;
 mod commands;
 mod deadlines;

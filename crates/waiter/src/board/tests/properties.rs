@@ -55,13 +55,12 @@ fn fault() -> impl Strategy<Value = Fault> {
 pub(super) fn script() -> impl Strategy<Value = Script> {
     let faults = prop::collection::vec(prop::option::weighted(0.4, fault()), 0..12);
     let ends = prop::option::weighted(0.85, (0_u64..120_000, prop::bool::weighted(0.7)));
-    (0_u64..20_000, ends, faults, 1_u64..3_000).prop_map(|(appears, ends, faults, latency)| {
-        Script {
-            appears: at(appears.saturating_sub(10_000)),
-            ends: ends.map(|(end, good)| (at(end), good)),
-            faults,
-            latency: ms(latency),
-        }
+    let latency = prop_oneof![8 => 1_u64..3_000, 1 => 3_000_u64..45_000];
+    (0_u64..20_000, ends, faults, latency).prop_map(|(appears, ends, faults, latency)| Script {
+        appears: at(appears.saturating_sub(10_000)),
+        ends: ends.map(|(end, good)| (at(end), good)),
+        faults,
+        latency: ms(latency),
     })
 }
 
@@ -306,6 +305,25 @@ proptest! {
         // One that is in flight at that moment may have been sent too early to see it.
         if end + latency < last {
             prop_assert_eq!(kind, None);
+        }
+    }
+
+    /// Whether all are slow, or some among others, or what is slow changes.
+    #[test]
+    fn rule_05_answers_that_take_longer_than_an_attempt_at_first_are_heard(
+        latencies in prop::collection::vec(prop_oneof![10_u64..3_000, 10_000_u64..40_000], 1..25),
+        end in 0_u64..100_000, max_in_flight in 1_u32..40,
+    ) {
+        let mut world = World::new(Budget { max_in_flight, ..budget() });
+        let policy = Policy::new().timeout(secs(1_800));
+        let ids: Vec<String> = (0..latencies.len()).map(id).collect();
+        for (id, latency) in ids.iter().zip(latencies) {
+            world.script(id, Script { latency: ms(latency), ..Script::succeeds(end) });
+        }
+        world.watch(ids.iter().map(String::as_str), &policy);
+        world.run();
+        for heard in world.heard.values() {
+            prop_assert_eq!(end_of(heard).expect("it has ended").1, None);
         }
     }
 

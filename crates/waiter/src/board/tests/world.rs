@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use super::script::*;
 use crate::board::{
-    Action, Answer, Board, Budget, Pending, RequestId, Role, RuntimeKey, Time, WaitOptions,
-    WatchKey,
+    Action, Answer, AttemptTimeouts, Board, Budget, Pending, RequestId, Role, RuntimeKey, Time,
+    WaitOptions, WatchKey,
 };
 use crate::{ErrorClass, JobId, Outcome, Policy, Stats, Update, UpdateKind, WaitErrorKind};
 
@@ -29,7 +29,7 @@ pub(super) fn budget() -> Budget {
         max_in_flight: 32,
         quota: None,
         min_interval: ms(500),
-        attempt_timeout: secs(10),
+        attempt_timeouts: AttemptTimeouts::new(secs(10), |timeout| timeout),
         resolution: Duration::ZERO,
     }
 }
@@ -226,7 +226,7 @@ impl World {
         self.board.handle_time(now);
         while let Some(want) = self.board.poll_action(now, Role::Leader) {
             match want {
-                Action::Poll { request, id, .. } => self.send(request, id),
+                Action::Poll { request, id, timeout } => self.send(request, id, timeout),
                 Action::Abort(request) => self.abort(request),
                 Action::Wake(waker) => waker.wake(),
                 Action::Drop(_) => {}
@@ -292,7 +292,7 @@ impl World {
         }
     }
 
-    fn send(&mut self, request: RequestId, id: JobId) {
+    fn send(&mut self, request: RequestId, id: JobId, timeout: Duration) {
         let now = self.now;
         assert!(self.flying.iter().all(|f| f.id != id), "two requests in flight for {id}");
         assert!(
@@ -303,10 +303,18 @@ impl World {
         if let Some(&last) = self.last_answer.get(&id) {
             assert!(now.since(last) >= self.budget.min_interval, "{id} is polled too soon");
         }
-        let wanted = |((_, watched), heard): (&(usize, JobId), &Heard)| {
+        let wanted = |((_, watched), heard): &(&(usize, JobId), &Heard)| {
             *watched == id && heard.end.is_none() && !heard.removed && now < heard.deadline
         };
-        assert!(self.heard.iter().any(wanted), "{id} is polled at {now:?} for nobody");
+        let wanted = self.heard.iter().filter(wanted);
+        let left = wanted.map(|(_, heard)| heard.deadline.since(now)).max();
+        let left = left.unwrap_or_else(|| panic!("{id} is polled at {now:?} for nobody"));
+        let first = self.budget.attempt_timeouts.first().request;
+        let [least, most] = [first, first.max(secs(60))].map(|timeout| timeout.min(left));
+        assert!(
+            (least..=most).contains(&timeout) || !self.lagged.is_empty(),
+            "a request may take {timeout:?}, {left:?} before the last deadline"
+        );
         self.polls.push((now, id.clone()));
         let number = self.requests.entry(id.clone()).or_default();
         let script = &self.scripts[&id];

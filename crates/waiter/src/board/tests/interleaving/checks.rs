@@ -18,10 +18,10 @@ impl Play {
     pub(super) fn act(&mut self, role: Role) -> bool {
         self.tick();
         match self.board.poll_action(self.now, role) {
-            Some(Action::Poll { request, id: polled, .. }) => {
+            Some(Action::Poll { request, id: polled, timeout }) => {
                 assert_eq!(role, Role::Leader);
                 let job = (0..JOBS).find(|&job| polled.as_str() == id(job)).expect("it is known");
-                self.model.send(request, job);
+                self.model.send(request, job, timeout);
                 self.sent.push(request);
             }
             Some(Action::Abort(request)) => {

@@ -16,7 +16,7 @@ use proptest::test_runner::{Config, RngAlgorithm, TestError, TestRng, TestRunner
 use self::play::Play;
 use super::properties::policy;
 use super::world::*;
-use crate::board::Budget;
+use crate::board::{AttemptTimeouts, Budget};
 use crate::{ErrorClass, JobState, Policy, Quota};
 
 const CASES: u32 = 2_000;
@@ -154,11 +154,21 @@ fn event() -> impl Strategy<Value = Event> {
 
 fn case() -> impl Strategy<Value = Case> {
     let quota = prop::option::weighted(0.2, (1_u32..20, 1_u64..10, 1_u32..20));
-    let budget = (1_u32..6, quota, 0_u64..3).prop_map(|(max_in_flight, quota, resolution)| {
-        let quota = quota
-            .map(|(calls, per, burst)| Quota::new(calls, secs(per)).unwrap().with_burst(burst));
-        Budget { max_in_flight, quota, resolution: ms(resolution), ..budget() }
-    });
+    let attempts = (prop_oneof![Just(10_000_u64), 500_u64..40_000], 1_u32..=2);
+    let budget = (1_u32..6, quota, 0_u64..3, attempts).prop_map(
+        |(max_in_flight, quota, resolution, (first, requests))| {
+            let quota = quota
+                .map(|(calls, per, burst)| Quota::new(calls, secs(per)).unwrap().with_burst(burst));
+            let attempt_timeouts = AttemptTimeouts::new(ms(first), |request| request * requests);
+            Budget {
+                max_in_flight,
+                quota,
+                resolution: ms(resolution),
+                attempt_timeouts,
+                ..budget()
+            }
+        },
+    );
     let timeout = prop_oneof![1 => Just(0_u64), 20 => 1_u64..30_000, 20 => 30_000_u64..200_000];
     let own = prop::option::weighted(0.2, 0_u64..60_000);
     let options =
@@ -269,6 +279,8 @@ fn handles_may_act_between_any_two_orders_of_the_driver() {
         "a late joiner",
         "a request takes too long",
         "a request is lost in a jump",
+        "a source gives a request up",
+        "an answer after a time-out",
         "an unexpected answer before any state",
         "three unexpected answers",
         "a request is revoked",
