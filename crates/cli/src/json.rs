@@ -13,7 +13,7 @@ use crate::summary::{Reason, Summary};
 use crate::text;
 
 /// The version of the schema. Fields and kinds may be added within a version, but not changed.
-const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 1;
 
 /// Writes an update to standard output.
 pub(crate) fn write_update(update: &Update) -> io::Result<()> {
@@ -50,6 +50,10 @@ pub(crate) fn write_summary(summary: &Summary) -> io::Result<()> {
     write(&Event::Summary {
         exit_code: exit.code(),
         reason: reason_name(*reason),
+        signal: match reason {
+            Reason::Interrupted(signal) => Some(signal.name()),
+            _ => None,
+        },
         total: progress.total(),
         succeeded: progress.succeeded,
         unsuccessful: progress.failed,
@@ -111,6 +115,8 @@ enum Event<'a> {
     Summary {
         exit_code: u8,
         reason: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        signal: Option<&'static str>,
         total: usize,
         succeeded: usize,
         unsuccessful: usize,
@@ -217,7 +223,9 @@ fn reason_name(reason: Reason) -> &'static str {
         Reason::AllEnded => "all_ended",
         Reason::FirstSuccess => "first_success",
         Reason::FirstFailure => "first_failure",
-        Reason::Interrupted => "interrupted",
+        Reason::Interrupted(_) => "interrupted",
+        // The reader that would see it has closed standard output.
+        Reason::OutputClosed => "output_closed",
     }
 }
 

@@ -6,14 +6,18 @@
 mod args;
 mod client;
 mod clock;
+mod completions;
 mod demo;
 mod exit;
+mod ids;
 mod input;
 mod json;
 mod logs;
 mod manual;
 mod output;
+mod parse;
 mod screen;
+mod signals;
 mod simulate;
 mod summary;
 mod text;
@@ -23,20 +27,16 @@ mod wait;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use clap::CommandFactory as _;
 use tokio::runtime::Runtime;
 
-use crate::args::{Cli, Command, Parsed};
+use crate::args::{Cli, Command};
 use crate::exit::{CliError, Exit};
 use crate::output::{Output, print_error};
+use crate::parse::Parsed;
+use crate::signals::Signals;
 
 fn main() -> ExitCode {
-    let result = match args::parse(std::env::args_os()) {
-        Parsed::Run(cli) => run(&cli),
-        Parsed::Print(text) => print(text.ansi().to_string().as_bytes()),
-        Parsed::Invalid(error) => Err(error),
-    };
-    match result {
+    match start() {
         Ok(exit) => exit.into(),
         Err(CliError { exit, message }) => {
             if let Some(message) = message {
@@ -47,49 +47,51 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(cli: &Cli) -> Result<Exit, CliError> {
-    logs::init(cli.output.verbose);
-    match &cli.command {
-        None => wait(cli),
-        Some(Command::Demo) => on_runtime(demo::demo(&cli.output)),
-        Some(Command::Simulate(args)) => on_runtime(simulate::simulate(args)),
-        Some(Command::Completions { shell }) => {
-            let mut script = Vec::new();
-            clap_complete::generate(*shell, &mut Cli::command(), "cfw-wait", &mut script);
-            print(&script)
-        }
-        Some(Command::Man) => print(&manual::page()?),
-    }
-}
-
-fn wait(cli: &Cli) -> Result<Exit, CliError> {
-    let jobs = wait::Jobs::from_args(&cli.wait)?;
-    let client = client::build_client(&cli.wait.cloud)?;
-    let waiter = wait::build_waiter(&cli.wait, client)?;
-    let stop_condition = wait::StopCondition::from_args(&cli.wait);
-    let mut output = Output::new(&cli.output);
-    on_runtime(async {
-        let summary = wait::wait(&waiter, jobs, stop_condition, &mut output).await?;
-        output.finish(&summary)?;
-        Ok(summary.exit)
-    })
-}
-
-/// Runs a future on a runtime with one worker thread, which polls even while a slow reader blocks
-/// this thread.
-fn on_runtime(command: impl Future<Output = Result<Exit, CliError>>) -> Result<Exit, CliError> {
+/// Runs the command line.
+fn start() -> Result<Exit, CliError> {
+    let no_runtime = |error| CliError::misconfigured(format!("no runtime: {error}"));
+    // One worker thread, which polls even while a slow reader blocks the main thread.
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
-    let runtime: Runtime =
-        runtime.map_err(|error| CliError::misconfigured(format!("no runtime: {error}")))?;
-    let result = runtime.block_on(command);
+    let runtime = runtime.map_err(no_runtime)?;
+    // Before anything that takes time: a signal without a handler does nothing to process 1.
+    let signals = Signals::install(&runtime).map_err(no_runtime)?;
+    let result = match parse::parse(std::env::args_os()) {
+        Parsed::Run(cli) => run(&cli, &runtime, signals),
+        Parsed::Print(text) => print(text.ansi().to_string().as_bytes()),
+        Parsed::Invalid(error) => Err(error),
+    };
     // Requests in flight are no longer needed.
     runtime.shutdown_background();
     result
 }
 
+fn run(cli: &Cli, runtime: &Runtime, signals: Signals) -> Result<Exit, CliError> {
+    logs::init(cli.output.verbose);
+    match &cli.command {
+        None => wait(cli, runtime, signals),
+        Some(Command::Demo(_)) => runtime.block_on(demo::demo(&cli.output, signals)),
+        Some(Command::Simulate(args)) => runtime.block_on(simulate::simulate(args, signals)),
+        Some(Command::Completions { shell }) => print(completions::script(*shell).as_bytes()),
+        Some(Command::Man) => print(&manual::page()?),
+    }
+}
+
+fn wait(cli: &Cli, runtime: &Runtime, signals: Signals) -> Result<Exit, CliError> {
+    let jobs = wait::Jobs::from_args(&cli.wait)?;
+    let client = client::build_client(&cli.wait.cloud)?;
+    let waiter = wait::build_waiter(&cli.wait, client)?;
+    let stop_condition = wait::StopCondition::from_args(&cli.wait);
+    let mut output = Output::new(&cli.output);
+    runtime.block_on(async {
+        let summary = wait::wait(&waiter, jobs, stop_condition, signals, &mut output).await?;
+        output.finish(&summary)?;
+        Ok(summary.exit)
+    })
+}
+
 /// Writes to standard output, without colours unless it is a terminal that supports them.
-fn print(bytes: &[u8]) -> Result<Exit, CliError> {
+pub(crate) fn print(bytes: &[u8]) -> Result<Exit, CliError> {
     let mut stdout = anstream::stdout().lock();
     stdout.write_all(bytes)?;
     stdout.flush()?;

@@ -61,6 +61,11 @@ impl Output {
         if self.is_json { json::write_update(update) } else { Ok(()) }
     }
 
+    /// Writes no more JSON, because the reader of standard output has closed it.
+    pub(crate) fn stop_json(&mut self) {
+        self.is_json = false;
+    }
+
     /// Reports a line of standard input that is not a job id.
     ///
     /// # Errors
@@ -96,7 +101,7 @@ impl Output {
     ///
     /// Returns an error if standard output cannot be written.
     pub(crate) fn finish(self, summary: &Summary) -> io::Result<()> {
-        let is_interrupted = summary.reason == Reason::Interrupted;
+        let is_interrupted = matches!(summary.reason, Reason::Interrupted(_));
         let is_quiet = matches!(self.human, HumanOutput::Quiet(_));
         if let HumanOutput::Screen(screen) = self.human {
             if is_interrupted { screen.leave() } else { screen.clear() }

@@ -48,12 +48,22 @@ impl FromStr for RateArg {
 }
 
 fn parse_duration(text: &str) -> Result<Duration, String> {
+    let text = text.trim();
+    if text == "0" {
+        // Zero needs no unit.
+        return Ok(Duration::ZERO);
+    }
     let parser = SpanParser::new();
-    let parsed = parser.parse_unsigned_duration(text.trim());
-    parsed.map_err(|_| match parser.parse_span(text.trim()) {
-        // A span that is not a duration has days or longer units, or is too long.
-        Ok(_) => "expected hours or less, such as 24h, without a sign".to_owned(),
-        Err(_) => "expected a time with its unit, such as 1.5s, 30m or 1h30m".to_owned(),
+    parser.parse_unsigned_duration(text).map_err(|_| {
+        let problem = match parser.parse_span(text) {
+            Ok(span) if span.is_negative() => "a time cannot be negative; expected 0 or more",
+            // A positive span that is not a duration has days or longer units, or is too long.
+            Ok(_) => {
+                "days and longer units have no fixed length; expected hours or less, such as 24h"
+            }
+            Err(_) => "expected a time with its unit, such as 1.5s, 30m or 1h30m",
+        };
+        problem.to_owned()
     })
 }
 
@@ -73,6 +83,7 @@ mod tests {
             ("90 seconds", 90_000),
             (" 3s\n", 3_000),
             ("0s", 0),
+            ("0", 0),
         ] {
             let arg: DurationArg = text.parse().unwrap();
             assert_eq!(arg.duration, Duration::from_millis(millis), "{text}");
@@ -85,9 +96,16 @@ mod tests {
             let error = text.parse::<DurationArg>().unwrap_err();
             assert_eq!(error, "expected a time with its unit, such as 1.5s, 30m or 1h30m");
         }
-        for text in ["1d", "-3s", "2 weeks"] {
+        for (text, start) in [
+            ("1d", "days and longer units"),
+            ("1y", "days and longer units"),
+            ("2 weeks", "days and longer units"),
+            ("-3s", "a time cannot be negative"),
+            ("-1d", "a time cannot be negative"),
+            ("--any", "expected a time with its unit"),
+        ] {
             let error = text.parse::<DurationArg>().unwrap_err();
-            assert_eq!(error, "expected hours or less, such as 24h, without a sign");
+            assert!(error.starts_with(start), "{text}: {error}");
         }
     }
 

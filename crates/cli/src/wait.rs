@@ -1,7 +1,6 @@
 //! The wait: its jobs, its stop condition, and its result.
 
 use std::io;
-use std::pin::pin;
 use std::time::Duration;
 
 use cfw_api::{Client, JobId};
@@ -12,9 +11,11 @@ use tokio::time::{Interval, MissedTickBehavior};
 use crate::args::WaitArgs;
 use crate::clock::Stopwatch;
 use crate::exit::{CliError, Exit};
+use crate::ids;
 use crate::input::{self, Line};
 use crate::output::Output;
 use crate::screen::REDRAW;
+use crate::signals::{Signal, Signals};
 use crate::summary::{FailureCounts, Reason, Summary};
 
 /// The factor by which the delay between two polls grows.
@@ -37,7 +38,7 @@ impl Jobs {
                 "no JOB_ID: name the jobs to wait for, or - to read their ids from standard input";
             return Err(CliError::usage(message));
         }
-        let ids = args.ids.iter().filter(|id| *id != "-").map(JobId::new);
+        let ids = args.ids.iter().filter(|id| *id != "-").map(|id| ids::parse(id));
         let ids = ids
             .collect::<Result<_, _>>()
             .map_err(|error| CliError::usage(format!("JOB_ID: {error}")))?;
@@ -89,14 +90,18 @@ pub(crate) fn build_waiter(args: &WaitArgs, client: Client) -> Result<Waiter, Cl
     let max = max.unwrap_or(MAX_INTERVAL.max(first));
     let schedule = Schedule::exponential(first, GROWTH, max);
     let schedule = schedule.map_err(|error| CliError::usage(interval_message(args, &error)))?;
-    let policy = Policy::new()
+    let mut policy = Policy::new()
         .schedule(schedule)
         .timeout(args.timeout.duration)
         .not_found_grace(args.grace.duration);
+    if let Some(limit) = args.max_failures {
+        policy = policy.failures_in_a_row(limit);
+    }
     let mut builder = Waiter::builder(client)
         .policy(policy)
         .max_in_flight(args.concurrency)
-        .min_interval(args.min_interval.duration);
+        .min_interval(args.min_interval.duration)
+        .attempt_timeout(args.attempt_timeout.duration);
     if let Some(rate) = args.rate {
         builder = builder.quota(rate.0);
     }
@@ -122,11 +127,12 @@ fn interval_message(args: &WaitArgs, error: &cfw_waiter::ConfigError) -> String 
 ///
 /// # Errors
 ///
-/// Returns an error if standard output cannot be written. The wait stops then.
+/// Returns an error if standard output cannot be written, unless its reader has closed it. The wait stops then.
 pub(crate) async fn wait(
     waiter: &Waiter,
     jobs: Jobs,
     stop_condition: StopCondition,
+    signals: Signals,
     output: &mut Output,
 ) -> io::Result<Summary> {
     let watch = waiter.watch(jobs.ids);
@@ -135,6 +141,7 @@ pub(crate) async fn wait(
     let mut session = Session {
         watch,
         stdin,
+        signals,
         stop_condition,
         exit: Exit::default(),
         failures: FailureCounts::default(),
@@ -143,7 +150,8 @@ pub(crate) async fn wait(
     let stopwatch = Stopwatch::start();
     let reason = session.run(waiter, output, &stopwatch).await?;
     let exit = match reason {
-        Reason::Interrupted => Exit::Interrupted,
+        Reason::Interrupted(signal) => Exit::Interrupted(signal),
+        Reason::OutputClosed => Exit::BrokenPipe,
         Reason::FirstSuccess => Exit::Succeeded,
         Reason::AllEnded | Reason::FirstFailure => session.exit,
     };
@@ -164,6 +172,7 @@ struct Session {
     watch: Watch,
     /// `None` if standard input is not read, or has ended.
     stdin: Option<(mpsc::Receiver<Line>, WatchHandle)>,
+    signals: Signals,
     stop_condition: StopCondition,
     /// The most severe result so far.
     exit: Exit,
@@ -177,6 +186,7 @@ enum Event {
     /// An update, or `None` after the last one.
     Update(Option<Update>),
     Redraw,
+    Signal(Signal),
 }
 
 impl Session {
@@ -187,24 +197,21 @@ impl Session {
         output: &mut Output,
         stopwatch: &Stopwatch,
     ) -> io::Result<Reason> {
-        let mut interrupted = pin!(tokio::signal::ctrl_c());
         #[expect(clippy::disallowed_methods, reason = "the redraws are independent of the polls")]
         let mut redraw = tokio::time::interval(REDRAW);
         redraw.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let event = tokio::select! {
-                // Ctrl-C often ends the reader of standard output as well. It is checked first, so
-                // that the broken pipe does not hide it.
-                biased;
-                _ = &mut interrupted => return Ok(Reason::Interrupted),
-                event = self.next_event(&mut redraw, output.is_live()) => event,
-            };
-            let reason = match event {
+            let reason = match self.next_event(&mut redraw, output.is_live()).await {
+                Event::Signal(signal) => Some(Reason::Interrupted(signal)),
                 Event::Line(line) => self.handle_line(line, output)?,
                 Event::Update(None) => Some(self.handle_last_end(output)),
                 Event::Update(Some(update)) => {
-                    output.update(&update)?;
-                    self.handle_update(&update)
+                    let written = output.update(&update);
+                    // A stop that this update brings about takes precedence over a closed output.
+                    match self.handle_update(&update) {
+                        Some(reason) => Some(reason),
+                        None => self.handle_written(written, output)?,
+                    }
                 }
                 Event::Redraw => {
                     let stats = waiter.stats();
@@ -220,6 +227,10 @@ impl Session {
 
     async fn next_event(&mut self, redraw: &mut Interval, is_live: bool) -> Event {
         tokio::select! {
+            // Ctrl-C often ends the reader of standard output as well. It is checked first, so that
+            // the broken pipe does not hide it.
+            biased;
+            signal = self.signals.first() => Event::Signal(signal),
             line = next_line(&mut self.stdin), if self.stdin.is_some() => Event::Line(line),
             update = self.watch.next() => Event::Update(update),
             _ = redraw.tick(), if is_live => Event::Redraw,
@@ -239,14 +250,32 @@ impl Session {
             Some(Err(bad)) => {
                 self.rejected += 1;
                 self.exit = self.exit.max(Exit::Usage);
-                output.rejected(&bad)?;
+                let written = output.rejected(&bad);
                 if self.stop_condition == StopCondition::FirstFailure {
                     return Ok(Some(Reason::FirstFailure));
                 }
+                return self.handle_written(written, output);
             }
             None => self.stdin = None,
         }
         Ok(None)
+    }
+
+    /// Handles the result of a write to standard output. Its reader may close it, which stops the wait
+    /// unless all jobs have ended: then only the exit code matters.
+    fn handle_written(
+        &self,
+        written: io::Result<()>,
+        output: &mut Output,
+    ) -> io::Result<Option<Reason>> {
+        match written {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                output.stop_json();
+                let is_ended = self.watch.progress().live() == 0 && self.stdin.is_none();
+                Ok((!is_ended).then_some(Reason::OutputClosed))
+            }
+            written => written.map(|()| None),
+        }
     }
 
     /// Records the end of a wait. Returns a reason if the stop condition holds now.

@@ -11,7 +11,8 @@ pub enum Class {
         /// How long the server asks to wait, at most five minutes.
         retry_after: Option<Duration>,
     },
-    /// No answer of the service arrived: it could not be connected to, or did not answer in time. Try again later.
+    /// No answer of the service arrived: no connection, no TLS, a proxy that refuses, or no answer in time. Try again
+    /// later.
     Unreached,
     /// An answer that is not the service's own: a status in the 300s or 400s without a code that is known. It may come of a
     /// gateway or proxy in between, so one alone decides nothing.

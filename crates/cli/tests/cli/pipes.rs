@@ -75,6 +75,22 @@ fn a_bad_line_is_reported_with_exit_code_2() {
 }
 
 #[test]
+fn lines_that_a_pipeline_makes_by_mistake_are_not_waited_for() {
+    let sim = simulator();
+    let mut child =
+        Running::start(wait_command(&sim, &["-"]).stdin(Stdio::piped()).stderr(Stdio::piped()));
+    child.stdin().write_all(b"# ids\nnull\n\"a\",\n[\na b\n").unwrap();
+    let stderr = read_all(child.stderr());
+    assert_eq!((child.code(), sim.counts().polls), (Some(2), 0));
+    let lines: Vec<_> = stderr.lines().collect();
+    assert_eq!(lines.len(), 5, "{stderr}");
+    for (line, text) in [(0, "line 2 "), (0, "jq -er"), (1, "line 3 "), (1, "jq -r"), (3, "blank")]
+    {
+        assert!(lines[line].contains(text), "{text}: {stderr}");
+    }
+}
+
+#[test]
 fn empty_standard_input_is_a_usage_error() {
     let sim = simulator();
     let output = run(wait_command(&sim, &["-"]));
@@ -107,19 +123,54 @@ fn an_interrupt_ends_the_wait_for_standard_input() {
 }
 
 #[test]
-fn a_closed_standard_output_is_no_error() {
+fn exit_code_141_if_standard_output_is_closed_while_jobs_are_unfinished() {
+    for (quiet, stderr) in [
+        (&["--quiet"][..], ""),
+        (
+            &[],
+            "standard output was closed: 2 jobs: 2 running (N.Ns, N polls)\n\
+               not finished: a (Running)\nnot finished: b (Running)\n",
+        ),
+    ] {
+        let sim = simulator();
+        add(&sim, "a", JobScript::never());
+        add(&sim, "b", JobScript::never());
+        let mut command = wait_command(&sim, &["--output=json", "a", "b"]);
+        let mut child =
+            Running::start(command.args(quiet).stdout(Stdio::piped()).stderr(Stdio::piped()));
+        let mut stdout = BufReader::new(child.stdout());
+        for _ in 0..2 {
+            stdout.read_line(&mut String::new()).unwrap();
+        }
+        drop(stdout);
+        // The next line cannot be written.
+        add(&sim, "a", JobScript::never().status_at(ms(0), "Preparing"));
+        let text = read_all(child.stderr());
+        assert_eq!(child.code(), Some(141), "{text}");
+        let summary = text
+            .split_once("standard output was")
+            .map_or_else(String::new, |(_, rest)| format!("standard output was{rest}"));
+        let summary = summary.replace("a (Preparing)", "a (Running)");
+        assert_eq!(mask_text(&summary), stderr.replace("2 ", "N "), "{text}");
+    }
+}
+
+#[test]
+fn a_closed_standard_output_does_not_change_the_exit_code_of_jobs_that_have_ended() {
     let sim = simulator();
-    add(&sim, "a", JobScript::never());
-    add(&sim, "b", JobScript::never());
+    add(&sim, "a", JobScript::fails_after(ms(300)));
     let mut child = Running::start(
-        wait_command(&sim, &["--output=json", "--quiet", "a", "b"])
+        wait_command(&sim, &["--output=json", "--quiet", "a"])
             .stdout(Stdio::piped())
             .stderr(Stdio::piped()),
     );
-    drop(child.stdout());
-    // The next line cannot be written, and the failed job does not count then.
-    sim.fail("a");
-    assert_eq!((read_all(child.stderr()), child.code()), (String::new(), Some(0)));
+    let mut stdout = BufReader::new(child.stdout());
+    stdout.read_line(&mut String::new()).unwrap();
+    // The change to Failed and the end cannot be written, and only the first of them is noticed.
+    drop(stdout);
+    let stderr = read_all(child.stderr());
+    assert_eq!(child.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("a  failed"), "{stderr}");
 }
 
 #[test]
