@@ -25,6 +25,7 @@ pub struct Policy {
     pub(crate) unknown: UnknownStatus,
     pub(crate) in_a_row: u32,
     pub(crate) in_total: u32,
+    pub(crate) give_up_unreached: Option<Duration>,
 }
 
 /// What a wait does about a status that its source does not know.
@@ -48,6 +49,7 @@ impl Policy {
             unknown: UnknownStatus::WaitOn,
             in_a_row: u32::MAX,
             in_total: u32::MAX,
+            give_up_unreached: None,
         }
     }
 
@@ -102,6 +104,20 @@ impl Policy {
         self.in_total = limit.max(1);
         self
     }
+
+    /// Sets after how long the wait ends if the source was never reached: not one answer of any kind, good or bad, came to
+    /// any poll of the waiter. Default: never.
+    ///
+    /// What ends so is mostly not going to pass: a host name with a typing error, a port on which nothing listens, a proxy
+    /// that lets nothing through. After one answer an outage is waited out, whatever this is. The time counts from the
+    /// beginning of the wait, and at least one attempt has failed since; zero means: at the first failure. After a
+    /// suspension of the machine an attempt that was made since must have failed. The wait ends as
+    /// [`Unreachable`](crate::WaitErrorKind::Unreachable).
+    #[must_use]
+    pub fn give_up_unreached(mut self, after: impl Into<Option<Duration>>) -> Self {
+        self.give_up_unreached = after.into();
+        self
+    }
 }
 
 /// The settings.
@@ -134,6 +150,11 @@ impl Policy {
     /// Returns after how many transient failures in total the wait ends; none for no limit.
     pub fn get_failures_in_total(&self) -> Option<u32> {
         Some(self.in_total).filter(|&limit| limit != u32::MAX)
+    }
+
+    /// Returns after how long the wait ends if the source was never reached; none for never.
+    pub fn get_give_up_unreached(&self) -> Option<Duration> {
+        self.give_up_unreached
     }
 
     pub(crate) fn limits_failures(&self) -> bool {

@@ -149,7 +149,8 @@ pub enum ErrorClass {
         retry_after: Option<Duration>,
     },
     /// No answer of the service arrived: it could not be connected to, or did not answer in time. This counts as a
-    /// transient failure.
+    /// transient failure. Where no other answer ever came of the source, a policy can give up:
+    /// [`Policy::give_up_unreached`](crate::Policy::give_up_unreached).
     Unreached,
     /// An answer that is not the service's own word: a gateway's or a proxy's, say. This counts as a transient failure until
     /// it has come three times in a row over at least 10 s; then it ends the wait as a fatal error.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::jobs::{Change, Job, Stage};
 use super::requests::Request;
+use super::throttle::HeldBackBy;
 use super::time::Time;
 use super::waits::Wait;
 use super::{Answer, Board, LogEvent, RequestId};
@@ -12,6 +13,7 @@ use crate::report::ErrorContext;
 use crate::util::slab::Key;
 use crate::{
     ErrorClass, JobReport, JobState, Outcome, Phase, SourceError, WaitError, WaitErrorKind,
+    WaitingOn,
 };
 
 /// The fewest not-found answers in a row that make a job lost (rule 7).
@@ -102,6 +104,7 @@ impl Board {
         self.stats.answers += 1;
         self.throttle.good(self.now, sent);
         self.has_warned = false;
+        self.record_reached();
         self.shorten_attempts(key, sent);
         self.jobs.clear_failure(key, &mut self.outbox.deferred);
         if self.waits.has_failures() {
@@ -181,6 +184,9 @@ impl Board {
     fn on_error(&mut self, key: Key<Job>, sent: Time, error: SourceError) {
         let now = self.now;
         let class = error.class();
+        if class != ErrorClass::Unreached {
+            self.record_reached();
+        }
         match class {
             ErrorClass::Transient { retry_after } => {
                 self.stats.transient += 1;
@@ -191,6 +197,7 @@ impl Board {
             ErrorClass::Unreached => {
                 self.stats.transient += 1;
                 self.throttle.failed(now, sent, None);
+                self.record_unreached(sent, &error);
                 self.record_failure(key, error);
                 self.end_failing(key);
             }
@@ -320,8 +327,33 @@ impl Board {
     /// Ends a wait whose time is up.
     pub(super) fn end_timed_out(&mut self, wait: Key<Wait>) {
         let Wait { started, deadline, .. } = self.waits[wait];
-        let limit = format!("deadline {:?}", deadline.since(started));
-        self.end_with_limit(wait, WaitErrorKind::TimedOut, limit);
+        let context = ErrorContext {
+            limit: Some(format!("deadline {:?}", deadline.since(started))),
+            cause: self.cause(wait),
+            waiting_on: self.waiting_on(wait),
+            ..ErrorContext::default()
+        };
+        self.end_with_error(wait, WaitErrorKind::TimedOut, context);
+    }
+
+    /// Returns what a wait hangs on now: the answer to a poll, or what holds back one that is due.
+    fn waiting_on(&self, key: Key<Wait>) -> Option<WaitingOn> {
+        let wait = &self.waits[key];
+        let job = &self.jobs[wait.job?];
+        let since = |time: Time| self.now.since(time.max(wait.started));
+        match job.stage {
+            Stage::InFlight(request) => Some(WaitingOn::Answer(since(self.requests[request].sent))),
+            Stage::Ready { .. } => {
+                let held_back = since(job.due);
+                match self.throttle.holds_back(self.now) {
+                    Some(HeldBackBy::Service) => Some(WaitingOn::Throttling(held_back)),
+                    Some(HeldBackBy::SetRate) => Some(WaitingOn::Rate(held_back)),
+                    None if self.may_send() => None,
+                    None => Some(WaitingOn::InFlight(held_back)),
+                }
+            }
+            Stage::Resting => None,
+        }
     }
 
     pub(super) fn end_removed(&mut self, wait: Key<Wait>) {
@@ -334,7 +366,8 @@ impl Board {
     }
 
     fn end_with_limit(&mut self, wait: Key<Wait>, kind: WaitErrorKind, limit: String) {
-        let context = ErrorContext { age: None, limit: Some(limit), cause: self.cause(wait) };
+        let cause = self.cause(wait);
+        let context = ErrorContext { limit: Some(limit), cause, ..ErrorContext::default() };
         self.end_with_error(wait, kind, context);
     }
 
@@ -345,7 +378,12 @@ impl Board {
         }
     }
 
-    fn end_with_error(&mut self, wait: Key<Wait>, kind: WaitErrorKind, mut context: ErrorContext) {
+    pub(super) fn end_with_error(
+        &mut self,
+        wait: Key<Wait>,
+        kind: WaitErrorKind,
+        mut context: ErrorContext,
+    ) {
         let Some(job) = self.waits[wait].job else { return };
         context.age = self.jobs.age(job, self.now);
         let error = WaitError::new(kind, self.report(wait, job), context);

@@ -33,6 +33,7 @@ mod commands;
 mod jitter;
 mod jobs;
 mod polling;
+mod reach;
 mod requests;
 #[cfg(test)]
 mod tests;
@@ -49,6 +50,7 @@ use std::time::Duration;
 use self::agenda::Agenda;
 use self::attempts::Step;
 use self::jobs::{Job, Jobs, Stage};
+use self::reach::Reach;
 use self::requests::{AbortReason, Request, Requests};
 use self::throttle::Throttle;
 use self::waits::{Waits, Watch};
@@ -173,6 +175,7 @@ pub(crate) struct Board {
     requests: Requests,
     agenda: Agenda,
     throttle: Throttle,
+    reach: Reach,
     /// How far the attempt timeout of all jobs has grown.
     attempt_step: Step,
     outbox: Outbox,
@@ -205,6 +208,7 @@ impl Board {
             requests: Requests::new(),
             agenda: Agenda::new(),
             throttle: Throttle::new(seed, budget.max_in_flight, budget.quota),
+            reach: Reach::default(),
             attempt_step: Step::default(),
             outbox: Outbox::default(),
             stats: Stats::default(),

@@ -100,7 +100,7 @@ impl Board {
         next.into_iter().flatten().min()
     }
 
-    fn may_send(&self) -> bool {
+    pub(super) fn may_send(&self) -> bool {
         self.requests.len() < self.throttle.window() as usize
     }
 
@@ -117,10 +117,17 @@ impl Board {
 
     /// Sets the timer of a new wait to its last poll, or to its deadline where that is all that is left.
     pub(super) fn begin_deadline(&mut self, key: Key<Wait>) {
-        let wait = &self.waits[key];
         // A job may be added long after its watch started. A timer in the past would read as a suspension.
-        let at = wait.last_poll().min(self.deadline_of(key)).max(self.now);
-        self.agenda.set_deadline(key, wait.generation, at);
+        let at = self.next_stage(key, Time::ZERO).max(self.now);
+        self.agenda.set_deadline(key, self.waits[key].generation, at);
+    }
+
+    /// Returns when the timer of a wait fires next, of its stages from `from` on: its last poll, giving up on a source that
+    /// was never reached, and its deadline.
+    fn next_stage(&self, key: Key<Wait>, from: Time) -> Time {
+        let wait = &self.waits[key];
+        let last_poll = if wait.is_last_poll_due { Time::NEVER } else { wait.last_poll() };
+        self.unreached_stage(wait, from).min(last_poll).min(self.deadline_of(key))
     }
 
     /// Returns when a wait ends, if nothing else ends it.
@@ -131,10 +138,17 @@ impl Board {
 
     /// Handles the timers of waits that are due.
     pub(super) fn fire_deadlines(&mut self, until: Time, is_jump: bool) {
+        if is_jump {
+            self.forget_unreached();
+        }
         while let Some(key) = self.agenda.pop_deadline(until, &self.waits) {
             let deadline = self.deadline_of(key);
             if deadline > until {
-                self.begin_last_poll(key, deadline);
+                if self.gives_up(key, until) {
+                    self.end_unreachable(key);
+                } else {
+                    self.begin_next_stage(key, until);
+                }
             } else if is_jump && self.waits.last_look(key).is_none() {
                 self.begin_last_look(key);
             } else {
@@ -143,13 +157,15 @@ impl Board {
         }
     }
 
-    /// The time for a wait's last poll has come; what is left is its deadline.
-    fn begin_last_poll(&mut self, key: Key<Wait>, deadline: Time) {
+    /// Sets the timer of a wait to what comes next, and wants its last poll if the time for that has come.
+    fn begin_next_stage(&mut self, key: Key<Wait>, until: Time) {
         let Some(wait) = self.waits.get_mut(key) else { return };
-        wait.is_last_poll_due = true;
+        let begins_last_poll = !wait.is_last_poll_due && wait.last_poll() <= until;
+        wait.is_last_poll_due |= begins_last_poll;
         let (generation, job) = (wait.generation, wait.job);
-        self.agenda.set_deadline(key, generation, deadline);
-        if let Some(job) = job {
+        let at = self.next_stage(key, until.after_nanos(1));
+        self.agenda.set_deadline(key, generation, at);
+        if let Some(job) = job.filter(|_| begins_last_poll) {
             self.want_last_poll(job);
         }
     }

@@ -1,5 +1,7 @@
 //! The requests in flight, and when each is given up.
 
+use std::ops::Index;
+
 use super::attempts::Step;
 use super::jobs::Job;
 use super::time::Time;
@@ -131,6 +133,15 @@ impl Requests {
     #[cfg(test)]
     pub(super) fn count_expiries(&self) -> usize {
         self.expiries.len()
+    }
+}
+
+/// For keys of requests that are known to be in flight.
+impl Index<Key<Request>> for Requests {
+    type Output = Request;
+
+    fn index(&self, key: Key<Request>) -> &Request {
+        &self.requests[key]
     }
 }
 

@@ -9,6 +9,7 @@ mod growth;
 mod interleaving;
 mod many;
 mod properties;
+mod reach;
 mod script;
 mod single;
 mod verdicts;

@@ -12,7 +12,7 @@ use super::script::*;
 use super::world::*;
 use crate::board::{Budget, Time};
 use crate::policy::UnknownStatus;
-use crate::{Policy, Quota, Schedule, WaitErrorKind};
+use crate::{ErrorClass, Policy, Quota, Schedule, WaitErrorKind};
 
 const CASES: u32 = 10_000;
 const JOBS: usize = 5;
@@ -73,14 +73,17 @@ pub(super) fn policy() -> impl Strategy<Value = Policy> {
     ];
     let timeout = prop_oneof![9 => 0_u64..200_000, 1 => Just(u64::MAX)];
     let limits = (prop::option::weighted(0.2, 1_u32..4), prop::option::weighted(0.2, 1_u32..6));
+    let unreached = prop::option::weighted(0.3, (0_u64..60_000).prop_map(ms));
+    let limits = (limits.0, limits.1, unreached);
     (schedule, timeout, 0_u64..30_000, limits, prop::bool::weighted(0.2)).prop_map(
-        |(schedule, timeout, grace, (row, total), fail)| {
+        |(schedule, timeout, grace, (row, total, unreached), fail)| {
             let unknown = if fail { UnknownStatus::Fail } else { UnknownStatus::WaitOn };
             let timeout = if timeout == u64::MAX { std::time::Duration::MAX } else { ms(timeout) };
             let policy = Policy::new().schedule(schedule).timeout(timeout).unknown_status(unknown);
             let policy = policy.not_found_grace(ms(grace));
             let policy = policy.failures_in_a_row(row.unwrap_or(u32::MAX));
-            policy.failures_in_total(total.unwrap_or(u32::MAX))
+            let policy = policy.failures_in_total(total.unwrap_or(u32::MAX));
+            policy.give_up_unreached(unreached)
         },
     )
 }
@@ -108,8 +111,13 @@ pub(super) fn case() -> impl Strategy<Value = Case> {
             resolution: ms(resolution),
             ..budget()
         });
-    let outage =
-        (0_u64..150_000, 1_u64..60_000, prop_oneof![9 => fault(), 1 => Just(Fault::Refused)]);
+    let some_time = (0_u64..150_000, 1_u64..60_000);
+    let refused = prop_oneof![9 => fault(), 1 => Just(Fault::Refused)];
+    let outage = prop_oneof![
+        8 => (some_time, refused).prop_map(|((from, len), fault)| (from, len, fault)),
+        1 => (1_u64..150_000, prop_oneof![Just(Fault::Unreached), Just(Fault::Hang)])
+            .prop_map(|(len, fault)| (0, len, fault)),
+    ];
     let first = (prop::collection::vec(0..JOBS, 4..=JOBS), policy())
         .prop_map(|(ids, policy)| (0, Deed::Watch(ids, policy)));
     let deeds = prop::collection::vec((0_u64..120_000, deed()), 2..12);
@@ -217,6 +225,11 @@ fn check(case: &Case, world: &World) -> Result<Vec<Option<WaitErrorKind>>, TestC
                     id
                 );
             }
+            Some(WaitErrorKind::Unreachable) => {
+                prop_assert_eq!(world.first_answer.filter(|&first| first <= elapsed_to), None);
+                let cause = outcome.as_ref().err().and_then(|error| error.cause());
+                prop_assert_eq!(cause.map(|cause| cause.class()), Some(ErrorClass::Unreached));
+            }
             Some(WaitErrorKind::Removed) => prop_assert!(heard.removed),
             Some(_) => {}
         }
@@ -274,6 +287,7 @@ fn rules_hold_in_random_worlds() {
         "Refused",
         "Fatal",
         "TooManyFailures",
+        "Unreachable",
         "UnknownStatus",
         "Panicked",
         "Removed",

@@ -71,6 +71,8 @@ struct Case {
     options: Vec<(Policy, Option<u64>)>,
     /// A job that is never answered otherwise.
     ill: Option<(usize, ErrorClass)>,
+    /// Whether no answer arrives for any job.
+    is_cut_off: bool,
     events: Vec<Event>,
 }
 
@@ -183,10 +185,11 @@ fn case() -> impl Strategy<Value = Case> {
     ];
     let ill = prop::option::weighted(0.4, (0..JOBS, class));
     let events = prop::collection::vec(event(), 60..250);
-    (budget, prop::collection::vec(options, 4), ill, events).prop_map(
-        |(budget, options, ill, events)| {
+    let is_cut_off = prop::bool::weighted(0.1);
+    (budget, prop::collection::vec(options, 4), ill, is_cut_off, events).prop_map(
+        |(budget, options, ill, is_cut_off, events)| {
             let events = [begin(), events].concat();
-            Case { budget, options, ill, events }
+            Case { budget, options, ill, is_cut_off, events }
         },
     )
 }
@@ -248,9 +251,12 @@ fn handles_may_act_between_any_two_orders_of_the_driver() {
     });
     match result {
         Ok(()) => {}
-        Err(TestError::Fail(reason, Case { budget, options, ill, events })) => {
+        Err(TestError::Fail(reason, Case { budget, options, ill, is_cut_off, events })) => {
             let events: Vec<String> = events.iter().map(|event| format!("{event:?}")).collect();
-            panic!("{reason}\n{budget:?}\n{options:?}\n{ill:?}\n{}", events.join("\n"));
+            panic!(
+                "{reason}\n{budget:?}\n{options:?}\n{ill:?} {is_cut_off}\n{}",
+                events.join("\n")
+            );
         }
         Err(error) => panic!("{error}"),
     }
@@ -267,6 +273,7 @@ fn handles_may_act_between_any_two_orders_of_the_driver() {
         "Some(Refused)",
         "Some(Fatal)",
         "Some(TooManyFailures)",
+        "Some(Unreachable)",
         "Some(UnknownStatus)",
         "Some(Panicked)",
         "Some(Stopped)",
@@ -275,6 +282,9 @@ fn handles_may_act_between_any_two_orders_of_the_driver() {
     let paths = [
         "a request is taken over",
         "a last look after a jump",
+        "a limit before any failure",
+        "a failure from before a jump",
+        "a deadline with a poll in flight",
         "a last look sees the end",
         "a late joiner",
         "a request takes too long",

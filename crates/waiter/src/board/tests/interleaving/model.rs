@@ -27,6 +27,8 @@ pub(super) struct ModelWait {
     in_total: u32,
     unexpected: u32,
     unexpected_since: Time,
+    /// How long the poll in flight had been unanswered when its deadline came.
+    pub(super) unanswered: Option<Duration>,
     /// Since when, and until when, it makes its last look.
     look: Option<(Time, Time)>,
     is_last_poll_due: bool,
@@ -69,6 +71,13 @@ pub(super) struct Model<R> {
     sends: Vec<Time>,
     pub(super) window: u32,
     bad_in_a_row: u32,
+    is_reached: bool,
+    /// When the last attempt failed without an answer, of those that count.
+    unreached: Option<Time>,
+    /// Attempts sent before do not count.
+    counts_since: Time,
+    /// Whether a wait has come to its limit before any attempt failed.
+    has_overdue: bool,
     /// The same as that of a job, for all.
     step: u32,
     pause_began: Option<Time>,
@@ -106,6 +115,10 @@ impl<R: Copy + Ord + std::fmt::Debug> Model<R> {
             sends: Vec::new(),
             window: 1,
             bad_in_a_row: 0,
+            is_reached: false,
+            unreached: None,
+            counts_since: Time::ZERO,
+            has_overdue: false,
             step: 0,
             pause_began: None,
             paused_until: Time::ZERO,
@@ -153,6 +166,7 @@ impl<R: Copy + Ord + std::fmt::Debug> Model<R> {
             in_total: 0,
             unexpected: 0,
             unexpected_since: Time::ZERO,
+            unanswered: None,
             look: None,
             is_last_poll_due: false,
             end: None,
@@ -174,6 +188,16 @@ impl<R: Copy + Ord + std::fmt::Debug> Model<R> {
         if self.waits[wait].look.is_some() && kind.is_none() {
             self.note("a last look sees the end");
         }
+        if kind == Some(WaitErrorKind::TimedOut) {
+            let job = self.waits[wait].job;
+            let request = self.in_flight.values().find(|request| request.job == job);
+            let (now, started) = (self.now, self.waits[wait].started);
+            let unanswered = request.map(|request| now.since(request.sent.max(started)));
+            self.waits[wait].unanswered = unanswered;
+            if unanswered.is_some() {
+                self.note("a deadline with a poll in flight");
+            }
+        }
         self.waits[wait].end = Some((self.now, kind, status));
         self.stats.count_end(kind);
         let ended = self.ended.entry(self.waits[wait].watch).or_default();
@@ -193,6 +217,9 @@ impl<R: Copy + Ord + std::fmt::Debug> Model<R> {
 
     fn ring(&mut self, until: Time, is_jump: bool) {
         let first = self.fetch_timeout(0);
+        if is_jump && !self.is_reached {
+            (self.unreached, self.counts_since) = (None, self.now);
+        }
         for at in 0..self.waits.len() {
             let wait = &mut self.waits[at];
             if !wait.is_live() {
@@ -206,10 +233,29 @@ impl<R: Copy + Ord + std::fmt::Debug> Model<R> {
                 } else {
                     self.end(at, Some(WaitErrorKind::TimedOut));
                 }
-            } else if wait.last_poll() <= until {
-                wait.is_last_poll_due = true;
+            } else if self.gives_up(at, until) {
+                self.end(at, Some(WaitErrorKind::Unreachable));
+            } else if self.waits[at].last_poll() <= until {
+                self.waits[at].is_last_poll_due = true;
             }
         }
+    }
+
+    fn gives_up(&mut self, at: usize, until: Time) -> bool {
+        let wait = &self.waits[at];
+        let Some(limit) = wait.policy.give_up_unreached else { return false };
+        if self.is_reached
+            || wait.look.is_some()
+            || wait.started.after(limit).max(wait.added) > until
+        {
+            return false;
+        }
+        let has_failed = self.unreached.is_some_and(|failed| failed >= wait.started);
+        if !has_failed {
+            self.has_overdue = true;
+            self.note("a limit before any failure");
+        }
+        has_failed
     }
 
     pub(super) fn time(&mut self, is_jump: bool) {
@@ -255,6 +301,7 @@ impl<R: Copy + Ord + std::fmt::Debug> Model<R> {
             match answer {
                 Some(Ok(state)) => {
                     self.stats.answers += 1;
+                    self.is_reached = true;
                     self.good(request.sent);
                     self.shorten(request);
                     let job = self.job(request.job);
@@ -311,6 +358,20 @@ impl<R: Copy + Ord + std::fmt::Debug> Model<R> {
     fn error(&mut self, request: ModelRequest, class: ErrorClass) {
         let ModelRequest { job, sent, .. } = request;
         let now = self.now;
+        if class != ErrorClass::Unreached {
+            self.is_reached = true;
+        } else if !self.is_reached && sent < self.counts_since {
+            self.note("a failure from before a jump");
+        } else if !self.is_reached {
+            self.unreached = Some(now);
+            if std::mem::take(&mut self.has_overdue) {
+                for wait in 0..self.waits.len() {
+                    if self.waits[wait].is_live() && self.gives_up(wait, now) {
+                        self.end(wait, Some(WaitErrorKind::Unreachable));
+                    }
+                }
+            }
+        }
         match class {
             ErrorClass::Transient { retry_after } => {
                 self.stats.transient += 1;
