@@ -26,6 +26,7 @@ pub struct Policy {
     pub(crate) in_a_row: u32,
     pub(crate) in_total: u32,
     pub(crate) give_up_unreached: Option<Duration>,
+    pub(crate) first_poll_at_once: bool,
 }
 
 /// What a wait does about a status that its source does not know.
@@ -50,6 +51,7 @@ impl Policy {
             in_a_row: u32::MAX,
             in_total: u32::MAX,
             give_up_unreached: None,
+            first_poll_at_once: false,
         }
     }
 
@@ -118,6 +120,18 @@ impl Policy {
         self.give_up_unreached = after.into();
         self
     }
+
+    /// Sets whether the first poll comes at once rather than after the schedule's first delay. Default: false.
+    ///
+    /// The schedule's delays then follow the first answer. Pauses, the rate and the minimum interval hold all the same.
+    /// By default the first poll waits: a job that was created a moment ago is running, if the service knows it already, so
+    /// a poll at once costs one request for each wait and learns nothing. Set it for jobs that may have ended before
+    /// the wait begins.
+    #[must_use]
+    pub fn first_poll_at_once(mut self, at_once: bool) -> Self {
+        self.first_poll_at_once = at_once;
+        self
+    }
 }
 
 /// The settings.
@@ -155,6 +169,11 @@ impl Policy {
     /// Returns after how long the wait ends if the source was never reached; none for never.
     pub fn get_give_up_unreached(&self) -> Option<Duration> {
         self.give_up_unreached
+    }
+
+    /// Returns whether the first poll comes at once.
+    pub fn get_first_poll_at_once(&self) -> bool {
+        self.first_poll_at_once
     }
 
     pub(crate) fn limits_failures(&self) -> bool {

@@ -12,5 +12,6 @@ mod properties;
 mod reach;
 mod script;
 mod single;
+mod starts;
 mod verdicts;
 mod world;
