@@ -9,10 +9,11 @@ use cfw_waiter::{Policy, Schedule, Waiter};
 
 use crate::args::{Format, OutputArgs};
 use crate::exit::{CliError, Exit};
+use crate::jobs::Jobs;
 use crate::output::{Output, print_error};
 use crate::signals::Signals;
 use crate::text::error_chain;
-use crate::wait::{Jobs, StopCondition, wait};
+use crate::wait::{StopCondition, wait};
 
 const fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
@@ -38,7 +39,8 @@ pub(crate) async fn demo(args: &OutputArgs, signals: Signals) -> Result<Exit, Cl
     }
     let mut output = Output::new(args);
     let jobs = Jobs::from_ids(add_jobs(&sim));
-    let mut summary = wait(&waiter, jobs, StopCondition::AllEnded, signals, &mut output).await?;
+    let mut summary =
+        wait(&waiter, jobs, StopCondition::AllEnded, signals, None, &mut output).await?;
     // One job is meant to fail.
     if summary.exit == Exit::Failed && summary.progress.failed == FAILING {
         summary.exit = Exit::Succeeded;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use cfw_waiter::{JobId, Outcome, Phase, Progress, SourceError, Update, UpdateKind};
 
+use crate::outcome;
 use crate::signals::Signal;
 use crate::summary::{FailureCounts, Reason, Summary};
 
@@ -81,7 +82,7 @@ fn describe_end(id: &JobId, outcome: &Outcome) -> (Style, String) {
             (Style::Success, text)
         }
         Err(error) => {
-            let text = error_chain(error).replace(&format!("list job {id}: "), "");
+            let text = outcome::message(error).replace(&format!("list job {id}: "), "");
             let text = text.strip_prefix(&format!("job {id} ")).map(str::to_owned).unwrap_or(text);
             (Style::Error, text)
         }
