@@ -100,7 +100,7 @@ pub use config::ConfigError;
 pub use id::JobId;
 pub use options::JobOptions;
 pub use policy::{Policy, UnknownStatus};
-pub use report::{JobReport, Outcome, WaitError, WaitErrorKind};
+pub use report::{JobReport, Outcome, WaitError, WaitErrorKind, WaitingOn};
 pub use schedule::Schedule;
 pub use source::{Attempt, ErrorClass, JobSource, Quota, SourceError, SourceFn, source_fn};
 pub use state::{JobState, Phase};

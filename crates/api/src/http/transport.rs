@@ -27,11 +27,22 @@ const PROXY_AUTHENTICATION_REQUIRED: u16 = 407;
 pub(crate) struct Transport {
     pub(crate) clients: HttpClients,
     pub(crate) request_timeout: Duration,
+    /// Whether the application set it: then no request takes longer, whatever limit comes with it.
+    pub(crate) is_timeout_set: bool,
     pub(crate) user_agent: HeaderValue,
     pub(crate) clock: Clock,
 }
 
 impl Transport {
+    /// Returns how long a request may take that comes with this limit.
+    pub(crate) fn request_limit(&self, limit: Option<Duration>) -> Duration {
+        match limit {
+            Some(limit) if self.is_timeout_set => limit.min(self.request_timeout),
+            Some(limit) => limit,
+            None => self.request_timeout,
+        }
+    }
+
     /// Sends `request` once and reads the answer, both within the request timeout. Header values of the
     /// answer are cleaned of `secrets`; its body is not.
     pub(crate) async fn exchange(
@@ -45,9 +56,7 @@ impl Transport {
             return Err(Error::new(operation, ErrorKind::Request, Class::Fatal)
                 .with_message("no tokio runtime is running"));
         }
-        let limit = request
-            .timeout()
-            .map_or(self.request_timeout, |limit| self.request_timeout.min(*limit));
+        let limit = self.request_limit(request.timeout().copied());
         *request.timeout_mut() = Some(limit);
         let headers = request.headers_mut();
         headers.insert(USER_AGENT, self.user_agent.clone());
