@@ -128,6 +128,52 @@ fn exit_code_3_if_no_poll_can_succeed() {
 }
 
 #[test]
+fn exit_code_3_if_the_service_is_never_reached() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let endpoint = format!("http://{address}");
+    let run = |args: &[&str]| {
+        let mut command = bare_command(&["--interval=50ms", "--min-interval=20ms", "a", "b"]);
+        command.args(args).env("CFW_ENDPOINT", &endpoint).env("CFW_PROJECT_ID", "p");
+        run({
+            command.env("CFW_TOKEN", "t");
+            command
+        })
+    };
+    let cause = format!("cannot connect to {address}: ");
+    for args in [
+        &["--give-up-unreached=300ms", "--output=json"][..],
+        &["--timeout=0", "--attempt-timeout=1s", "--output=json"],
+    ] {
+        let output = run(args);
+        assert_eq!(output.code, Some(3), "{args:?}: {}", output.stderr);
+        assert!(output.stderr.contains(&cause), "{args:?}: {}", output.stderr);
+        let objects = parse_objects(&output.stdout);
+        let ends: Vec<_> = objects.iter().filter(|object| object["type"] == "ended").collect();
+        assert_eq!(ends.len(), 2, "{args:?}");
+        assert!(ends.iter().all(|end| end["outcome"] == "unreachable"), "{ends:?}");
+    }
+    let output = run(&["--give-up-unreached=0", "--timeout=600ms"]);
+    assert_eq!(output.code, Some(124), "no limit: {}", output.stderr);
+}
+
+#[test]
+fn an_outage_is_waited_out_after_one_answer() {
+    let sim = simulator();
+    add(&sim, "a", JobScript::never());
+    let mut command = wait_command(&sim, &["--give-up-unreached=100ms", "a"]);
+    let mut child = Running::start(command.stderr(Stdio::piped()));
+    let lines = Lines::of(child.stderr());
+    lines.until("Running");
+    // They take at least the minimum interval of 20 ms each.
+    sim.fail_polls("a", vec![Fault::Reset; 20]);
+    sim.finish("a");
+    lines.until("not reached");
+    assert_eq!(child.code(), Some(0));
+}
+
+#[test]
 fn exit_code_4_if_a_job_is_not_found_for_the_whole_grace() {
     let sim = simulator();
     let output = run(wait_command(&sim, &["--grace", "100ms", "nowhere"]));
