@@ -123,6 +123,21 @@ async fn rule_08_a_wrong_password_is_tried_once() {
     assert_eq!((sim.counts().tokens, sim.counts().polls), (1, 0));
 }
 
+/// It is IAM that throttles, so no poll is slowed down after the pause that it asks for.
+#[tokio::test]
+async fn a_login_that_is_throttled_delays_all_waits_by_its_pause_alone() {
+    let sim = simulator();
+    let ids = sim.add_jobs(100, &JobScript::succeeds_after(ms(100)));
+    sim.fail_next_on(Route::Token, 1, Fault::throttled_for("0.3"));
+    let waiter = waiter(client(&sim, password(&sim, sim.user().password())));
+    // One poll in five seconds would take minutes.
+    let all = waiter.watch(&ids).all_or_first_failure();
+    assert_eq!(all.await.expect("no wait fails").len(), 100);
+    let stats = waiter.stats();
+    assert_eq!((stats.throttled, sim.counts().tokens), (0, 2), "{stats:?}");
+    assert!(stats.paused <= ms(300) && stats.paused >= ms(290), "{stats:?}");
+}
+
 /// One node of the gateway refuses what the others accept, now and then.
 #[tokio::test]
 async fn rule_08_one_bare_refusal_of_proven_credentials_ends_no_wait() {

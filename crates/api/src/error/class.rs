@@ -27,7 +27,8 @@ use std::{num::NonZeroU32, time::Duration};
 /// `APIG` and `APIC` are the same as `APIGW`, and eight digits the same as `CFW` and the digits. `Retry-After` is a header, and
 /// `overLimit` the name of OpenStack's error. With the statuses 401 and 403 the text comes first, because the gateway has one
 /// code for refusals of different kinds. A refusal is `Unauthorized` only when renewing or repeating the
-/// credentials has not helped; until then it is `Transient`.
+/// credentials has not helped; until then it is `Transient`. So is throttling by IAM, with the rest of its pause: it does not
+/// throttle the calls that wait for a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Class {

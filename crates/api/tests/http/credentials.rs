@@ -142,6 +142,27 @@ async fn iam_in_trouble_is_transient_but_a_wrong_auth_url_is_not() {
     }
 }
 
+#[tokio::test]
+async fn throttling_by_iam_is_a_pause_for_all_calls_and_no_throttling_of_them() {
+    for (retry_after, longest) in [(Some("2.5"), 2_500), (None, 1_000)] {
+        let mut answer = ResponseTemplate::new(429);
+        if let Some(value) = retry_after {
+            answer = answer.insert_header("Retry-After", value);
+        }
+        let server = once(answer).await;
+        for error in
+            at_once(&password_client(&server), 50).await.into_iter().map(Result::unwrap_err)
+        {
+            let Class::Transient { retry_after: Some(left) } = error.class() else {
+                panic!("{error:?}")
+            };
+            let left_millis = left.as_micros().div_ceil(1_000);
+            assert!((1..=longest).contains(&left_millis), "{left:?}");
+            assert_eq!(error.kind(), ErrorKind::Throttled, "{error}");
+        }
+    }
+}
+
 // Without TLS, because one row is about what then cannot be reached.
 #[cfg(not(any(feature = "rustls", feature = "rustls-no-provider", feature = "native-tls")))]
 #[tokio::test]

@@ -276,9 +276,10 @@ impl CredentialState {
             return Decision::Wait;
         }
         if let Some(Failure { at, pause, error }) = &self.failure
-            && now.duration_since(*at).is_ok_and(|passed| passed < *pause)
+            && let Ok(passed) = now.duration_since(*at)
+            && let Some(left) = pause.checked_sub(passed).filter(|left| !left.is_zero())
         {
-            return Decision::Fail { error: error.clone(), in_renewal: true };
+            return Decision::Fail { error: not_renewed(error, left), in_renewal: true };
         }
         let ticket = self.ticket();
         self.renewal = Some(Hold { ticket, since: now });
@@ -472,9 +473,19 @@ impl CredentialState {
     }
 }
 
-/// Returns the error of a refusal that may pass.
+/// Returns the error of a failure that passes, and before whose pause is over no request is sent.
 fn resting(error: &Error, left: Duration) -> Error {
     error.with_class(Class::Transient { retry_after: Some(left) })
+}
+
+/// Returns the error of a renewal that may be tried again after `left`.
+///
+/// IAM throttles renewals, not the calls that need them, so the rate of these must not be lowered: the error is transient.
+fn not_renewed(error: &Error, left: Duration) -> Error {
+    match error.class() {
+        Class::Throttled { .. } | Class::Transient { retry_after: Some(_) } => resting(error, left),
+        _ => error.clone(),
+    }
 }
 
 fn locked_for(left: Duration) -> Class {

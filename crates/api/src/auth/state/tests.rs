@@ -223,6 +223,26 @@ fn a_token_is_tried_before_its_age_counts() {
 }
 
 #[test]
+fn throttled_renewals_pause_calls_for_the_rest_of_the_pause_and_lower_no_rate() {
+    let throttled = |retry_after: Option<u64>| {
+        let retry_after = retry_after.map(Duration::from_secs);
+        let class = Class::Throttled { retry_after, quota: None };
+        Error::new(Operation::Token, ErrorKind::Throttled, class)
+    };
+    for (retry_after, seconds) in [(Some(2), 2), (None, 1)] {
+        let mut state = renewable();
+        decide(&mut state, at(0));
+        state.renewed(at(0), renewal(&state), Err(throttled(retry_after)));
+        let left = |left: Duration| format!("fail Transient {{ retry_after: Some({left:?}) }}");
+        let length = Duration::from_secs(seconds);
+        let moment = Duration::from_millis(250);
+        assert_eq!(decide(&mut state, at(0)), left(length));
+        assert_eq!(decide(&mut state, at(0) + moment), left(length - moment));
+        assert_eq!(decide(&mut state, at(seconds)), "renew First");
+    }
+}
+
+#[test]
 fn failed_renewals_are_spaced_and_their_failure_shared() {
     let mut state = renewable();
     let failure = |retry_after| {
