@@ -111,7 +111,7 @@ async fn trouble_is_told_once_until_a_good_answer() {
     let waiter = brisk(&sim).build().unwrap();
     let watch = waiter.watch([&id]);
     let (told, ()) = tokio::join!(story(watch), finish_after(&sim, &id, 5));
-    let expected = ["trouble: transient failure", "Running", "Running -> Success", "succeeded"];
+    let expected = ["trouble: transient", "Running", "Running -> Success", "succeeded"];
     assert_eq!(told, expected);
 }
 

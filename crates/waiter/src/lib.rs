@@ -67,6 +67,7 @@
 //! | --- | --- | --- |
 //! | `cfw` | yes | `cfw_api::Client` is a [`JobSource`] |
 //! | `rustls`, `http2` | yes | passed to `cfw-api`: TLS by rustls with aws-lc-rs, HTTP/2 |
+//! | `serde` | no | `Serialize` for what is reported: [`Update`], [`JobReport`], [`JobState`], [`Stats`] and others |
 //! | `rustls-no-provider`, `native-tls`, `clouds-yaml` | no | passed to `cfw-api` |
 //!
 //! # Logs
@@ -86,6 +87,8 @@ mod options;
 mod policy;
 mod report;
 mod schedule;
+#[cfg(feature = "serde")]
+mod serialize;
 mod source;
 mod state;
 mod update;
@@ -102,7 +105,9 @@ pub use options::JobOptions;
 pub use policy::{Policy, UnknownStatus};
 pub use report::{JobReport, Outcome, WaitError, WaitErrorKind};
 pub use schedule::Schedule;
-pub use source::{Attempt, ErrorClass, JobSource, Quota, SourceError, SourceFn, source_fn};
+pub use source::{
+    Attempt, BoxSource, ErrorClass, JobSource, Quota, SourceError, SourceFn, source_fn,
+};
 pub use state::{JobState, Phase};
 pub use update::{JobView, Progress, Stats, Update, UpdateKind};
 pub use wait::Wait;

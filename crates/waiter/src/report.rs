@@ -20,6 +20,21 @@ pub struct JobReport {
     pub elapsed: Duration,
 }
 
+impl JobReport {
+    /// Makes a report without a state, polls or time, for tests of code that takes reports; set the fields.
+    ///
+    /// ```
+    /// use cfw_waiter::{JobReport, JobState};
+    ///
+    /// let mut report = JobReport::new("job-1");
+    /// report.state = Some(JobState::succeeded());
+    /// report.polls = 3;
+    /// ```
+    pub fn new(id: impl Into<JobId>) -> Self {
+        Self { id: id.into(), state: None, polls: 0, elapsed: Duration::ZERO }
+    }
+}
+
 /// How a wait ended: the job succeeded, or not.
 pub type Outcome = Result<JobReport, WaitError>;
 
@@ -87,6 +102,12 @@ impl WaitErrorKind {
     }
 }
 
+impl fmt::Display for WaitErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
 /// What the board adds to a report when it ends a wait.
 #[derive(Clone, Default)]
 pub(crate) struct ErrorContext {
@@ -99,7 +120,41 @@ pub(crate) struct ErrorContext {
 }
 
 impl WaitError {
-    pub(crate) fn new(kind: WaitErrorKind, report: JobReport, context: ErrorContext) -> Self {
+    /// Makes an error, for tests of code that takes errors. A waiter's own errors also name the limit that was reached.
+    ///
+    /// ```
+    /// use cfw_waiter::{ErrorClass, JobReport, SourceError, WaitError, WaitErrorKind};
+    ///
+    /// let error = WaitError::new(WaitErrorKind::TimedOut, JobReport::new("job-1"))
+    ///     .with_cause(SourceError::new(ErrorClass::TRANSIENT, "connection reset"));
+    /// assert_eq!(error.cause().map(SourceError::class), Some(ErrorClass::TRANSIENT));
+    /// ```
+    pub fn new(kind: WaitErrorKind, report: JobReport) -> Self {
+        let age = report.state.is_some().then_some(Duration::ZERO);
+        Self::with_context(kind, report, ErrorContext { age, ..ErrorContext::default() })
+    }
+
+    /// Sets the failure that ended the wait.
+    #[must_use]
+    pub fn with_cause(self, cause: SourceError) -> Self {
+        let Inner { kind, report, seen: age, limit, .. } = &*self.0;
+        let context = ErrorContext { age: *age, limit: limit.clone(), cause: Some(cause) };
+        Self::with_context(*kind, report.clone(), context)
+    }
+
+    /// Sets how long before the end the last status was observed.
+    #[must_use]
+    pub fn with_last_seen(self, age: Duration) -> Self {
+        let Inner { kind, report, limit, cause, .. } = &*self.0;
+        let context = ErrorContext { age: Some(age), limit: limit.clone(), cause: cause.clone() };
+        Self::with_context(*kind, report.clone(), context)
+    }
+
+    pub(crate) fn with_context(
+        kind: WaitErrorKind,
+        report: JobReport,
+        context: ErrorContext,
+    ) -> Self {
         let ErrorContext { age: seen, limit, cause } = context;
         Self(Arc::new(Inner { kind, report, seen, limit, cause }))
     }

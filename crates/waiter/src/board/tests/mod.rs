@@ -7,6 +7,7 @@ mod differential;
 mod growth;
 mod interleaving;
 mod many;
+mod progress;
 mod properties;
 mod script;
 mod single;
