@@ -5,10 +5,7 @@ use std::error::Error as _;
 use crate::common::{builder, id};
 use crate::server::{Then, list_job_of};
 use cfw_api::{Class, ErrorKind};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpListener,
-};
+use tokio::net::TcpListener;
 
 const OK_HEAD: &str = "HTTP/1.1 200 OK\r\nX-Request-Id: r-1\r\nContent-Length: 30\r\n\r\n";
 
@@ -96,6 +93,7 @@ async fn tls_to_a_plain_port_names_the_host_and_the_cause() {
     let address = listener.local_addr().unwrap();
     let client =
         builder(&format!("https://{address}")).danger_accept_invalid_certs(true).build().unwrap();
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let (id, serve) = (id(), async {
         let (mut stream, _) = listener.accept().await.unwrap();
         let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
@@ -138,6 +136,21 @@ async fn an_endless_body_is_read_up_to_a_bound() {
     // An error's status still counts.
     let body = [b"HTTP/1.1 404 Not Found\r\n\r\n".as_slice(), &vec![b'x'; 2 << 20]].concat();
     assert_eq!(list_job_of(Then::Say(body)).await.unwrap_err().class(), Class::NotFound);
+}
+
+#[tokio::test]
+async fn an_encoding_that_was_not_asked_for_is_named() {
+    let gzip = "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\n\x1f\x7f";
+    let error = list_job_of(Then::Say(gzip.into())).await.unwrap_err();
+    assert_eq!(error.class(), Class::Transient { retry_after: None });
+    assert!(error.to_string().contains("encoded as \"gzip\""), "{error}");
+    // The status of an error counts, but its encoded body says nothing.
+    let busy = gzip.replace("200 OK", "503 Service Unavailable");
+    let error = list_job_of(Then::Say(busy.into())).await.unwrap_err();
+    assert_eq!((error.kind(), error.message()), (ErrorKind::Service, None));
+    let plain =
+        "HTTP/1.1 200 OK\r\nContent-Encoding: identity\r\n\r\n{\"data\":{\"status\":\"Running\"}}";
+    list_job_of(Then::Say(plain.into())).await.unwrap();
 }
 
 #[test]

@@ -11,12 +11,15 @@ use crate::{
     clock::Clock,
     clouds::{Named, is_domain},
     http::{
-        clients::{HttpClients, TlsOptions},
+        clients::{HttpClients, Resolver, TlsOptions},
         endpoint::Endpoint,
         transport::Transport,
     },
     id,
 };
+
+/// How long one HTTP request may take unless the application says otherwise.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Settings of a [`Client`]. Setters cannot fail; [`build`](Self::build) checks them all.
 #[derive(Clone)]
@@ -31,12 +34,13 @@ pub struct ClientBuilder {
     pub(super) project_name: Option<String>,
     pub(super) credentials: Option<Credentials>,
     connect_timeout: Duration,
-    request_timeout: Duration,
+    request_timeout: Option<Duration>,
     user_agent: String,
     http_client: Option<reqwest::Client>,
     tls: TlsOptions,
     allow_plain_http: bool,
     clock: Clock,
+    resolver: Option<Resolver>,
 }
 
 impl ClientBuilder {
@@ -51,12 +55,13 @@ impl ClientBuilder {
             project_name: None,
             credentials: None,
             connect_timeout: Duration::from_secs(5),
-            request_timeout: Duration::from_secs(10),
+            request_timeout: None,
             user_agent: concat!("cfw-api/", env!("CARGO_PKG_VERSION")).to_owned(),
             http_client: None,
             tls: TlsOptions::default(),
             allow_plain_http: false,
             clock: Clock::system(),
+            resolver: None,
         }
     }
 
@@ -132,9 +137,10 @@ impl ClientBuilder {
     }
 
     /// Sets how long one HTTP request may take, from connecting to the last byte of the answer. The default is
-    /// 10 s. A shorter limit makes failures of slow answers; a much longer one hides dead connections.
+    /// 10 s, and a waiter can allow more after time-outs unless this is set. A shorter limit makes failures of slow
+    /// answers; a much longer one hides dead connections.
     pub fn request_timeout(mut self, limit: Duration) -> Self {
-        self.request_timeout = limit;
+        self.request_timeout = Some(limit);
         self
     }
 
@@ -149,6 +155,10 @@ impl ClientBuilder {
     /// It should not follow redirects (`redirect::Policy::none()`), because a redirected request carries the
     /// token, nor repeat requests (`retry::never()`). The built-in clients open no more connections than there
     /// are requests at once; hyper's pool alone sometimes opens a few more.
+    ///
+    /// The built-in clients leave a connection that seems dead or leads to a host that fails; this client keeps its
+    /// own. With HTTP/2 it should find dead connections by pings: `http2_keep_alive_interval` with a
+    /// `http2_keep_alive_timeout` of a few seconds.
     pub fn http_client(mut self, client: reqwest::Client) -> Self {
         self.http_client = Some(client);
         self
@@ -183,6 +193,12 @@ impl ClientBuilder {
     /// Allows plain `http` to other machines. Anyone on the network path can then read the token.
     pub fn allow_plain_http(mut self, allow: bool) -> Self {
         self.allow_plain_http = allow;
+        self
+    }
+
+    #[cfg(test)]
+    pub(crate) fn resolver(mut self, resolver: Resolver) -> Self {
+        self.resolver = Some(resolver);
         self
     }
 
@@ -267,8 +283,9 @@ impl ClientBuilder {
             }
             _ => return Err(ConfigError::hidden("project_id", "is missing")),
         };
+        let request_timeout = self.request_timeout.unwrap_or(REQUEST_TIMEOUT);
         for (field, limit) in
-            [("connect_timeout", self.connect_timeout), ("request_timeout", self.request_timeout)]
+            [("connect_timeout", self.connect_timeout), ("request_timeout", request_timeout)]
         {
             if limit.is_zero() {
                 return Err(ConfigError::new(field, "0s", "must be longer than nothing"));
@@ -290,12 +307,19 @@ impl ClientBuilder {
                 if let EndpointSource::Fixed(endpoint) = &endpoint {
                     known.push(("endpoint", endpoint));
                 }
-                HttpClients::for_urls(&known, wants_catalog, self.connect_timeout, &self.tls)?
+                HttpClients::for_urls(
+                    &known,
+                    wants_catalog,
+                    self.connect_timeout,
+                    &self.tls,
+                    self.resolver.as_ref(),
+                )?
             }
         };
         let transport = Arc::new(Transport {
             clients,
-            request_timeout: self.request_timeout,
+            request_timeout,
+            is_timeout_set: self.request_timeout.is_some(),
             user_agent,
             clock: self.clock,
         });

@@ -1,5 +1,6 @@
 //! The rules of waiting, on the board alone: virtual time, no runtime, no sleep.
 
+mod attempts;
 mod budgets;
 mod commands;
 mod deadlines;
@@ -9,6 +10,7 @@ mod interleaving;
 mod many;
 mod progress;
 mod properties;
+mod reach;
 mod script;
 mod single;
 mod starts;
