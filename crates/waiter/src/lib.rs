@@ -73,8 +73,9 @@
 //!
 //! # Logs
 //!
-//! With `tracing`, at level debug: a span `wait_for_job` (field `job`) or `watch` (field `jobs`, how many) with an event
-//! at each end; "status changed" (`job`, `from`, `to`) and "polling this job is in trouble" (`job`, `error`) from the
+//! With `tracing`, at level debug: a span `wait_for_job` (fields `job`, and at its end `outcome` and `polls`) or `watch`
+//! (fields `jobs`, how many, and at its end `succeeded` and `unsuccessful`) with an event at each end, or
+//! [at level info](WaiterBuilder::spans_at_info) if asked; "status changed" (`job`, `from`, `to`) and "polling this job is in trouble" (`job`, `error`) from the
 //! driver. At level trace, each poll. At level warn, "polling is in trouble", when the first answer of a source
 //! that was well turns bad; nothing else is above debug. An answer that a job is not known is no such trouble.
 
