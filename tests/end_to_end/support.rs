@@ -76,7 +76,7 @@ pub(crate) async fn story(mut watch: Watch) -> Vec<String> {
         told.push(match kind {
             UpdateKind::Changed { from: None, to } => to.status.into_owned(),
             UpdateKind::Changed { from: Some(from), to } => format!("{from} -> {}", to.status),
-            UpdateKind::Trouble(error) => format!("trouble: {}", error.class()),
+            UpdateKind::Trouble(error) => format!("trouble: {error}"),
             UpdateKind::Ended(Ok(_)) => "succeeded".to_owned(),
             UpdateKind::Ended(Err(error)) => format!("{:?}", error.kind()),
             other => format!("{other:?}"),
