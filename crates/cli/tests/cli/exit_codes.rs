@@ -26,6 +26,32 @@ fn transient_faults_do_not_change_the_exit_code() {
 }
 
 #[test]
+fn one_foreign_answer_amid_good_ones_does_not_change_the_exit_code() {
+    for fault in Fault::foreign_client_errors() {
+        let sim = simulator();
+        add(&sim, "a", JobScript::succeeds_after(ms(0)));
+        // A correct answer first.
+        sim.fail_polls("a", [Fault::UnknownStatus, fault.clone()]);
+        let output = run(wait_command(&sim, &["a"]));
+        assert_eq!(output.code, Some(0), "{fault:?}: {}", output.stderr);
+        assert_eq!(sim.polls_of("a").len(), 3, "{fault:?}");
+    }
+}
+
+#[test]
+fn the_wait_ends_at_once_if_nothing_good_was_heard_before_a_final_answer() {
+    let not_published = Fault::gateway_code(404, "APIGW.0101", "The API does not exist");
+    for fault in [Fault::Status(401), Fault::Status(405), not_published] {
+        let sim = simulator();
+        add(&sim, "a", JobScript::succeeds_after(ms(0)));
+        sim.fail_polls("a", [fault.clone()]);
+        let output = run(wait_command(&sim, &["a"]));
+        assert_eq!(output.code, Some(3), "{fault:?}: {}", output.stderr);
+        assert_eq!(sim.polls_of("a").len(), 1, "{fault:?}");
+    }
+}
+
+#[test]
 fn exit_code_1_after_too_many_failures_in_a_row() {
     let sim = simulator();
     add(&sim, "a", JobScript::never());
