@@ -1,10 +1,11 @@
 //! Everything that goes wrong with single answers or for a while, and passes. Each wait ends well all the same.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use cfw_api::{Class, Error};
-use cfw_simulator::{Fault, JobScript, TimeFormat};
-use cfw_waiter::Schedule;
+use cfw_simulator::{Fault, JobScript, SimulateOptions, Simulator, TimeFormat};
+use cfw_waiter::{Schedule, WaitErrorKind, Waiter};
 
 use crate::support::{
     PATIENCE, brisk, brisk_policy, client, eventually, finish_after, ms, pause, simulator,
@@ -135,6 +136,61 @@ async fn one_foreign_answer_amid_good_ones_ends_no_wait() {
         assert_eq!(reports.unwrap_or_else(|e| panic!("{fault:?}: {e}")).len(), 20);
         assert_eq!(sim.counts().overlapping, 0, "{fault:?}");
     }
+}
+
+fn waiter_with_growing_delays(sim: &Simulator) -> Waiter {
+    let schedule = Schedule::exponential(ms(20), 1.5, ms(80)).unwrap();
+    let policy = brisk_policy().schedule(schedule);
+    brisk(sim).policy(policy).attempt_timeout(PATIENCE).build().unwrap()
+}
+
+/// Waits for jobs of which each fifth fails, and checks every end. `sim` must give faults already.
+async fn wait_from_the_first_poll_on(sim: &Simulator, jobs: usize) {
+    let script = JobScript::random(ms(300)).error("CFW.00600003", "no available flavor");
+    let expected: BTreeMap<String, bool> = (0..jobs)
+        .map(|n| n % 5 == 0)
+        .map(|fails| (sim.add_job(script.clone().failure_share(f64::from(u8::from(fails)))), fails))
+        .collect();
+    let outcomes = waiter_with_growing_delays(sim).watch(expected.keys()).all().await;
+    assert_eq!(outcomes.len(), jobs);
+    for (id, outcome) in outcomes {
+        let failed = outcome.is_err_and(|error| {
+            assert_eq!(error.kind(), WaitErrorKind::Failed, "{error}");
+            true
+        });
+        assert_eq!(failed, expected[id.as_str()], "{id}");
+    }
+}
+
+#[tokio::test]
+async fn fresh_jobs_end_correctly_though_three_of_ten_answers_are_faults() {
+    let sim = Simulator::builder().seed(8).start_on_thread().unwrap();
+    sim.fail_randomly(0.3, Fault::passing());
+    wait_from_the_first_poll_on(&sim, 300).await;
+    // The first answer of all was each of these to some job.
+    let (mut seen, mut met) = (BTreeSet::new(), Vec::new());
+    for poll in sim.requests() {
+        if seen.insert(poll.job.clone()) {
+            met.extend(poll.fault);
+        }
+    }
+    let is_met = |fault: &Fault| met.iter().any(|met| **met == *fault);
+    assert_eq!(Fault::passing().into_iter().find(|fault| !is_met(fault)), None);
+}
+
+/// `cfw-wait simulate --faults 0.3`.
+#[tokio::test]
+async fn jobs_of_the_simulator_for_use_by_hand_end_correctly_with_faults() {
+    let mut options = SimulateOptions::default();
+    (options.seed, options.jobs, options.mean) = (7, 100, ms(300));
+    (options.failure_share, options.fault_share) = (0.2, 0.3);
+    let (sim, ids) = options.start().await.unwrap();
+    let outcomes = waiter_with_growing_delays(&sim).watch(&ids).all().await;
+    let kinds = outcomes.into_iter().filter_map(|(_, outcome)| outcome.err().map(|e| e.kind()));
+    let (failed, others): (Vec<_>, Vec<_>) = kinds.partition(|kind| *kind == WaitErrorKind::Failed);
+    assert_eq!(others, []);
+    assert!((5..=40).contains(&failed.len()), "{} failed", failed.len());
+    assert!(sim.counts().faults >= 20, "{:?}", sim.counts());
 }
 
 #[tokio::test]

@@ -22,7 +22,9 @@ pub struct SimulateOptions {
     pub mean: Duration,
     /// The share of jobs that end `Failed`, from 0 to 1. By default it is 0.
     pub failure_share: f64,
-    /// The share of polls with a transient fault, from 0 to 1. By default it is 0.
+    /// The share of polls with a [transient fault](Fault::transient), from 0 to 1. By default it is 0.
+    ///
+    /// Such faults end no correct wait, however many come in a row. The other ones of [`Fault::passing`] can.
     pub fault_share: f64,
 }
 

@@ -156,8 +156,8 @@ impl ClientBuilder {
     /// token, nor repeat requests (`retry::never()`). The built-in clients open no more connections than there
     /// are requests at once; hyper's pool alone sometimes opens a few more.
     ///
-    /// The built-in clients leave a connection that seems dead or leads to a host that fails; this client keeps its
-    /// own. With HTTP/2 it should find dead connections by pings: `http2_keep_alive_interval` with a
+    /// The built-in clients leave connections that seem dead or lead to a host that fails, all together: the idle ones
+    /// close when the requests in flight have ended, and until then add to the new ones. This client keeps its own. With HTTP/2 it should find dead connections by pings: `http2_keep_alive_interval` with a
     /// `http2_keep_alive_timeout` of a few seconds.
     pub fn http_client(mut self, client: reqwest::Client) -> Self {
         self.http_client = Some(client);

@@ -8,6 +8,9 @@
 //! Closed connections are not reported, so the count is an upper bound. While it is below the number of requests,
 //! a connection is opened at once. Otherwise a request waits until no connection is about to become free. If one
 //! does, the request uses it and opens none.
+//!
+//! After a client was replaced (see [`client_pool`](super::client_pool)), the idle connections of the old one stay open beside
+//! those of the new one, as long as a request of the old one is in flight: reqwest closes neither one by one.
 
 use std::{
     error::Error as StdError,
