@@ -1,4 +1,4 @@
-//! Two thousand jobs at once, every tenth poll struck by one of all the faults that pass.
+//! Two thousand jobs at once, every tenth poll struck by one of all the faults that pass, and some by odd answers.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -11,7 +11,7 @@ use cfw_waiter::{
     UpdateKind, WaitErrorKind, Watch,
 };
 
-use crate::support::{brisk_policy, brisk_with, client, eventually, ms};
+use crate::support::{PATIENCE, brisk_policy, brisk_with, client, eventually, ms, pause};
 
 const JOBS: usize = 2_000;
 const MAX_IN_FLIGHT: u32 = 32;
@@ -25,13 +25,14 @@ fn throttled() -> Fault {
     }
 }
 
-/// All that passes by itself. Pauses and hung requests cost time, so they are rare.
+/// What passes however often it comes, for random polls. Pauses and hung requests cost time, so they are rare.
 fn faults() -> Vec<Fault> {
     let cheap = || {
         let others = [
             Fault::NotFound,
             Fault::UnknownStatus,
             Fault::EqualId,
+            Fault::Gzip,
             Fault::Status(408),
             Fault::Status(502),
         ];
@@ -45,19 +46,43 @@ fn faults() -> Vec<Fault> {
         Fault::Slow(ms(60)),
         Fault::SlowBody(ms(60)),
     ];
-    let odd = Fault::passing().into_iter().skip(Fault::transient().len());
-    (0..2).flat_map(|_| cheap()).chain(odd).chain(rare).collect()
+    (0..2).flat_map(|_| cheap()).chain(rare).collect()
 }
 
-/// What passes only once something good was heard. What slows all jobs down is left out, and has tests of its own.
-fn faults_amid() -> Vec<Fault> {
+/// What is no answer of the service. Three in a row over 10 s end a wait, so no job gets more than two.
+fn unexpected(is_fresh: bool) -> impl Iterator<Item = Fault> {
     let foreign = Fault::foreign_client_errors().into_iter();
-    foreign.filter(|fault| !Fault::passing().contains(fault) && !slows_all(fault)).collect()
+    let foreign =
+        foreign.filter(|fault| !matches!(fault, Fault::Status(401) | Fault::OverLimit { .. }));
+    foreign.filter(move |fault| !is_fresh || Fault::passing().contains(fault))
 }
 
-fn slows_all(fault: &Fault) -> bool {
-    // A refusal rests all jobs, and `OverLimit`, which names no quota, would slow them down for a minute or more.
-    matches!(fault, Fault::Status(401) | Fault::OverLimit { .. })
+/// The faults of single jobs, from their first poll on.
+fn scripts() -> Vec<Vec<Fault>> {
+    let fresh =
+        unexpected(true).flat_map(|fault| [vec![fault.clone()], vec![fault.clone(), fault]]);
+    // The first answer is good.
+    let good = || Fault::Slow(ms(1));
+    let proven = unexpected(false).map(|fault| vec![good(), fault.clone(), fault]);
+    // A refusal rests all jobs for a second, and a flood keeps a client busy until its time is up.
+    let others = [Fault::Status(401), Fault::InterimFlood].map(|fault| vec![good(), fault]);
+    fresh.chain(proven).chain(others).collect()
+}
+
+/// It names no quota, so it slows all jobs down for a minute or more, and comes last.
+fn over_limit() -> Fault {
+    Fault::OverLimit { retry_after: Some("0.5".to_owned()) }
+}
+
+/// As [`eventually`], for what takes a while.
+async fn in_time(holds: impl Fn() -> bool) {
+    for _ in 0..3_600 {
+        if holds() {
+            return;
+        }
+        pause(ms(50)).await;
+    }
+    panic!("has not come true within three minutes");
 }
 
 /// What one job was told to have done.
@@ -95,25 +120,43 @@ async fn two_thousand_jobs_with_faults_of_every_kind_end_once_and_correctly() {
         let id = sim.add_job(script.clone().failure_share(if fails { 1.0 } else { 0.0 }));
         expected.insert(id, fails);
     }
+    // These last until all of their faults have come.
+    let mut late = Vec::new();
+    for faults in scripts() {
+        let id = sim.add_job(JobScript::never());
+        sim.fail_polls(&id, faults);
+        expected.insert(id.clone(), false);
+        late.push(id);
+    }
     sim.fail_randomly(0.1, faults());
 
     let schedule = Schedule::exponential(ms(100), 1.5, ms(400)).unwrap();
     let notes = Arc::<Mutex<Notes>>::default();
     let waiter = brisk_with(Noting { client: client(&sim), notes: Arc::clone(&notes) })
-        .policy(brisk_policy().schedule(schedule))
+        .policy(brisk_policy().schedule(schedule).timeout(3 * PATIENCE))
         .max_in_flight(MAX_IN_FLIGHT)
         .min_interval(ms(50))
         .attempt_timeout(ms(1_000))
         .build()
         .unwrap();
     let (heard, ()) = tokio::join!(hear(waiter.watch(expected.keys())), async {
-        eventually(|| sim.counts().polls >= 500).await;
-        faults_amid().into_iter().for_each(|fault| sim.fail_next(3, fault));
+        let jobs = u64::try_from(JOBS).unwrap();
+        let ended = || waiter.stats().succeeded + waiter.stats().ends(WaitErrorKind::Failed);
+        let has_met = |id: &String, faults: &Vec<Fault>| {
+            let met: Vec<_> = sim.polls_of(id).into_iter().filter_map(|poll| poll.fault).collect();
+            faults.iter().all(|fault| met.iter().any(|met| **met == *fault))
+        };
+        in_time(|| ended() >= jobs).await;
+        in_time(|| late.iter().zip(&scripts()).all(|(id, faults)| has_met(id, faults))).await;
+        sim.fail_next(1, over_limit());
+        in_time(|| sim.requests().iter().any(|poll| poll.fault.as_deref() == Some(&over_limit())))
+            .await;
+        assert!(late.iter().all(|id| sim.finish(id)));
     });
     eventually(|| sim.in_flight() == 0).await;
 
     // Every job, once, and as it was scripted.
-    assert_eq!(heard.len(), JOBS);
+    assert_eq!(heard.len(), expected.len());
     for (id, heard) in &heard {
         let [outcome] = &heard.outcomes[..] else { panic!("{id}: {} ends", heard.outcomes.len()) };
         match outcome {
@@ -128,19 +171,21 @@ async fn two_thousand_jobs_with_faults_of_every_kind_end_once_and_correctly() {
 
     let (record, counts) = (sim.requests(), sim.counts());
     println!("{counts:?}, {:?}, {:?}", sim.connections(), waiter.stats());
-    // By this seed first polls alone meet all of them, so it does not depend on how many others there are.
+    // By this seed first polls alone meet all of the random ones, so it does not depend on how many others there are.
     let met = |fault: &Fault| record.iter().any(|poll| poll.fault.as_deref() == Some(fault));
-    assert_eq!(faults().into_iter().chain(faults_amid()).find(|fault| !met(fault)), None);
+    assert_eq!(faults().into_iter().find(|fault| !met(fault)), None);
     assert_eq!(counts.overlapping, 0, "one request at a time per job");
     assert!(sim.max_in_flight() <= MAX_IN_FLIGHT, "{}", sim.max_in_flight());
-    // After a time-out new connections replace all others, which close meanwhile.
+    // New connections can replace all others, which stay open as long as a request on one of them is in flight.
     assert!(sim.connections().peak <= 2 * MAX_IN_FLIGHT, "{:?}", sim.connections());
     assert_eq!(counts.requests, counts.polls);
-    // A request can be given up before the server has read it, and one is sent on each dead connection.
+    // A request can be given up before the server has read it, one is sent on each dead connection, and those that
+    // were about to be sent when the credentials were refused are not.
     let stats = waiter.stats();
     let is_dead = |poll: &&Request| poll.fault.as_deref() == Some(&Fault::DeadConnection);
     let dead = u64::try_from(record.iter().filter(is_dead).count()).unwrap();
-    assert!(stats.polls - counts.polls <= stats.timed_out + dead, "{stats:?}");
+    let unsent = stats.timed_out + dead + u64::from(MAX_IN_FLIGHT);
+    assert!(stats.polls - counts.polls <= unsent, "{stats:?}");
     assert_eq!(notes.lock().unwrap().begun_in_pauses(), 0, "polls begun during a pause");
     assert_eq!(arrived_in_pauses(&record), [] as [&Request; 0], "polls during a pause");
     // None after the end of its job, whatever its answer was worth.
@@ -194,7 +239,7 @@ impl Notes {
 /// Requests that arrived in the second half of a pause. By then what was on its way has come.
 fn arrived_in_pauses(record: &[Request]) -> Vec<&Request> {
     let (half, end) = (ms(RETRY_AFTER / 2), ms(RETRY_AFTER - 10));
-    let refusals = record.iter().filter(|request| request.status == Some(429));
+    let refusals = record.iter().filter(|request| matches!(request.status, Some(413 | 429)));
     let refused: Vec<_> = refusals.filter_map(|request| request.answered).collect();
     let in_pause = |request: &&Request| {
         refused.iter().any(|at| request.at > *at + half && request.at < *at + end)

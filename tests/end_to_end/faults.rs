@@ -227,7 +227,7 @@ async fn a_server_that_is_down_is_waited_for() {
     drop(sim);
     let (outcome, _sim) = tokio::join!(waiter.wait_for_job(id), async {
         pause(ms(100)).await;
-        let back = cfw_simulator::Simulator::builder().port(port).start_on_thread().unwrap();
+        let back = Simulator::builder().port(port).start_on_thread().unwrap();
         back.add_job(JobScript::succeeds_after(ms(50)).id(id));
         back
     });
