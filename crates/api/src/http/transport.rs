@@ -94,9 +94,10 @@ impl Transport {
             _ => pooled.answered(answer.status, response.version()),
         }
         let encoding = response.headers().get(CONTENT_ENCODING);
+        let is_encoded = encoding.is_some_and(|encoding| encoding != "identity");
         match body {
-            // An encoding that was not asked for, from a proxy that caches, say.
-            Ok(_) if encoding.is_some_and(|encoding| encoding != "identity") => {
+            // An encoding that was not asked for, from a proxy that caches, say. In an error the status counts.
+            Ok(_) | Err(BodyError::TooLong(_)) if is_encoded => {
                 if answer.is_success() {
                     let encoding = encoding.and_then(|name| name.to_str().ok()).unwrap_or("?");
                     let encoding = sanitise(encoding, secrets, CODE_CHARS);
@@ -107,12 +108,13 @@ impl Transport {
                 }
             }
             Ok(body) => answer.body = body,
-            // The status and `Retry-After` of these are enough; an error here would lose them.
-            Err(_) if matches!(answer.status, 429 | 500..=599) => (),
-            Err(BodyError::TooLong) if answer.is_success() => {
+            Err(BodyError::TooLong(_)) if answer.is_success() => {
                 return Err(answer.unusable(operation, "body longer than 1 MiB"));
             }
-            Err(BodyError::TooLong) => (),
+            // No error of the service is as long. The beginning says what it is, and the status what it means.
+            Err(BodyError::TooLong(beginning)) => answer.body = beginning,
+            // The status and `Retry-After` of these are enough; an error here would lose them.
+            Err(_) if matches!(answer.status, 429 | 500..=599) => (),
             Err(BodyError::Broken(error)) => {
                 return Err(without_body(operation, &error, limit, secrets)
                     .with_response(answer.status, answer.request_id));

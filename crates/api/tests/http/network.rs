@@ -133,9 +133,18 @@ async fn an_endless_body_is_read_up_to_a_bound() {
     assert_eq!(error.kind(), ErrorKind::Answer);
     assert!(error.is_transient());
     assert!(error.to_string().contains("longer than 1 MiB"), "{error}");
-    // An error's status still counts.
-    let body = [b"HTTP/1.1 404 Not Found\r\n\r\n".as_slice(), &vec![b'x'; 2 << 20]].concat();
-    assert_eq!(list_job_of(Then::Say(body)).await.unwrap_err().class(), Class::NotFound);
+    // An error's status still counts, and its beginning is shown.
+    for (head, class) in [
+        ("404 Not Found", Class::NotFound),
+        ("429 Too Many Requests", Class::Throttled { retry_after: None, quota: None }),
+        ("400 Bad Request", Class::Unexpected { can_pass: true }),
+    ] {
+        let head = format!("HTTP/1.1 {head}\r\n\r\n<html>Wrong way");
+        let error = list_job_of(Then::Say([head.as_bytes(), &vec![b' '; 2 << 20]].concat()))
+            .await
+            .unwrap_err();
+        assert_eq!((error.class(), error.message()), (class, Some("<html>Wrong way")));
+    }
 }
 
 #[tokio::test]
