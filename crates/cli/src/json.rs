@@ -11,6 +11,7 @@ use crate::exit::Exit;
 use crate::input::BadLine;
 use crate::summary::{Reason, Summary};
 use crate::text;
+use crate::trouble::Notice;
 
 /// The version of the schema. Fields and kinds may be added within a version, but not changed.
 pub(crate) const VERSION: u32 = 1;
@@ -29,14 +30,47 @@ pub(crate) fn write_update(update: &Update) -> io::Result<()> {
             end_time: to.end.and_then(timestamp),
             detail: to.detail.as_deref(),
         },
-        UpdateKind::Trouble(error) => {
-            Event::Trouble { job_id, elapsed_ms, error: PollError::from_source(error) }
-        }
         UpdateKind::Ended(outcome) => ended(job_id, elapsed_ms, outcome),
-        // This version of the command does not know the kind of update.
+        // Trouble is written by `write_notice`. This version of the command does not know other kinds.
         _ => return Ok(()),
     };
     write(&event)
+}
+
+/// Writes the begin or the end of trouble to standard output.
+pub(crate) fn write_notice(notice: &Notice) -> io::Result<()> {
+    write(&match notice {
+        Notice::JobTrouble { id, elapsed, error } => Event::Trouble {
+            job_id: id.as_str(),
+            elapsed_ms: millis(*elapsed),
+            scope: "job",
+            jobs: 1,
+            error: PollError::from_source(error),
+        },
+        Notice::ServiceTrouble { id, elapsed, error, jobs } => Event::Trouble {
+            job_id: id.as_str(),
+            elapsed_ms: millis(*elapsed),
+            scope: "service",
+            jobs: *jobs,
+            error: PollError::from_source(error),
+        },
+        Notice::JobRecovered { id, elapsed, lasted } => Event::Recovered {
+            scope: "job",
+            job_id: Some(id.as_str()),
+            elapsed_ms: Some(millis(*elapsed)),
+            jobs: 1,
+            lasted_ms: millis(*lasted),
+            failed_polls: None,
+        },
+        Notice::ServiceRecovered { jobs, lasted, failed_polls, .. } => Event::Recovered {
+            scope: "service",
+            job_id: None,
+            elapsed_ms: None,
+            jobs: *jobs,
+            lasted_ms: millis(*lasted),
+            failed_polls: Some(*failed_polls),
+        },
+    })
 }
 
 /// Writes a line of standard input that is not a job id.
@@ -91,7 +125,20 @@ enum Event<'a> {
     Trouble {
         job_id: &'a str,
         elapsed_ms: u64,
+        scope: &'static str,
+        jobs: usize,
         error: PollError<'a>,
+    },
+    Recovered {
+        scope: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        job_id: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        elapsed_ms: Option<u64>,
+        jobs: usize,
+        lasted_ms: u64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        failed_polls: Option<u64>,
     },
     Ended {
         job_id: &'a str,

@@ -8,6 +8,7 @@ mod client;
 mod clock;
 mod completions;
 mod demo;
+mod describe;
 mod exit;
 mod ids;
 mod input;
@@ -19,8 +20,10 @@ mod parse;
 mod screen;
 mod signals;
 mod simulate;
+mod style;
 mod summary;
 mod text;
+mod trouble;
 mod values;
 mod wait;
 

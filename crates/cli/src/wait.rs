@@ -4,24 +4,32 @@ use std::io;
 use std::time::Duration;
 
 use cfw_api::{Client, JobId};
-use cfw_waiter::{Outcome, Policy, Schedule, Update, UpdateKind, Waiter, Watch, WatchHandle};
+use cfw_waiter::{
+    Outcome, Policy, Schedule, Stats, Update, UpdateKind, Waiter, Watch, WatchHandle,
+};
 use tokio::sync::mpsc;
 use tokio::time::{Interval, MissedTickBehavior};
 
 use crate::args::WaitArgs;
 use crate::clock::Stopwatch;
+use crate::describe;
 use crate::exit::{CliError, Exit};
 use crate::ids;
 use crate::input::{self, Line};
 use crate::output::Output;
 use crate::screen::REDRAW;
-use crate::signals::{Signal, Signals};
-use crate::summary::{FailureCounts, Reason, Summary};
+use crate::signals::{JobControl, JobSignal, Signal, Signals, stop_process};
+use crate::summary::{Failures, Reason, Summary};
+use crate::trouble::{self, Notice, Troubles};
 
 /// The factor by which the delay between two polls grows.
 const GROWTH: f64 = 1.5;
 const FIRST_INTERVAL: Duration = Duration::from_secs(1);
 const MAX_INTERVAL: Duration = Duration::from_secs(15);
+
+/// The time between two checks whether trouble has ended, and four times that for many jobs.
+const CHECK: Duration = Duration::from_millis(250);
+const MANY: usize = 1000;
 
 /// The jobs to wait for.
 pub(crate) struct Jobs {
@@ -144,11 +152,13 @@ pub(crate) async fn wait(
         signals,
         stop_condition,
         exit: Exit::default(),
-        failures: FailureCounts::default(),
+        failures: Failures::default(),
         rejected: 0,
+        troubles: Troubles::default(),
+        stopwatch: Stopwatch::start(),
     };
-    let stopwatch = Stopwatch::start();
-    let reason = session.run(waiter, output, &stopwatch).await?;
+    let mut timers = Timers::new(output)?;
+    let reason = session.run(waiter, output, &mut timers).await?;
     let exit = match reason {
         Reason::Interrupted(signal) => Exit::Interrupted(signal),
         Reason::OutputClosed => Exit::BrokenPipe,
@@ -162,7 +172,7 @@ pub(crate) async fn wait(
         failures: session.failures,
         unfinished: session.watch.jobs(),
         rejected: session.rejected,
-        elapsed: stopwatch.elapsed(),
+        elapsed: session.stopwatch.elapsed(),
         stats: waiter.stats(),
     })
 }
@@ -176,8 +186,10 @@ struct Session {
     stop_condition: StopCondition,
     /// The most severe result so far.
     exit: Exit,
-    failures: FailureCounts,
+    failures: Failures,
     rejected: u64,
+    troubles: Troubles,
+    stopwatch: Stopwatch,
 }
 
 enum Event {
@@ -186,7 +198,49 @@ enum Event {
     /// An update, or `None` after the last one.
     Update(Option<Update>),
     Redraw,
+    Heartbeat,
+    /// Time to look for the end of trouble.
+    Check,
     Signal(Signal),
+    JobControl(JobSignal),
+}
+
+/// What happens besides the wait.
+struct Timers {
+    redraw: Option<Interval>,
+    heartbeat: Option<Interval>,
+    check: Interval,
+    /// The number of checks so far.
+    checks: u32,
+    job_control: Option<JobControl>,
+    /// The process was stopped by [`stop_process`], after the display had been removed.
+    is_stopped: bool,
+}
+
+impl Timers {
+    fn new(output: &mut Output) -> io::Result<Self> {
+        let is_live = output.screen().is_some();
+        Ok(Self {
+            redraw: is_live.then(|| interval(REDRAW)),
+            heartbeat: output.heartbeat().map(|time| {
+                let mut heartbeat = interval(time);
+                heartbeat.reset();
+                heartbeat
+            }),
+            check: interval(CHECK),
+            checks: 0,
+            // Without a display to remove, the default action is right.
+            job_control: is_live.then(JobControl::install).transpose()?,
+            is_stopped: false,
+        })
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the display is independent of the polls")]
+fn interval(period: Duration) -> Interval {
+    let mut interval = tokio::time::interval(period);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    interval
 }
 
 impl Session {
@@ -195,27 +249,35 @@ impl Session {
         &mut self,
         waiter: &Waiter,
         output: &mut Output,
-        stopwatch: &Stopwatch,
+        timers: &mut Timers,
     ) -> io::Result<Reason> {
-        #[expect(clippy::disallowed_methods, reason = "the redraws are independent of the polls")]
-        let mut redraw = tokio::time::interval(REDRAW);
-        redraw.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let reason = match self.next_event(&mut redraw, output.is_live()).await {
+            let reason = match self.next_event(timers).await {
                 Event::Signal(signal) => Some(Reason::Interrupted(signal)),
                 Event::Line(line) => self.handle_line(line, output)?,
                 Event::Update(None) => Some(self.handle_last_end(output)),
                 Event::Update(Some(update)) => {
-                    let written = output.update(&update);
+                    let notices = self.troubles.update(&update, &self.state(&waiter.stats()));
+                    let ended = is_end(&update).then_some(&update.id);
+                    let written = self.write_notices(&notices, ended, output);
+                    let written = written.and_then(|()| output.update(&update));
                     // A stop that this update brings about takes precedence over a closed output.
                     match self.handle_update(&update) {
                         Some(reason) => Some(reason),
                         None => self.handle_written(written, output)?,
                     }
                 }
+                Event::Check => self.check(waiter, output, timers)?,
                 Event::Redraw => {
-                    let stats = waiter.stats();
-                    output.draw(&self.watch, &self.failures, &stats, stopwatch.elapsed());
+                    self.draw(waiter, output);
+                    None
+                }
+                Event::Heartbeat => {
+                    self.write_heartbeat(waiter, output);
+                    None
+                }
+                Event::JobControl(signal) => {
+                    self.handle_job_control(signal, waiter, output, timers);
                     None
                 }
             };
@@ -225,16 +287,103 @@ impl Session {
         }
     }
 
-    async fn next_event(&mut self, redraw: &mut Interval, is_live: bool) -> Event {
+    async fn next_event(&mut self, timers: &mut Timers) -> Event {
+        let is_troubled = self.troubles.is_any();
+        let others = async {
+            tokio::select! {
+                line = next_line(&mut self.stdin), if self.stdin.is_some() => Event::Line(line),
+                update = self.watch.next() => Event::Update(update),
+                () = tick(&mut timers.redraw) => Event::Redraw,
+                () = tick(&mut timers.heartbeat) => Event::Heartbeat,
+                _ = timers.check.tick(), if is_troubled => Event::Check,
+                signal = next_signal(&mut timers.job_control) => Event::JobControl(signal),
+            }
+        };
         tokio::select! {
             // Ctrl-C often ends the reader of standard output as well. It is checked first, so that
             // the broken pipe does not hide it.
             biased;
             signal = self.signals.first() => Event::Signal(signal),
-            line = next_line(&mut self.stdin), if self.stdin.is_some() => Event::Line(line),
-            update = self.watch.next() => Event::Update(update),
-            _ = redraw.tick(), if is_live => Event::Redraw,
+            event = others => event,
         }
+    }
+
+    fn state<'a>(&self, stats: &'a Stats) -> trouble::Run<'a> {
+        let live = self.watch.progress().live();
+        trouble::Run { live, stats, now: self.stopwatch.elapsed() }
+    }
+
+    /// Looks for the end of trouble.
+    fn check(
+        &mut self,
+        waiter: &Waiter,
+        output: &mut Output,
+        timers: &mut Timers,
+    ) -> io::Result<Option<Reason>> {
+        timers.checks = timers.checks.wrapping_add(1);
+        // Listing many jobs takes time.
+        if self.watch.progress().live() > MANY && !timers.checks.is_multiple_of(4) {
+            return Ok(None);
+        }
+        let stats = waiter.stats();
+        let jobs = self.watch.jobs();
+        let jobs =
+            jobs.iter().map(|job| (&job.report.id, job.report.elapsed, job.trouble.is_some()));
+        let notices = self.troubles.check(jobs, &self.state(&stats));
+        let written = self.write_notices(&notices, None, output);
+        self.handle_written(written, output)
+    }
+
+    /// Writes notices. If `ended` is a job, its end is written next.
+    fn write_notices(
+        &self,
+        notices: &[Notice],
+        ended: Option<&cfw_waiter::JobId>,
+        output: &mut Output,
+    ) -> io::Result<()> {
+        let now = self.stopwatch.elapsed();
+        notices.iter().try_for_each(|notice| output.notice(notice, now, ended))
+    }
+
+    fn draw(&self, waiter: &Waiter, output: &mut Output) {
+        if let Some(screen) = output.screen() {
+            let stats = waiter.stats();
+            screen.draw(&self.watch, &self.failures, &stats, self.stopwatch.elapsed());
+        }
+    }
+
+    fn write_heartbeat(&self, waiter: &Waiter, output: &mut Output) {
+        let now = self.stopwatch.elapsed();
+        let jobs = self.watch.jobs();
+        let state = describe::heartbeat(
+            &jobs,
+            self.watch.progress(),
+            &self.failures,
+            &waiter.stats(),
+            &self.troubles,
+            now,
+        );
+        output.line(describe::heartbeat_line(now, &state));
+    }
+
+    fn handle_job_control(
+        &self,
+        signal: JobSignal,
+        waiter: &Waiter,
+        output: &mut Output,
+        timers: &mut Timers,
+    ) {
+        let Some(screen) = output.screen() else { return };
+        match signal {
+            JobSignal::Stop => {
+                screen.clear();
+                timers.is_stopped = stop_process();
+            }
+            // Another process stopped this one, so that the display could not be removed.
+            JobSignal::Continue if !timers.is_stopped => screen.forget(),
+            JobSignal::Continue => timers.is_stopped = false,
+        }
+        self.draw(waiter, output);
     }
 
     fn handle_line(
@@ -282,7 +431,7 @@ impl Session {
     fn handle_update(&mut self, update: &Update) -> Option<Reason> {
         let UpdateKind::Ended(outcome) = &update.kind else { return None };
         if let Err(error) = outcome {
-            self.failures.add(error.kind());
+            self.failures.add(error);
         }
         let exit = exit_for(outcome);
         self.exit = self.exit.max(exit);
@@ -303,8 +452,33 @@ impl Session {
     }
 }
 
+/// Returns whether the update is the last change of a job, or its end.
+fn is_end(update: &Update) -> bool {
+    match &update.kind {
+        UpdateKind::Changed { to, .. } => to.phase.is_terminal(),
+        UpdateKind::Ended(_) => true,
+        _ => false,
+    }
+}
+
 fn exit_for(outcome: &Outcome) -> Exit {
     outcome.as_ref().map_or_else(|error| Exit::from_kind(error.kind()), |_| Exit::Succeeded)
+}
+
+async fn tick(interval: &mut Option<Interval>) {
+    match interval {
+        Some(interval) => {
+            interval.tick().await;
+        }
+        None => std::future::pending().await,
+    }
+}
+
+async fn next_signal(job_control: &mut Option<JobControl>) -> JobSignal {
+    match job_control {
+        Some(job_control) => job_control.next().await,
+        None => std::future::pending().await,
+    }
 }
 
 async fn next_line(stdin: &mut Option<(mpsc::Receiver<Line>, WatchHandle)>) -> Option<Line> {
