@@ -23,6 +23,9 @@ pub(crate) const REDRAW: Duration = Duration::from_millis(125);
 /// The most jobs with a row each. More jobs collapse into one row.
 const MAX_ROWS: usize = 20;
 
+/// The most columns to which the label of a permanent line is padded.
+const MAX_LABEL_WIDTH: usize = 22;
+
 pub(crate) struct Screen {
     term: Term,
     styles: Styles,
@@ -142,7 +145,7 @@ impl Screen {
 
     fn permanent_line(&mut self, style: Style, sign: &str, label: &str, text: &str) {
         let sign = self.styles.apply(style, sign);
-        let label = rows::pad(label, self.id_width);
+        let label = rows::pad(label, self.id_width.min(MAX_LABEL_WIDTH));
         self.pending_lines.push(format!("{sign} {label}  {text}"));
     }
 
