@@ -9,10 +9,11 @@ use cfw_waiter::{Policy, Schedule, Waiter};
 
 use crate::args::{Format, OutputArgs};
 use crate::exit::{CliError, Exit};
+use crate::jobs::Jobs;
 use crate::output::{Output, print_error};
 use crate::signals::Signals;
 use crate::text::error_chain;
-use crate::wait::{Jobs, StopCondition, wait};
+use crate::wait::{StopCondition, wait};
 
 const fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
@@ -30,25 +31,22 @@ pub(crate) async fn demo(args: &OutputArgs, signals: Signals) -> Result<Exit, Cl
     let has_text = !args.quiet && args.output == Format::Text;
     if has_text {
         print_error(&format!(
-            "Seven jobs of a simulated firewall service on {}. It throttles\n\
-             for a while at 1.5 s, and is out of order from 4.5 s to 6 s. Here a job is polled\n\
-             up to every {MIN_INTERVAL:?}; a real service, by default, at most every 500ms.\n",
+            "Seven jobs of a simulated service on {}, which throttles\n\
+             for a while at 1.5 s, and is out of order from 4.5 s to 6 s.\n",
             sim.endpoint()
         ));
     }
     let mut output = Output::new(args);
     let jobs = Jobs::from_ids(add_jobs(&sim));
-    let mut summary = wait(&waiter, jobs, StopCondition::AllEnded, signals, &mut output).await?;
+    let mut summary =
+        wait(&waiter, jobs, StopCondition::AllEnded, signals, None, &mut output).await?;
     // One job is meant to fail.
     if summary.exit == Exit::Failed && summary.progress.failed == FAILING {
         summary.exit = Exit::Succeeded;
     }
     output.finish(&summary)?;
     if has_text && summary.exit == Exit::Succeeded {
-        print_error(
-            "\nNext: cfw-wait JOB_ID... for a real job, cfw-wait simulate to try a pipeline against;\n\
-             cfw-wait --help says more.",
-        );
+        print_error("Next: cfw-wait JOB_ID, or cfw-wait simulate for pipelines; cfw-wait --help");
     }
     Ok(summary.exit)
 }

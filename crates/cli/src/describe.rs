@@ -1,5 +1,6 @@
 //! Sentences for people: what has happened to a job, how the run stands, and how it ended.
 
+use std::cmp::Reverse;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use cfw_waiter::{
     WaitError, WaitErrorKind,
 };
 
+use crate::outcome;
 use crate::signals::Signal;
 use crate::style::Style;
 use crate::summary::{Failures, Reason, Summary};
@@ -68,7 +70,15 @@ fn trouble_line(id: &JobId, error: &SourceError) -> String {
         ErrorClass::NotFound => "still waiting",
         _ => "still trying",
     };
-    format!("{}; {going_on}", poll_error(id, error))
+    format!("{}; {going_on}", trouble(id, error))
+}
+
+/// Describes trouble by its cause. The request id is left out: the NDJSON has it, and the error at the end.
+pub(crate) fn trouble(id: &JobId, error: &SourceError) -> String {
+    let text = poll_error(id, error);
+    let request = error.request_id().map(|request| format!(" (request {request})"));
+    let text = request.map_or(text.clone(), |request| text.replace(&request, ""));
+    text.trim_end_matches('.').to_owned()
 }
 
 /// Describes a failed poll by its cause, without the id of the job.
@@ -127,7 +137,7 @@ pub(crate) fn end(id: &JobId, outcome: &Outcome) -> (Style, String) {
         },
         // Rare ends, in the words of the library.
         _ => {
-            let text = error_chain(error).replace(&format!("list job {id}: "), "");
+            let text = outcome::message(error).replace(&format!("list job {id}: "), "");
             text.strip_prefix(&format!("job {id} ")).map(str::to_owned).unwrap_or(text)
         }
     };
@@ -143,7 +153,7 @@ pub(crate) fn reason(error: &WaitError) -> String {
             let detail = report.state.as_ref().and_then(|state| state.detail.as_deref());
             detail.unwrap_or(NO_REASON).to_owned()
         }
-        WaitErrorKind::TimedOut => {
+        WaitErrorKind::TimedOut | WaitErrorKind::Removed => {
             let status = report.state.as_ref().map(|state| format!("still {}", state.status));
             status.or_else(cause).unwrap_or_else(|| "without any status".to_owned())
         }
@@ -165,7 +175,7 @@ pub(crate) fn heartbeat(
     now: Duration,
 ) -> String {
     let mut text = format_counts(progress, failures);
-    let Some(longest) = jobs.iter().max_by_key(|job| job.report.elapsed) else {
+    let Some(longest) = jobs.iter().min_by_key(|job| Reverse(job.report.elapsed)) else {
         text.push_str("; waiting for ids on standard input");
         return text;
     };
@@ -185,7 +195,7 @@ pub(crate) fn heartbeat(
     }
     if let Some(trouble) = troubles.current() {
         let lasting = format_duration(now.saturating_sub(trouble.since));
-        let error = poll_error(trouble.id, trouble.error);
+        let error = self::trouble(trouble.id, trouble.error);
         let _ = match trouble.jobs {
             0 | 1 => write!(text, "; trouble for {lasting}: {error}"),
             jobs => write!(text, "; trouble for {lasting}, {}: {error}", format_jobs(jobs)),

@@ -11,7 +11,7 @@ use crate::signals::Signal;
 pub(crate) const SUCCEEDED: u8 = 0;
 /// A job failed, or its wait ended for a reason without a code of its own.
 pub(crate) const FAILED: u8 = 1;
-/// The arguments are not valid, or a line of standard input is not a job id.
+/// The arguments are not valid, or a line of the input does not describe a job.
 pub(crate) const USAGE: u8 = 2;
 /// The service refused the credentials, no poll can succeed, or the command cannot run as configured.
 pub(crate) const MISCONFIGURED: u8 = 3;

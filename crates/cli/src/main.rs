@@ -9,12 +9,15 @@ mod clock;
 mod completions;
 mod demo;
 mod describe;
+mod exec;
 mod exit;
 mod ids;
 mod input;
+mod jobs;
 mod json;
 mod logs;
 mod manual;
+mod outcome;
 mod output;
 mod parse;
 mod screen;
@@ -23,12 +26,16 @@ mod simulate;
 mod style;
 mod summary;
 mod text;
+mod timers;
 mod trouble;
 mod values;
 mod wait;
+mod waiter;
 
 use std::io::Write as _;
 use std::process::ExitCode;
+#[cfg(unix)]
+use std::{io, os::unix::net::UnixStream};
 
 use tokio::runtime::Runtime;
 
@@ -53,6 +60,8 @@ fn main() -> ExitCode {
 /// Runs the command line.
 fn start() -> Result<Exit, CliError> {
     let no_runtime = |error| CliError::misconfigured(format!("no runtime: {error}"));
+    #[cfg(unix)]
+    check_descriptors().map_err(no_runtime)?;
     // One worker thread, which polls even while a slow reader blocks the main thread.
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
@@ -69,6 +78,16 @@ fn start() -> Result<Exit, CliError> {
     result
 }
 
+/// Returns an error if there are too few file descriptors left for a runtime, which would panic.
+#[cfg(unix)]
+fn check_descriptors() -> io::Result<()> {
+    // The runtime opens an epoll instance, an event and a pair of sockets, and duplicates some of them.
+    const PAIRS: usize = 4;
+    let pairs: Vec<_> = (0..PAIRS).map(|_| UnixStream::pair()).collect::<io::Result<_>>()?;
+    drop(pairs);
+    Ok(())
+}
+
 fn run(cli: &Cli, runtime: &Runtime, signals: Signals) -> Result<Exit, CliError> {
     logs::init(cli.output.verbose);
     match &cli.command {
@@ -81,13 +100,14 @@ fn run(cli: &Cli, runtime: &Runtime, signals: Signals) -> Result<Exit, CliError>
 }
 
 fn wait(cli: &Cli, runtime: &Runtime, signals: Signals) -> Result<Exit, CliError> {
-    let jobs = wait::Jobs::from_args(&cli.wait)?;
+    let jobs = jobs::Jobs::from_args(&cli.wait)?;
     let client = client::build_client(&cli.wait.cloud)?;
-    let waiter = wait::build_waiter(&cli.wait, client)?;
+    let waiter = waiter::build(&cli.wait, client)?;
     let stop_condition = wait::StopCondition::from_args(&cli.wait);
+    let exec = exec::Exec::from_args(&cli.wait);
     let mut output = Output::new(&cli.output);
     runtime.block_on(async {
-        let summary = wait::wait(&waiter, jobs, stop_condition, signals, &mut output).await?;
+        let summary = wait::wait(&waiter, jobs, stop_condition, signals, exec, &mut output).await?;
         output.finish(&summary)?;
         Ok(summary.exit)
     })

@@ -7,6 +7,7 @@ use anstream::{AutoStream, ColorChoice};
 use cfw_waiter::{JobId, Update, UpdateKind};
 
 use crate::args::{Format, OutputArgs};
+use crate::exec;
 use crate::input::BadLine;
 use crate::screen::Screen;
 use crate::style::{self, Styles};
@@ -48,12 +49,12 @@ impl Output {
         Self { is_json, human, heartbeat: args.heartbeat() }
     }
 
-    /// Writes an update.
+    /// Writes an update. `kind` is the kind of the job, if the user named one.
     ///
     /// # Errors
     ///
     /// Returns an error if standard output cannot be written. A closed standard error is ignored.
-    pub(crate) fn update(&mut self, update: &Update) -> io::Result<()> {
+    pub(crate) fn update(&mut self, update: &Update, kind: Option<&str>) -> io::Result<()> {
         match &mut self.human {
             HumanOutput::Screen(screen) => screen.update(update),
             HumanOutput::Lines(styles) => print_update(*styles, update),
@@ -63,11 +64,11 @@ impl Output {
                 }
             }
         }
-        if self.is_json { json::write_update(update) } else { Ok(()) }
+        if self.is_json { json::write_update(update, kind) } else { Ok(()) }
     }
 
     /// Writes the begin or the end of trouble. `now` is the run time of the command. People do not need the end
-    /// of trouble of the job `ended`, whose own end comes next.
+    /// of trouble of the job `updated`, whose own news come next.
     ///
     /// # Errors
     ///
@@ -75,11 +76,12 @@ impl Output {
     pub(crate) fn notice(
         &mut self,
         notice: &Notice,
+        kind: Option<&str>,
         now: Duration,
-        ended: Option<&JobId>,
+        updated: Option<&JobId>,
     ) -> io::Result<()> {
         match &mut self.human {
-            _ if ended.is_some_and(|id| notice.is_recovery_of(id)) => {}
+            _ if updated.is_some_and(|id| notice.is_recovery_of(id)) => {}
             HumanOutput::Screen(screen) => screen.notice(notice),
             HumanOutput::Lines(styles) => {
                 let (style, label, text) = describe::notice(notice);
@@ -88,7 +90,7 @@ impl Output {
             }
             HumanOutput::Quiet(_) => {}
         }
-        if self.is_json { json::write_notice(notice) } else { Ok(()) }
+        if self.is_json { json::write_notice(notice, kind) } else { Ok(()) }
     }
 
     /// Writes no more JSON, because the reader of standard output has closed it.
@@ -96,14 +98,14 @@ impl Output {
         self.is_json = false;
     }
 
-    /// Reports a line of standard input that is not a job id.
+    /// Reports a line of the input that does not describe a job.
     ///
     /// # Errors
     ///
     /// Returns an error if standard output cannot be written.
     pub(crate) fn rejected(&mut self, line: &BadLine) -> io::Result<()> {
-        let text = format!("cfw-wait: line {} of standard input: {}", line.number, line.problem);
-        self.line(text);
+        let path = line.path.as_deref().unwrap_or("standard input");
+        self.line(format!("cfw-wait: line {} of {path}: {}", line.number, line.problem));
         if self.is_json { json::write_rejected(line) } else { Ok(()) }
     }
 
@@ -147,6 +149,20 @@ impl Output {
             // The exit code is already known, and does not depend on the reader.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             written => written,
+        }
+    }
+
+    /// Reports a run of `--exec`. If the output is quiet, only a failed one.
+    pub(crate) fn exec(&mut self, report: &exec::Report) {
+        if report.problem.is_none() && matches!(self.human, HumanOutput::Quiet(_)) {
+            return;
+        }
+        let id = report.id.as_ref().map_or_else(String::new, |id| format!(" {id}"));
+        for line in &report.lines {
+            self.line(format!("--exec{id}: {line}"));
+        }
+        if let Some(problem) = &report.problem {
+            self.line(format!("cfw-wait: --exec{id}: {problem}"));
         }
     }
 

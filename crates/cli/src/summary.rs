@@ -7,6 +7,7 @@ use cfw_waiter::{JobView, Progress, Stats, WaitError, WaitErrorKind};
 
 use crate::describe;
 use crate::exit::Exit;
+use crate::outcome;
 use crate::signals::Signal;
 
 /// The result of a run.
@@ -45,9 +46,9 @@ pub(crate) struct Failures {
 
 impl Failures {
     pub(crate) fn add(&mut self, error: &WaitError) {
-        self.count(error.kind());
+        self.count(outcome::kind(error));
         if self.recap.len() < describe::MAX_LISTED {
-            let kind = error.kind().as_str().replace('_', " ");
+            let kind = outcome::kind(error).as_str().replace('_', " ");
             let reason = describe::reason(error);
             self.recap.push(format!("{kind}: {} ({reason})", error.report().id));
         }

@@ -30,7 +30,17 @@ pub(crate) enum Notice {
 }
 
 impl Notice {
-    /// Returns whether this is the end of trouble that no other job has had.
+    /// Returns the job that met the trouble, or met it first.
+    pub(crate) fn id(&self) -> &JobId {
+        match self {
+            Self::JobTrouble { id, .. }
+            | Self::ServiceTrouble { id, .. }
+            | Self::JobRecovered { id, .. }
+            | Self::ServiceRecovered { id, .. } => id,
+        }
+    }
+
+    /// Returns whether this is the end of trouble that no other job has.
     pub(crate) fn is_recovery_of(&self, job: &JobId) -> bool {
         match self {
             Self::JobRecovered { id, .. } => id == job,

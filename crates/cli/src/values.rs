@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use cfw_waiter::Quota;
+use jiff::Timestamp;
 use jiff::fmt::friendly::SpanParser;
 
 /// A duration, with its text for error messages.
@@ -26,6 +27,49 @@ impl fmt::Display for DurationArg {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
     }
+}
+
+/// A duration, or `0` without a unit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct TimeoutArg(DurationArg);
+
+impl TimeoutArg {
+    pub(crate) const fn duration(&self) -> Duration {
+        self.0.duration
+    }
+}
+
+impl FromStr for TimeoutArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.trim() == "0" {
+            return Ok(Self(DurationArg { text: text.to_owned(), duration: Duration::ZERO }));
+        }
+        text.parse().map(Self)
+    }
+}
+
+/// The age of a job: a duration, or the time at which the job began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct AgeArg(pub(crate) Duration);
+
+impl FromStr for AgeArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        parse_age(text.trim(), Timestamp::now()).map(Self)
+    }
+}
+
+/// Parses an age at the time `now`. A time in the future is an age of zero, because clocks differ.
+fn parse_age(text: &str, now: Timestamp) -> Result<Duration, String> {
+    if let Ok(begin) = text.parse::<Timestamp>() {
+        return Ok(Duration::try_from(now.duration_since(begin)).unwrap_or(Duration::ZERO));
+    }
+    parse_duration(text).map_err(|_| {
+        "expected an age such as 90s, or a time such as 2026-11-24T22:51:00Z".to_owned()
+    })
 }
 
 /// A number of calls per duration.
@@ -107,6 +151,35 @@ mod tests {
             let error = text.parse::<DurationArg>().unwrap_err();
             assert!(error.starts_with(start), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn ages_are_durations_or_times() {
+        let now: Timestamp = "2026-11-24T22:51:00Z".parse().unwrap();
+        for (text, seconds) in [
+            ("90s", 90),
+            ("2h", 7_200),
+            ("0s", 0),
+            ("2026-11-24T22:50:00Z", 60),
+            ("2026-11-24T23:50:58.500+01:00", 1),
+            ("2026-11-24T22:51:30Z", 0),
+            ("1900-01-01T00:00:00Z", 4_004_549_460),
+        ] {
+            assert_eq!(parse_age(text, now).map(|age| age.as_secs()), Ok(seconds), "{text}");
+        }
+        for text in ["", "yesterday", "90", "-5s", "2026-11-24", "2026-11-24T22:51:00"] {
+            let error = parse_age(text, now).unwrap_err();
+            assert!(error.starts_with("expected an age such as 90s, or a time"), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_timeout_of_zero_needs_no_unit() {
+        for (text, millis) in [("0", 0), (" 0 ", 0), ("0s", 0), ("1.5s", 1_500)] {
+            let timeout = text.parse::<TimeoutArg>().unwrap().duration();
+            assert_eq!(timeout, Duration::from_millis(millis), "{text}");
+        }
+        assert!("5".parse::<TimeoutArg>().is_err() && "-0".parse::<TimeoutArg>().is_err());
     }
 
     #[test]

@@ -1,72 +1,25 @@
-//! The wait: its jobs, its stop condition, and its result.
+//! The wait: its stop condition and its result.
 
+use std::collections::{HashMap, HashSet};
 use std::io;
-use std::time::Duration;
 
-use cfw_api::{Client, JobId};
-use cfw_waiter::{
-    Outcome, Policy, Schedule, Stats, Update, UpdateKind, Waiter, Watch, WatchHandle,
-};
+use cfw_waiter::{JobId, Progress, Stats, Update, UpdateKind, Waiter, Watch, WatchHandle};
 use tokio::sync::mpsc;
-use tokio::time::{Interval, MissedTickBehavior};
 
 use crate::args::WaitArgs;
 use crate::clock::Stopwatch;
 use crate::describe;
-use crate::exit::{CliError, Exit};
-use crate::ids;
-use crate::input::{self, Line};
+use crate::exec::{self, Exec};
+use crate::exit::Exit;
+use crate::input::{Job, Line};
+use crate::jobs::{Defaults, Jobs};
+use crate::json;
+use crate::outcome;
 use crate::output::Output;
-use crate::screen::REDRAW;
-use crate::signals::{JobControl, JobSignal, Signal, Signals, stop_process};
+use crate::signals::{JobSignal, Signal, Signals, stop_process};
 use crate::summary::{Failures, Reason, Summary};
+use crate::timers::{Due, Timers};
 use crate::trouble::{self, Notice, Troubles};
-
-/// The factor by which the delay between two polls grows.
-const GROWTH: f64 = 1.5;
-const FIRST_INTERVAL: Duration = Duration::from_secs(1);
-const MAX_INTERVAL: Duration = Duration::from_secs(15);
-
-/// The time between two checks whether trouble has ended, and four times that for many jobs.
-const CHECK: Duration = Duration::from_millis(250);
-const MANY: usize = 1000;
-
-/// The jobs to wait for.
-pub(crate) struct Jobs {
-    ids: Vec<JobId>,
-    /// Lines of standard input, if it is read.
-    stdin: Option<mpsc::Receiver<Line>>,
-}
-
-impl Jobs {
-    /// Checks the ids of the command line, and starts to read standard input if `-` is among them.
-    pub(crate) fn from_args(args: &WaitArgs) -> Result<Self, CliError> {
-        if args.ids.is_empty() {
-            let message =
-                "no JOB_ID: name the jobs to wait for, or - to read their ids from standard input";
-            return Err(CliError::usage(message));
-        }
-        let ids = args.ids.iter().filter(|id| *id != "-").map(|id| ids::parse(id));
-        let ids = ids
-            .collect::<Result<_, _>>()
-            .map_err(|error| CliError::usage(format!("JOB_ID: {error}")))?;
-        if !args.ids.iter().any(|id| id == "-") {
-            return Ok(Self { ids, stdin: None });
-        }
-        if args.cloud.token_file.as_deref() == Some("-") {
-            let message = "standard input cannot hold both: JOB_ID - and --token-file -";
-            return Err(CliError::usage(message));
-        }
-        let stdin = input::read_stdin().map_err(|error| {
-            CliError::misconfigured(format!("no thread to read standard input on: {error}"))
-        })?;
-        Ok(Self { ids, stdin: Some(stdin) })
-    }
-
-    pub(crate) fn from_ids(ids: Vec<JobId>) -> Self {
-        Self { ids, stdin: None }
-    }
-}
 
 /// The condition for stopping before all jobs have ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,51 +39,6 @@ impl StopCondition {
     }
 }
 
-/// Builds the waiter that the flags describe.
-pub(crate) fn build_waiter(args: &WaitArgs, client: Client) -> Result<Waiter, CliError> {
-    let max = args.max_interval.as_ref().map(|max| max.duration);
-    let first = match (&args.interval, max) {
-        (Some(first), _) => first.duration,
-        // A maximum below the default first delay lowers the first delay, too.
-        (None, Some(max)) => FIRST_INTERVAL.min(max),
-        (None, None) => FIRST_INTERVAL,
-    };
-    let max = max.unwrap_or(MAX_INTERVAL.max(first));
-    let schedule = Schedule::exponential(first, GROWTH, max);
-    let schedule = schedule.map_err(|error| CliError::usage(interval_message(args, &error)))?;
-    let mut policy = Policy::new()
-        .schedule(schedule)
-        .timeout(args.timeout.duration)
-        .not_found_grace(args.grace.duration);
-    if let Some(limit) = args.max_failures {
-        policy = policy.failures_in_a_row(limit);
-    }
-    let mut builder = Waiter::builder(client)
-        .policy(policy)
-        .max_in_flight(args.concurrency)
-        .min_interval(args.min_interval.duration)
-        .attempt_timeout(args.attempt_timeout.duration);
-    if let Some(rate) = args.rate {
-        builder = builder.quota(rate.0);
-    }
-    builder.build().map_err(|error| CliError::usage(interval_message(args, &error)))
-}
-
-/// Describes an error of the schedule, with the interval flags that were given.
-fn interval_message(args: &WaitArgs, error: &cfw_waiter::ConfigError) -> String {
-    let mut flags = Vec::new();
-    for (flag, value) in [
-        ("--interval", &args.interval),
-        ("--max-interval", &args.max_interval),
-        ("--min-interval", &Some(args.min_interval.clone())),
-    ] {
-        if let Some(value) = value {
-            flags.push(format!("{flag} {value}"));
-        }
-    }
-    format!("{}: {error}", flags.join(" "))
-}
-
 /// Waits for the jobs, writes the updates to `output`, and returns the summary.
 ///
 /// # Errors
@@ -141,14 +49,21 @@ pub(crate) async fn wait(
     jobs: Jobs,
     stop_condition: StopCondition,
     signals: Signals,
+    exec: Option<Exec>,
     output: &mut Output,
 ) -> io::Result<Summary> {
-    let watch = waiter.watch(jobs.ids);
+    let watch = waiter.watch([] as [JobId; 0]);
     // The handle keeps the watch open while more ids can be read.
-    let stdin = jobs.stdin.map(|lines| (lines, watch.handle()));
+    let lines = jobs.lines.map(|lines| (lines, watch.handle()));
     let mut session = Session {
         watch,
-        stdin,
+        lines,
+        origin: jobs.origin,
+        defaults: jobs.defaults,
+        added: 0,
+        looks: HashSet::new(),
+        kinds: HashMap::new(),
+        exec,
         signals,
         stop_condition,
         exit: Exit::default(),
@@ -156,8 +71,10 @@ pub(crate) async fn wait(
         rejected: 0,
         troubles: Troubles::default(),
         stopwatch: Stopwatch::start(),
+        is_stopped: false,
     };
-    let mut timers = Timers::new(output)?;
+    jobs.jobs.into_iter().for_each(|job| session.add(job));
+    let mut timers = Timers::start(output)?;
     let reason = session.run(waiter, output, &mut timers).await?;
     let exit = match reason {
         Reason::Interrupted(signal) => Exit::Interrupted(signal),
@@ -165,23 +82,48 @@ pub(crate) async fn wait(
         Reason::FirstSuccess => Exit::Succeeded,
         Reason::AllEnded | Reason::FirstFailure => session.exit,
     };
-    Ok(Summary {
+    let summary = Summary {
         exit,
         reason,
-        progress: session.watch.progress(),
+        progress: with_looks(session.watch.progress()),
         failures: session.failures,
         unfinished: session.watch.jobs(),
         rejected: session.rejected,
         elapsed: session.stopwatch.elapsed(),
         stats: waiter.stats(),
-    })
+    };
+    if let Some(exec) = session.exec {
+        let (limit, signals) = match reason {
+            // A second signal ends the process at once.
+            Reason::Interrupted(_) => (exec::SIGNAL_LIMIT, None),
+            _ => (exec::EXIT_LIMIT, Some(session.signals)),
+        };
+        exec.finish(limit, signals, |report| output.exec(&report)).await;
+    }
+    Ok(summary)
+}
+
+/// Counts jobs that were looked at once as ended without success.
+fn with_looks(mut progress: Progress) -> Progress {
+    progress.failed += std::mem::take(&mut progress.removed);
+    progress
 }
 
 /// The state of a wait.
 struct Session {
     watch: Watch,
-    /// `None` if standard input is not read, or has ended.
-    stdin: Option<(mpsc::Receiver<Line>, WatchHandle)>,
+    /// `None` if no file and no standard input is read, or all have ended.
+    lines: Option<(mpsc::Receiver<Line>, WatchHandle)>,
+    /// Where the lines come from.
+    origin: String,
+    defaults: Defaults,
+    /// The number of jobs so far.
+    added: u32,
+    /// Jobs whose waits end with their first status.
+    looks: HashSet<JobId>,
+    /// The kinds of the jobs that have one.
+    kinds: HashMap<JobId, String>,
+    exec: Option<Exec>,
     signals: Signals,
     stop_condition: StopCondition,
     /// The most severe result so far.
@@ -190,57 +132,19 @@ struct Session {
     rejected: u64,
     troubles: Troubles,
     stopwatch: Stopwatch,
-}
-
-enum Event {
-    /// A line of standard input, or `None` at its end.
-    Line(Option<Line>),
-    /// An update, or `None` after the last one.
-    Update(Option<Update>),
-    Redraw,
-    Heartbeat,
-    /// Time to look for the end of trouble.
-    Check,
-    Signal(Signal),
-    JobControl(JobSignal),
-}
-
-/// What happens besides the wait.
-struct Timers {
-    redraw: Option<Interval>,
-    heartbeat: Option<Interval>,
-    check: Interval,
-    /// The number of checks so far.
-    checks: u32,
-    job_control: Option<JobControl>,
     /// The process was stopped by [`stop_process`], after the display had been removed.
     is_stopped: bool,
 }
 
-impl Timers {
-    fn new(output: &mut Output) -> io::Result<Self> {
-        let is_live = output.screen().is_some();
-        Ok(Self {
-            redraw: is_live.then(|| interval(REDRAW)),
-            heartbeat: output.heartbeat().map(|time| {
-                let mut heartbeat = interval(time);
-                heartbeat.reset();
-                heartbeat
-            }),
-            check: interval(CHECK),
-            checks: 0,
-            // Without a display to remove, the default action is right.
-            job_control: is_live.then(JobControl::install).transpose()?,
-            is_stopped: false,
-        })
-    }
-}
-
-#[expect(clippy::disallowed_methods, reason = "the display is independent of the polls")]
-fn interval(period: Duration) -> Interval {
-    let mut interval = tokio::time::interval(period);
-    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    interval
+enum Event {
+    /// A line, or `None` after the last one.
+    Line(Option<Line>),
+    /// An update, or `None` after the last one.
+    Update(Option<Update>),
+    /// A run of `--exec` has ended.
+    Exec(exec::Report),
+    Due(Due),
+    Signal(Signal),
 }
 
 impl Session {
@@ -257,27 +161,31 @@ impl Session {
                 Event::Line(line) => self.handle_line(line, output)?,
                 Event::Update(None) => Some(self.handle_last_end(output)),
                 Event::Update(Some(update)) => {
-                    let notices = self.troubles.update(&update, &self.state(&waiter.stats()));
-                    let ended = is_end(&update).then_some(&update.id);
-                    let written = self.write_notices(&notices, ended, output);
-                    let written = written.and_then(|()| output.update(&update));
+                    let written = self.write_update(&update, waiter, output);
                     // A stop that this update brings about takes precedence over a closed output.
-                    match self.handle_update(&update) {
+                    match self.handle_update(&update)? {
                         Some(reason) => Some(reason),
                         None => self.handle_written(written, output)?,
                     }
                 }
-                Event::Check => self.check(waiter, output, timers)?,
-                Event::Redraw => {
+                Event::Exec(report) => {
+                    output.exec(&report);
+                    None
+                }
+                Event::Due(Due::Check) => {
+                    let is_worth_it = timers.count_check(self.watch.progress().live());
+                    if is_worth_it { self.check(waiter, output)? } else { None }
+                }
+                Event::Due(Due::Redraw) => {
                     self.draw(waiter, output);
                     None
                 }
-                Event::Heartbeat => {
+                Event::Due(Due::Heartbeat) => {
                     self.write_heartbeat(waiter, output);
                     None
                 }
-                Event::JobControl(signal) => {
-                    self.handle_job_control(signal, waiter, output, timers);
+                Event::Due(Due::JobControl(signal)) => {
+                    self.handle_job_control(signal, waiter, output);
                     None
                 }
             };
@@ -291,21 +199,32 @@ impl Session {
         let is_troubled = self.troubles.is_any();
         let others = async {
             tokio::select! {
-                line = next_line(&mut self.stdin), if self.stdin.is_some() => Event::Line(line),
+                line = next_line(&mut self.lines), if self.lines.is_some() => Event::Line(line),
                 update = self.watch.next() => Event::Update(update),
-                () = tick(&mut timers.redraw) => Event::Redraw,
-                () = tick(&mut timers.heartbeat) => Event::Heartbeat,
-                _ = timers.check.tick(), if is_troubled => Event::Check,
-                signal = next_signal(&mut timers.job_control) => Event::JobControl(signal),
+                Some(report) = next_report(&mut self.exec) => Event::Exec(report),
+                due = timers.next(is_troubled) => Event::Due(due),
             }
         };
         tokio::select! {
             // Ctrl-C often ends the reader of standard output as well. It is checked first, so that
-            // the broken pipe does not hide it.
+            // the broken pipe does not hide it. The others take turns, so that none starves.
             biased;
             signal = self.signals.first() => Event::Signal(signal),
             event = others => event,
         }
+    }
+
+    fn write_update(
+        &mut self,
+        update: &Update,
+        waiter: &Waiter,
+        output: &mut Output,
+    ) -> io::Result<()> {
+        if self.troubles.is_any() || matches!(update.kind, UpdateKind::Trouble(_)) {
+            let notices = self.troubles.update(update, &self.state(&waiter.stats()));
+            self.write_notices(&notices, Some(&update.id), output)?;
+        }
+        output.update(update, self.kinds.get(&update.id).map(String::as_str))
     }
 
     fn state<'a>(&self, stats: &'a Stats) -> trouble::Run<'a> {
@@ -314,17 +233,7 @@ impl Session {
     }
 
     /// Looks for the end of trouble.
-    fn check(
-        &mut self,
-        waiter: &Waiter,
-        output: &mut Output,
-        timers: &mut Timers,
-    ) -> io::Result<Option<Reason>> {
-        timers.checks = timers.checks.wrapping_add(1);
-        // Listing many jobs takes time.
-        if self.watch.progress().live() > MANY && !timers.checks.is_multiple_of(4) {
-            return Ok(None);
-        }
+    fn check(&mut self, waiter: &Waiter, output: &mut Output) -> io::Result<Option<Reason>> {
         let stats = waiter.stats();
         let jobs = self.watch.jobs();
         let jobs =
@@ -334,15 +243,18 @@ impl Session {
         self.handle_written(written, output)
     }
 
-    /// Writes notices. If `ended` is a job, its end is written next.
+    /// Writes notices. If `updated` is a job, its update is written next.
     fn write_notices(
         &self,
         notices: &[Notice],
-        ended: Option<&cfw_waiter::JobId>,
+        updated: Option<&JobId>,
         output: &mut Output,
     ) -> io::Result<()> {
         let now = self.stopwatch.elapsed();
-        notices.iter().try_for_each(|notice| output.notice(notice, now, ended))
+        notices.iter().try_for_each(|notice| {
+            let kind = self.kinds.get(notice.id()).map(String::as_str);
+            output.notice(notice, kind, now, updated)
+        })
     }
 
     fn draw(&self, waiter: &Waiter, output: &mut Output) {
@@ -357,7 +269,7 @@ impl Session {
         let jobs = self.watch.jobs();
         let state = describe::heartbeat(
             &jobs,
-            self.watch.progress(),
+            with_looks(self.watch.progress()),
             &self.failures,
             &waiter.stats(),
             &self.troubles,
@@ -366,24 +278,34 @@ impl Session {
         output.line(describe::heartbeat_line(now, &state));
     }
 
-    fn handle_job_control(
-        &self,
-        signal: JobSignal,
-        waiter: &Waiter,
-        output: &mut Output,
-        timers: &mut Timers,
-    ) {
+    fn handle_job_control(&mut self, signal: JobSignal, waiter: &Waiter, output: &mut Output) {
         let Some(screen) = output.screen() else { return };
         match signal {
             JobSignal::Stop => {
                 screen.clear();
-                timers.is_stopped = stop_process();
+                self.is_stopped = stop_process();
             }
             // Another process stopped this one, so that the display could not be removed.
-            JobSignal::Continue if !timers.is_stopped => screen.forget(),
-            JobSignal::Continue => timers.is_stopped = false,
+            JobSignal::Continue if !self.is_stopped => screen.forget(),
+            JobSignal::Continue => self.is_stopped = false,
         }
         self.draw(waiter, output);
+    }
+
+    fn add(&mut self, job: Job) {
+        let (options, is_look) = self.defaults.options(&job, self.added);
+        let id = JobId::from(job.id.as_str());
+        if !self.watch.add_with(id.clone(), options) {
+            // The watch already contains the id.
+            return;
+        }
+        self.added = self.added.saturating_add(1);
+        if is_look {
+            self.looks.insert(id.clone());
+        }
+        if let Some(kind) = job.kind {
+            self.kinds.insert(id, kind);
+        }
     }
 
     fn handle_line(
@@ -392,10 +314,7 @@ impl Session {
         output: &mut Output,
     ) -> io::Result<Option<Reason>> {
         match line {
-            Some(Ok(id)) => {
-                // False if the watch already contains the id.
-                self.watch.add(id);
-            }
+            Some(Ok(job)) => self.add(job),
             Some(Err(bad)) => {
                 self.rejected += 1;
                 self.exit = self.exit.max(Exit::Usage);
@@ -405,7 +324,7 @@ impl Session {
                 }
                 return self.handle_written(written, output);
             }
-            None => self.stdin = None,
+            None => self.lines = None,
         }
         Ok(None)
     }
@@ -420,7 +339,7 @@ impl Session {
         match written {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
                 output.stop_json();
-                let is_ended = self.watch.progress().live() == 0 && self.stdin.is_none();
+                let is_ended = self.watch.progress().live() == 0 && self.lines.is_none();
                 Ok((!is_ended).then_some(Reason::OutputClosed))
             }
             written => written.map(|()| None),
@@ -428,62 +347,57 @@ impl Session {
     }
 
     /// Records the end of a wait. Returns a reason if the stop condition holds now.
-    fn handle_update(&mut self, update: &Update) -> Option<Reason> {
-        let UpdateKind::Ended(outcome) = &update.kind else { return None };
+    fn handle_update(&mut self, update: &Update) -> io::Result<Option<Reason>> {
+        let outcome = match &update.kind {
+            UpdateKind::Ended(outcome) => outcome,
+            UpdateKind::Changed { to, .. } => {
+                if !to.phase.is_terminal() && self.looks.contains(&update.id) {
+                    self.watch.remove(&update.id);
+                }
+                return Ok(None);
+            }
+            _ => return Ok(None),
+        };
+        let exit = outcome::exit(outcome);
+        let kind = self.kinds.remove(&update.id);
+        self.looks.remove(&update.id);
+        if let Some(exec) = &mut self.exec
+            && let Some(json) = json::update_line(update, kind.as_deref())?
+        {
+            let (id, outcome) = (update.id.as_str().to_owned(), outcome::name(outcome));
+            exec.add(exec::End { id, outcome, exit, json });
+        }
         if let Err(error) = outcome {
             self.failures.add(error);
         }
-        let exit = exit_for(outcome);
         self.exit = self.exit.max(exit);
-        match (self.stop_condition, exit) {
+        Ok(match (self.stop_condition, exit) {
             (StopCondition::FirstSuccess, Exit::Succeeded) => Some(Reason::FirstSuccess),
             (StopCondition::FirstFailure, Exit::Succeeded) => None,
             (StopCondition::FirstFailure, _) => Some(Reason::FirstFailure),
             (StopCondition::FirstSuccess | StopCondition::AllEnded, _) => None,
-        }
+        })
     }
 
     fn handle_last_end(&mut self, output: &mut Output) -> Reason {
         if self.watch.progress().total() == 0 && self.rejected == 0 {
             self.exit = self.exit.max(Exit::Usage);
-            output.line("cfw-wait: no job id on standard input".to_owned());
+            output.line(format!("cfw-wait: no job id {}", self.origin));
         }
         Reason::AllEnded
     }
 }
 
-/// Returns whether the update is the last change of a job, or its end.
-fn is_end(update: &Update) -> bool {
-    match &update.kind {
-        UpdateKind::Changed { to, .. } => to.phase.is_terminal(),
-        UpdateKind::Ended(_) => true,
-        _ => false,
-    }
-}
-
-fn exit_for(outcome: &Outcome) -> Exit {
-    outcome.as_ref().map_or_else(|error| Exit::from_kind(error.kind()), |_| Exit::Succeeded)
-}
-
-async fn tick(interval: &mut Option<Interval>) {
-    match interval {
-        Some(interval) => {
-            interval.tick().await;
-        }
-        None => std::future::pending().await,
-    }
-}
-
-async fn next_signal(job_control: &mut Option<JobControl>) -> JobSignal {
-    match job_control {
-        Some(job_control) => job_control.next().await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn next_line(stdin: &mut Option<(mpsc::Receiver<Line>, WatchHandle)>) -> Option<Line> {
-    match stdin {
+async fn next_line(lines: &mut Option<(mpsc::Receiver<Line>, WatchHandle)>) -> Option<Line> {
+    match lines {
         Some((lines, _)) => lines.recv().await,
+        None => None,
+    }
+}
+
+async fn next_report(exec: &mut Option<Exec>) -> Option<exec::Report> {
+    match exec {
+        Some(exec) => exec.next_report().await,
         None => None,
     }
 }

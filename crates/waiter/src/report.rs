@@ -187,6 +187,9 @@ impl fmt::Display for WaitError {
             (_, None) => f.write_str(", no status seen)")?,
             (_, Some(_)) => f.write_str(")")?,
         }
+        if self.0.kind == WaitErrorKind::TimedOut {
+            f.write_str(": timed out")?;
+        }
         match &report.state {
             Some(state) if state.phase == Phase::Failed => match &state.detail {
                 Some(detail) => write!(f, ": {detail}")?,

@@ -1,9 +1,11 @@
 //! HTTP: clients and their connections, one exchange, and what an answer means.
 
 pub(crate) mod classify;
+mod client_pool;
 pub(crate) mod clients;
 mod connection_limit;
 pub(crate) mod endpoint;
+mod no_answer;
 pub(crate) mod redact;
 pub(crate) mod response;
 pub(crate) mod transport;

@@ -33,12 +33,20 @@ pub(crate) struct Screen {
     /// The rows of the block.
     drawn: Vec<String>,
     /// Permanent lines that are not drawn yet.
-    pending_lines: Vec<String>,
+    pending_lines: Vec<Line>,
     /// The jobs share one row.
     is_collapsed: bool,
     /// The width of the id column, in rows and permanent lines.
     id_width: usize,
     frame: usize,
+}
+
+/// A permanent line.
+#[derive(Debug)]
+enum Line {
+    /// A sign and a label in the columns of the rows, and a text.
+    Labelled(String, String, String),
+    Plain(String),
 }
 
 impl Screen {
@@ -86,7 +94,7 @@ impl Screen {
 
     /// Adds a permanent line.
     pub(crate) fn line(&mut self, line: String) {
-        self.pending_lines.push(line);
+        self.pending_lines.push(Line::Plain(line));
     }
 
     /// Redraws the block.
@@ -145,8 +153,7 @@ impl Screen {
 
     fn permanent_line(&mut self, style: Style, sign: &str, label: &str, text: &str) {
         let sign = self.styles.apply(style, sign);
-        let label = rows::pad(label, self.id_width.min(MAX_LABEL_WIDTH));
-        self.pending_lines.push(format!("{sign} {label}  {text}"));
+        self.pending_lines.push(Line::Labelled(sign, label.to_owned(), text.to_owned()));
     }
 
     /// Draws the pending lines and the block, if either has changed.
@@ -154,7 +161,14 @@ impl Screen {
         if self.pending_lines.is_empty() && self.drawn == block {
             return;
         }
-        let lines = std::mem::take(&mut self.pending_lines);
+        let id_width = self.id_width.min(MAX_LABEL_WIDTH);
+        let lines = self.pending_lines.drain(..).map(|line| match line {
+            Line::Labelled(sign, label, text) => {
+                format!("{sign} {}  {text}", rows::pad(&label, id_width))
+            }
+            Line::Plain(text) => text,
+        });
+        let lines = lines.collect();
         write(&self.block.draw(self.size(), lines, &block));
         self.drawn = block;
     }

@@ -44,7 +44,7 @@ pub(super) fn job(
         row = format!("{row}  {}", styles.apply(Style::Dim, text));
     }
     if let Some(error) = trouble {
-        let trouble = describe::poll_error(&report.id, error);
+        let trouble = describe::trouble(&report.id, error);
         row = format!("{row}  {}", styles.apply(Style::Warning, &trouble));
     }
     cut(&row, columns)

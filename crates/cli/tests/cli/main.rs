@@ -5,7 +5,11 @@
 #[cfg(test)]
 mod completions;
 #[cfg(test)]
+mod exec;
+#[cfg(test)]
 mod exit_codes;
+#[cfg(test)]
+mod inputs;
 #[cfg(test)]
 mod json;
 #[cfg(test)]

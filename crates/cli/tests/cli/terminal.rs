@@ -248,7 +248,7 @@ fn an_outage_names_its_cause_first_and_its_end_at_all_sizes() {
         command.env("CFW_ENDPOINT", format!("http://127.0.0.1:{port}"));
         let mut terminal = Terminal::start(command, rows, columns);
         terminal.until("still trying");
-        terminal.until("2 without a status");
+        terminal.until("2 without a status 0:01");
         let sim = Simulator::builder().port(port).start_on_thread().unwrap();
         ids.iter().for_each(|id| add(&sim, id, JobScript::never()));
         terminal.until("succeed again");
