@@ -72,6 +72,7 @@ pub(crate) fn write_notice(notice: &Notice, kind: Option<&str>) -> io::Result<()
         Notice::JobRecovered { id, elapsed, lasted } => Event::Recovered {
             scope: "job",
             job_id: Some(id.as_str()),
+            kind,
             elapsed_ms: Some(millis(*elapsed)),
             jobs: 1,
             lasted_ms: millis(*lasted),
@@ -80,6 +81,7 @@ pub(crate) fn write_notice(notice: &Notice, kind: Option<&str>) -> io::Result<()
         Notice::ServiceRecovered { jobs, lasted, failed_polls, .. } => Event::Recovered {
             scope: "service",
             job_id: None,
+            kind: None,
             elapsed_ms: None,
             jobs: *jobs,
             lasted_ms: millis(*lasted),
@@ -153,6 +155,8 @@ enum Event<'a> {
         scope: &'static str,
         #[serde(skip_serializing_if = "Option::is_none")]
         job_id: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        kind: Option<&'a str>,
         #[serde(skip_serializing_if = "Option::is_none")]
         elapsed_ms: Option<u64>,
         jobs: usize,

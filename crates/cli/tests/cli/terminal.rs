@@ -147,7 +147,7 @@ fn each_job_has_a_row_and_a_permanent_final_line() {
     sim.finish("create-firewall");
     terminal.until("✓ create-firewall");
     sim.clear_faults();
-    terminal.until("polls succeed again");
+    terminal.until("1 failed, 1 running");
     sim.finish("flow-logs");
     let (screen, code, _) = terminal.end();
     assert_eq!(code, Some(1));
