@@ -14,7 +14,7 @@ use crate::signals::Signal;
 use crate::style::Style;
 use crate::summary::{Failures, Reason, Summary};
 use crate::text::{
-    error_chain, format_clock, format_counts, format_duration, format_jobs, format_polls,
+    error_chain, format_clock, format_counts, format_duration, format_jobs, format_polls, printable,
 };
 use crate::trouble::{Notice, Troubles};
 
@@ -31,6 +31,7 @@ pub(crate) fn update(update: &Update) -> Option<(Style, String)> {
         UpdateKind::Changed { from, to } => {
             let mut text = from.as_ref().map_or_else(String::new, |from| format!("{from} -> "));
             text.push_str(&to.status);
+            text = printable(text);
             if to.phase == Phase::Unknown {
                 text.push_str(" (a status not known here; still waiting)");
             }
@@ -103,7 +104,8 @@ pub(crate) fn end(id: &JobId, outcome: &Outcome) -> (Style, String) {
     let polls = format_polls(report.polls);
     let status = report.state.as_ref().map(|state| &*state.status);
     let Some(error) = error else {
-        return (Style::Success, format!("{} {after} ({polls})", status.unwrap_or("succeeded")));
+        let text = format!("{} {after} ({polls})", status.unwrap_or("succeeded"));
+        return (Style::Success, printable(text));
     };
     let cause = error.cause().map(|cause| poll_error(id, cause));
     let text = match error.kind() {
@@ -141,14 +143,14 @@ pub(crate) fn end(id: &JobId, outcome: &Outcome) -> (Style, String) {
             text.strip_prefix(&format!("job {id} ")).map(str::to_owned).unwrap_or(text)
         }
     };
-    (Style::Error, text)
+    (Style::Error, printable(text))
 }
 
 /// Returns the reason of an end without success in a few words.
 pub(crate) fn reason(error: &WaitError) -> String {
     let report = error.report();
     let cause = || error.cause().map(|cause| poll_error(&report.id, cause));
-    match error.kind() {
+    let text = match error.kind() {
         WaitErrorKind::Failed => {
             let detail = report.state.as_ref().and_then(|state| state.detail.as_deref());
             detail.unwrap_or(NO_REASON).to_owned()
@@ -162,7 +164,8 @@ pub(crate) fn reason(error: &WaitError) -> String {
             let text = error.to_string();
             text.strip_prefix(&format!("job {} ", report.id)).map(str::to_owned).unwrap_or(text)
         }),
-    }
+    };
+    printable(text)
 }
 
 /// Describes how the run stands, for a log that is otherwise silent.
@@ -242,7 +245,7 @@ pub(crate) fn summary(summary: &Summary) -> Vec<String> {
     }
     for view in unfinished.iter().take(MAX_LISTED) {
         let status = view.report.state.as_ref().map_or("no status", |state| &*state.status);
-        lines.push(format!("not finished: {} ({status})", view.report.id));
+        lines.push(printable(format!("not finished: {} ({status})", view.report.id)));
     }
     if let Some(more @ 1..) = unfinished.len().checked_sub(MAX_LISTED) {
         lines.push(format!("not finished: {more} more"));

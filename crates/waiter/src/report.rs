@@ -224,6 +224,9 @@ impl fmt::Display for WaitError {
         if let Some(limit) = self.limit() {
             write!(f, "{limit}, ")?;
         }
+        if self.0.kind == WaitErrorKind::TimedOut {
+            f.write_str("timed out, ")?;
+        }
         match report.polls {
             1 => f.write_str("1 poll")?,
             polls => write!(f, "{polls} polls")?,
@@ -243,9 +246,6 @@ impl fmt::Display for WaitError {
             }
             (_, None) => f.write_str(", no status seen)")?,
             (_, Some(_)) => f.write_str(")")?,
-        }
-        if self.0.kind == WaitErrorKind::TimedOut {
-            f.write_str(": timed out")?;
         }
         match &report.state {
             Some(state) if state.phase == Phase::Failed => match &state.detail {

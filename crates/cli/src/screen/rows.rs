@@ -8,7 +8,7 @@ use console::{measure_text_width, truncate_str};
 use crate::describe;
 use crate::style::{Style, Styles};
 use crate::summary::Failures;
-use crate::text::{format_clock, format_counts, format_polls};
+use crate::text::{format_clock, format_counts, format_polls, printable};
 
 /// The width of the status column, if the terminal is wide enough.
 const STATUS_WIDTH: usize = 10;
@@ -32,7 +32,8 @@ pub(super) fn job(
     let cut = |text: &str, width| truncate_str(text, width, signs.ellipsis).into_owned();
     let id = pad(&cut(report.id.as_str(), id_width), id_width);
     let status = report.state.as_ref().map_or(signs.ellipsis, |state| &*state.status);
-    let status = pad(&cut(status, status_width.max(left - id_width)), status_width);
+    let status = printable(status.to_owned());
+    let status = pad(&cut(&status, status_width.max(left - id_width)), status_width);
     let mut row = format!("{spinner} {id}  {status}  {clock}");
     let next_poll = match next_poll {
         _ if *in_flight => "polling".to_owned(),

@@ -251,7 +251,7 @@ fn rule_13_an_error_tells_the_whole_story() {
     let polls = world.polls.len();
     let text = error.to_string();
     assert!(text.starts_with("job job still Running after 60.0s (deadline 60s, "), "{text}");
-    assert!(text.contains("): timed out"), "{text}");
+    assert!(text.contains(", timed out, "), "{text}");
     assert!(text.contains(&format!("{polls} polls, last status Running ")), "{text}");
     assert!(text.ends_with("s ago); last error: transient failure"), "{text}");
     assert_eq!(std::error::Error::source(&error).unwrap().to_string(), "scripted");
