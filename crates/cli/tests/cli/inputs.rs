@@ -197,6 +197,11 @@ fn a_timeout_of_zero_is_one_look() {
         assert_eq!(summary["unsuccessful"], u8::from(code != 0), "{summary}");
         assert_eq!((&summary["total"], &summary["unfinished"]), (&1.into(), &0.into()));
     }
+    // The last poll before the deadline would come after nine seconds.
+    let args = ["--timeout=0", "--delay-first-poll", "--interval=10m", "--output=json", "slow"];
+    let output = run(default_command(&sim, &args));
+    let elapsed = end_of(&parse_objects(&output.stdout), "slow")["elapsed_ms"].as_u64().unwrap();
+    assert!(elapsed < 8_000, "a look is at once: {elapsed} ms");
     let lost = run(wait_command(&sim, &["--timeout=0s", "nowhere"]));
     assert_eq!(lost.code, Some(4), "{}", lost.stderr);
     let output = run(wait_command(&sim, &["--timeout=0", "slow", "good"]));
