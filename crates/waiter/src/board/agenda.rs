@@ -153,13 +153,13 @@ impl Agenda {
         !self.last_polls.is_empty() || !self.scheduled.is_empty()
     }
 
-    /// Returns when the earliest timer of a job fires.
-    pub(super) fn next_poll(&self) -> Option<Time> {
+    /// Returns when the earliest timer of a job fires; never if there are none.
+    pub(super) fn next_poll(&self) -> Time {
         self.polls.next()
     }
 
-    /// Returns when the earliest timer of a wait fires.
-    pub(super) fn next_deadline(&self) -> Option<Time> {
+    /// Returns when the earliest timer of a wait fires; never if there are none.
+    pub(super) fn next_deadline(&self) -> Time {
         self.deadlines.next()
     }
 

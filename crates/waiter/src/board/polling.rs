@@ -16,7 +16,7 @@ use crate::util::slab::Key;
 const FIRST_BACKOFF: Duration = Duration::from_secs(1);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(15);
 /// A driver that wakes later than this was suspended (rule 5).
-const JUMP: Duration = Duration::from_secs(2);
+const JUMP_NANOS: u64 = 2_000_000_000;
 /// How long the last look of a wait may take whose deadline passed during a suspension.
 const LAST_LOOK: Duration = Duration::from_secs(2);
 
@@ -31,8 +31,11 @@ impl Board {
     /// Ends the waits whose time is up, gives up requests that take too long, and queues the jobs that are due.
     pub(crate) fn handle_time(&mut self, now: Time) {
         let now = self.tick(now);
-        let Some(first) = self.next_timer().filter(|&first| first <= now) else { return };
-        let is_jump = now.since(first) > JUMP;
+        let first = self.next_timer();
+        if first > now {
+            return;
+        }
+        let is_jump = now.nanos_since(first) > JUMP_NANOS;
         self.fire_deadlines(now, is_jump);
         while let Some((id, request)) = self.requests.pop_expired(now) {
             self.abort_timed_out(id);
@@ -85,28 +88,28 @@ impl Board {
     /// Returns when to call `handle_time` and `poll_action` again, if nothing happens before.
     pub(crate) fn next_wake(&self) -> Option<Time> {
         let can_send = self.agenda.has_ready() && self.may_send();
-        let send = can_send.then(|| self.throttle.free_at(self.now));
-        [self.next_timer(), send].into_iter().flatten().min()
+        let send = if can_send { self.throttle.free_at(self.now) } else { Time::NEVER };
+        self.next_timer().min(send).some()
     }
 
     /// Returns when a wait's timer fires next. A stand-by driver wakes for these.
     pub(crate) fn next_deadline(&self) -> Option<Time> {
-        self.agenda.next_deadline()
+        self.agenda.next_deadline().some()
     }
 
-    fn next_timer(&self) -> Option<Time> {
-        let next =
-            [self.agenda.next_poll(), self.agenda.next_deadline(), self.requests.next_expiry()];
-        next.into_iter().flatten().min()
+    /// Returns when the first timer fires; never if there are none.
+    fn next_timer(&self) -> Time {
+        let waits = self.agenda.next_deadline().min(self.requests.next_expiry());
+        self.agenda.next_poll().min(waits)
     }
 
     fn may_send(&self) -> bool {
         self.requests.len() < self.throttle.window() as usize
     }
 
-    /// Returns whether the process was suspended until now: a timer should have fired more than `JUMP` ago.
+    /// Returns whether the process was suspended until now: a timer should have fired more than `JUMP_NANOS` ago.
     pub(super) fn is_jump(&self, now: Time) -> bool {
-        self.next_timer().is_some_and(|next| now.since(next) > JUMP)
+        now.nanos_since(self.next_timer()) > JUMP_NANOS
     }
 
     pub(super) fn resolution_nanos(&self) -> u64 {
