@@ -2,9 +2,8 @@
 
 use std::num::NonZeroU16;
 
-use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
 
-use crate::exit::CliError;
 use crate::values::{DurationArg, RateArg};
 
 /// Sections of the long help and of the manual page.
@@ -58,8 +57,7 @@ fn after_help() -> String {
     after_help = "\
 Exit codes: 0 all succeeded, 1 a job failed, 2 usage, 3 refused or misconfigured,
 4 not found, 124 deadline, 130 interrupted. More with --help",
-    max_term_width = 110,
-    disable_help_subcommand = true
+    max_term_width = 110
 )]
 pub(crate) struct Cli {
     #[command(flatten)]
@@ -74,8 +72,8 @@ pub(crate) struct Cli {
 pub(crate) struct WaitArgs {
     /// Ids of the jobs to wait for; `-` reads more ids from standard input during the wait, one per line
     ///
-    /// Blank lines are skipped. An id given twice is waited for once. The name of a subcommand is one only as the
-    /// first argument: `cfw-wait -- demo` waits for the job demo.
+    /// Blank lines and comments, from `#` to the end of a line, are skipped. An id given twice is waited for once.
+    /// After `--` all arguments are ids: `cfw-wait -- demo` waits for the job demo.
     #[arg(value_name = "JOB_ID")]
     pub(crate) ids: Vec<String>,
 
@@ -101,6 +99,18 @@ pub(crate) struct WaitArgs {
     #[arg(long, value_name = "TIME", default_value = "30s", help_heading = "When to stop")]
     pub(crate) grace: DurationArg,
 
+    /// How many transient failures in a row end the wait for a job [default: no limit]
+    ///
+    /// Without it outages are waited out until --timeout. Throttled polls and polls that do not find the job are not
+    /// counted.
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = clap::value_parser!(u32).range(1..),
+        help_heading = "When to stop"
+    )]
+    pub(crate) max_failures: Option<u32>,
+
     /// The first delay between two polls of a job; later ones grow by half each time [default: 1s]
     #[arg(long, value_name = "TIME", help_heading = "How to poll")]
     pub(crate) interval: Option<DurationArg>,
@@ -118,6 +128,10 @@ pub(crate) struct WaitArgs {
     /// The rate is lowered for all jobs when the service throttles a poll.
     #[arg(long, value_name = "CALLS/TIME", help_heading = "How to poll")]
     pub(crate) rate: Option<RateArg>,
+
+    /// How long one poll may take before it counts as a transient failure
+    #[arg(long, value_name = "TIME", default_value = "10s", help_heading = "How to poll")]
+    pub(crate) attempt_timeout: DurationArg,
 
     /// The most polls in flight at once
     #[arg(
@@ -152,7 +166,7 @@ pub(crate) struct CloudArgs {
     /// File with a token, instead of CFW_TOKEN; `-` is standard input
     ///
     /// A file is read again when the service refuses the token, so it may be replaced while waiting.
-    #[arg(long, value_name = "FILE", help_heading = "Where")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Where")]
     pub(crate) token_file: Option<String>,
 
     /// Send credentials over plain http to other machines, where the network can read them
@@ -167,26 +181,32 @@ pub(crate) struct OutputArgs {
     /// Text for people goes to standard error with both. Each object has a version `v`, a `type` (changed, trouble,
     /// ended, rejected) and a `time`. The last object has the type summary. SCHEMA.md, beside the source of this
     /// command, describes all fields.
-    #[arg(
-        long,
-        value_name = "FORMAT",
-        default_value = "text",
-        global = true,
-        help_heading = "Output"
-    )]
+    #[arg(long, value_name = "FORMAT", default_value = "text", help_heading = "Output")]
     pub(crate) output: Format,
 
     /// Print only errors to standard error
-    #[arg(short, long, global = true, help_heading = "Output")]
+    #[arg(short, long, help_heading = "Output")]
     pub(crate) quiet: bool,
 
     /// Print plain lines, even on a terminal
-    #[arg(long, global = true, help_heading = "Output")]
+    #[arg(long, help_heading = "Output")]
     pub(crate) no_progress: bool,
 
     /// Log events of the library to standard error; -vv also logs every poll. Implies --no-progress
-    #[arg(short, long, action = ArgAction::Count, global = true, help_heading = "Output")]
+    #[arg(short, long, action = ArgAction::Count, help_heading = "Output")]
     pub(crate) verbose: u8,
+}
+
+impl OutputArgs {
+    /// Adds the flags of another place of the command line.
+    pub(crate) fn merge(&mut self, other: &Self) {
+        if other.output != Format::Text {
+            self.output = other.output;
+        }
+        self.quiet |= other.quiet;
+        self.no_progress |= other.no_progress;
+        self.verbose = self.verbose.saturating_add(other.verbose);
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -201,11 +221,13 @@ pub(crate) enum Command {
     ///
     /// The simulated service runs inside the command. Nothing leaves this machine, and no configuration is needed.
     /// One of the jobs is meant to fail. The exit code is 0 if all jobs ended as intended.
-    Demo,
+    Demo(OutputArgs),
 
     /// Run a simulated service on this machine until interrupted, for tests of pipelines
     ///
-    /// Prints its endpoint, credentials and job ids as lines that a shell can source. Exits with 0 when interrupted.
+    /// Prints its endpoint, credentials and job ids as `export` lines for a shell, and then closes standard output, so
+    /// that `eval "$(cfw-wait simulate &)"` sets the variables while the service runs. `kill "$CFW_SIMULATOR_PID"`
+    /// ends it. Exits with 0 when interrupted.
     Simulate(SimulateArgs),
 
     /// Print the completions for a shell
@@ -243,146 +265,30 @@ pub(crate) struct SimulateArgs {
     /// Seed of ids, durations and faults
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) seed: u64,
+
+    /// Print an access key and its secret key, to sign requests with, instead of a token
+    #[arg(long)]
+    pub(crate) access_key: bool,
+
+    /// Format of standard output: `text` is lines for a shell, `json` one object, `ids` one job id per line
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(crate) output: SimulateFormat,
+
+    /// Print only errors to standard error
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
 }
 
-/// The result of parsing the command line.
-pub(crate) enum Parsed {
-    Run(Box<Cli>),
-    /// The text of the help or the version, for standard output.
-    Print(clap::builder::StyledStr),
-    Invalid(CliError),
-}
-
-pub(crate) fn parse(args: impl Iterator<Item = std::ffi::OsString>) -> Parsed {
-    let matches = match Cli::command().try_get_matches_from(args) {
-        Ok(matches) => matches,
-        Err(error) if !error.use_stderr() => return Parsed::Print(error.render()),
-        Err(error) => {
-            return Parsed::Invalid(CliError::usage(one_line(&error.render().to_string())));
-        }
-    };
-    if let Some((name, _)) = matches.subcommand()
-        && let Some(flag) = wait_flag(&matches)
-    {
-        let message = format!("{flag} says how to wait for jobs and means nothing to {name}");
-        return Parsed::Invalid(CliError::usage(message));
-    }
-    match Cli::from_arg_matches(&matches) {
-        Ok(cli) => Parsed::Run(Box::new(cli)),
-        Err(error) => Parsed::Invalid(CliError::usage(one_line(&error.render().to_string()))),
-    }
-}
-
-/// Returns a flag for waits that was given, if any.
-fn wait_flag(matches: &clap::ArgMatches) -> Option<String> {
-    let command = Cli::command();
-    let given = |id: &str| matches.value_source(id) == Some(clap::parser::ValueSource::CommandLine);
-    let arg =
-        command.get_arguments().find(|arg| !arg.is_global_set() && given(arg.get_id().as_str()))?;
-    arg.get_long().map(|long| format!("--{long}"))
-}
-
-/// Joins the paragraphs of an error of clap into one line.
-fn one_line(rendered: &str) -> String {
-    let mut joined = String::new();
-    for line in rendered.lines().map(str::trim) {
-        if let Some(tip) = line.strip_prefix("tip: ") {
-            joined = format!("{joined} ({tip})");
-        } else if line.starts_with("Usage:") || line.starts_with("For more information") {
-            break;
-        } else if !line.is_empty() {
-            let line = line.strip_prefix("error: ").unwrap_or(line);
-            let separator = if joined.is_empty() { "" } else { " " };
-            joined = format!("{joined}{separator}{line}");
-        }
-    }
-    joined.replace(char::is_control, "\u{fffd}")
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SimulateFormat {
+    Text,
+    Json,
+    Ids,
 }
 
 fn share(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),
         _ => Err("expected a number from 0 to 1".to_owned()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn error(args: &str) -> String {
-        let args = std::iter::once("cfw-wait").chain(args.split_whitespace()).map(Into::into);
-        match parse(args) {
-            Parsed::Invalid(error) => error.message.unwrap(),
-            Parsed::Run(cli) => format!("ran: {cli:?}"),
-            Parsed::Print(text) => format!("printed: {text}"),
-        }
-    }
-
-    #[test]
-    fn the_definition_is_valid() {
-        Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn errors_are_one_line_and_name_the_flag_and_the_value() {
-        for (args, message) in [
-            (
-                "--timeout banana a",
-                "invalid value 'banana' for '--timeout <TIME>': expected a time with its unit, such as 1.5s, 30m or 1h30m",
-            ),
-            (
-                "--rate 5 a",
-                "invalid value '5' for '--rate <CALLS/TIME>': expected calls per time, such as 50/s or 200/5m",
-            ),
-            (
-                "--concurrency 0 a",
-                "invalid value '0' for '--concurrency <N>': 0 is not in 1..=4294967295",
-            ),
-            (
-                "--timout 3s a",
-                "unexpected argument '--timout' found (a similar argument exists: '--timeout')",
-            ),
-            (
-                "--output yaml a",
-                "invalid value 'yaml' for '--output <FORMAT>' [possible values: text, json]",
-            ),
-            ("--any --fail-fast a", "the argument '--any' cannot be used with '--fail-fast'"),
-            ("--any demo", "--any says how to wait for jobs and means nothing to demo"),
-            (
-                "simulate --failures 2",
-                "invalid value '2' for '--failures <SHARE>': expected a number from 0 to 1",
-            ),
-        ] {
-            assert_eq!(error(args), message);
-        }
-    }
-
-    #[test]
-    fn a_line_break_in_a_value_does_not_break_the_line() {
-        let args = ["cfw-wait", "--timeout", "1\n2", "a"].map(Into::into);
-        let Parsed::Invalid(error) = parse(args.into_iter()) else { panic!("accepted") };
-        assert_eq!(error.message.unwrap().lines().count(), 1);
-    }
-
-    #[test]
-    fn only_the_first_argument_can_be_a_subcommand() {
-        for (args, ids, is_subcommand) in [
-            ("demo", &[][..], true),
-            ("-v demo", &[], true),
-            ("demo -v", &[], true),
-            ("-- demo", &["demo"], false),
-            ("a demo", &["a", "demo"], false),
-            ("demoo", &["demoo"], false),
-            ("a --any b -", &["a", "b", "-"], false),
-        ] {
-            let args_os = std::iter::once("cfw-wait").chain(args.split_whitespace());
-            let Parsed::Run(cli) = parse(args_os.map(Into::into)) else { panic!("{args} refused") };
-            assert_eq!(
-                (&*cli.wait.ids, cli.command.is_some()),
-                (&*ids.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>(), is_subcommand),
-                "{args}"
-            );
-        }
     }
 }

@@ -6,6 +6,8 @@ use std::thread;
 use cfw_api::JobId;
 use tokio::sync::mpsc;
 
+use crate::ids;
+
 /// The longest line that is read. The rest of a longer line is skipped.
 const MAX_LINE_LEN: u64 = 4096;
 
@@ -65,9 +67,20 @@ fn parse(line: &[u8]) -> Option<Result<JobId, String>> {
     let Ok(text) = str::from_utf8(line) else {
         return Some(Err("is not UTF-8".to_owned()));
     };
-    // Files written on Windows, also when joined, hold byte order marks.
-    let id = text.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
-    (!id.is_empty()).then(|| JobId::new(id).map_err(|error| error.to_string()))
+    let text = ids::trim(without_comment(text));
+    (!text.is_empty()).then(|| ids::parse(text))
+}
+
+/// Cuts a comment off: from a `#` at the start of a line, or after a blank, to its end.
+fn without_comment(line: &str) -> &str {
+    let mut previous = ' ';
+    for (at, char) in line.char_indices() {
+        if char == '#' && ids::is_blank(previous) {
+            return line.get(..at).unwrap_or(line);
+        }
+        previous = char;
+    }
+    line
 }
 
 #[cfg(test)]
@@ -89,6 +102,13 @@ mod tests {
     fn blank_lines_are_skipped() {
         let read = lines("\u{feff}a\r\n\n  \t\n b \n\u{feff}\r\nc".as_bytes());
         assert_eq!(read, ["a", "b", "c"].map(|id| Ok(id.to_owned())));
+    }
+
+    #[test]
+    fn comments_are_skipped() {
+        let read =
+            lines("# all\na # the first\n\u{feff}#b\n  # c\nb#1\t#2\n\u{feff}# d\n#\n".as_bytes());
+        assert_eq!(read, ["a", "b#1"].map(|id| Ok(id.to_owned())));
     }
 
     #[test]

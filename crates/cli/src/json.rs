@@ -13,7 +13,7 @@ use crate::summary::{Reason, Summary};
 use crate::text;
 
 /// The version of the schema. Fields and kinds may be added within a version, but not changed.
-const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 1;
 
 /// Writes an update to standard output.
 pub(crate) fn write_update(update: &Update) -> io::Result<()> {
@@ -141,6 +141,8 @@ impl<'a> PollError<'a> {
         let (class, retry_after) = match error.class() {
             ErrorClass::Transient { retry_after } => ("transient", retry_after),
             ErrorClass::Throttled { retry_after, .. } => ("throttled", retry_after),
+            ErrorClass::Unreached => ("unreached", None),
+            ErrorClass::Unexpected { .. } => ("unexpected", None),
             ErrorClass::NotFound => ("not_found", None),
             ErrorClass::Refused => ("refused", None),
             _ => ("fatal", None),

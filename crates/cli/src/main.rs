@@ -6,13 +6,16 @@
 mod args;
 mod client;
 mod clock;
+mod completions;
 mod demo;
 mod exit;
+mod ids;
 mod input;
 mod json;
 mod logs;
 mod manual;
 mod output;
+mod parse;
 mod screen;
 mod simulate;
 mod summary;
@@ -23,15 +26,15 @@ mod wait;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use clap::CommandFactory as _;
 use tokio::runtime::Runtime;
 
-use crate::args::{Cli, Command, Parsed};
+use crate::args::{Cli, Command};
 use crate::exit::{CliError, Exit};
 use crate::output::{Output, print_error};
+use crate::parse::Parsed;
 
 fn main() -> ExitCode {
-    let result = match args::parse(std::env::args_os()) {
+    let result = match parse::parse(std::env::args_os()) {
         Parsed::Run(cli) => run(&cli),
         Parsed::Print(text) => print(text.ansi().to_string().as_bytes()),
         Parsed::Invalid(error) => Err(error),
@@ -51,13 +54,9 @@ fn run(cli: &Cli) -> Result<Exit, CliError> {
     logs::init(cli.output.verbose);
     match &cli.command {
         None => wait(cli),
-        Some(Command::Demo) => on_runtime(demo::demo(&cli.output)),
+        Some(Command::Demo(_)) => on_runtime(demo::demo(&cli.output)),
         Some(Command::Simulate(args)) => on_runtime(simulate::simulate(args)),
-        Some(Command::Completions { shell }) => {
-            let mut script = Vec::new();
-            clap_complete::generate(*shell, &mut Cli::command(), "cfw-wait", &mut script);
-            print(&script)
-        }
+        Some(Command::Completions { shell }) => print(completions::script(*shell).as_bytes()),
         Some(Command::Man) => print(&manual::page()?),
     }
 }
@@ -89,7 +88,7 @@ fn on_runtime(command: impl Future<Output = Result<Exit, CliError>>) -> Result<E
 }
 
 /// Writes to standard output, without colours unless it is a terminal that supports them.
-fn print(bytes: &[u8]) -> Result<Exit, CliError> {
+pub(crate) fn print(bytes: &[u8]) -> Result<Exit, CliError> {
     let mut stdout = anstream::stdout().lock();
     stdout.write_all(bytes)?;
     stdout.flush()?;

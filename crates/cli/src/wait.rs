@@ -12,6 +12,7 @@ use tokio::time::{Interval, MissedTickBehavior};
 use crate::args::WaitArgs;
 use crate::clock::Stopwatch;
 use crate::exit::{CliError, Exit};
+use crate::ids;
 use crate::input::{self, Line};
 use crate::output::Output;
 use crate::screen::REDRAW;
@@ -37,7 +38,7 @@ impl Jobs {
                 "no JOB_ID: name the jobs to wait for, or - to read their ids from standard input";
             return Err(CliError::usage(message));
         }
-        let ids = args.ids.iter().filter(|id| *id != "-").map(JobId::new);
+        let ids = args.ids.iter().filter(|id| *id != "-").map(|id| ids::parse(id));
         let ids = ids
             .collect::<Result<_, _>>()
             .map_err(|error| CliError::usage(format!("JOB_ID: {error}")))?;
@@ -89,14 +90,18 @@ pub(crate) fn build_waiter(args: &WaitArgs, client: Client) -> Result<Waiter, Cl
     let max = max.unwrap_or(MAX_INTERVAL.max(first));
     let schedule = Schedule::exponential(first, GROWTH, max);
     let schedule = schedule.map_err(|error| CliError::usage(interval_message(args, &error)))?;
-    let policy = Policy::new()
+    let mut policy = Policy::new()
         .schedule(schedule)
         .timeout(args.timeout.duration)
         .not_found_grace(args.grace.duration);
+    if let Some(limit) = args.max_failures {
+        policy = policy.failures_in_a_row(limit);
+    }
     let mut builder = Waiter::builder(client)
         .policy(policy)
         .max_in_flight(args.concurrency)
-        .min_interval(args.min_interval.duration);
+        .min_interval(args.min_interval.duration)
+        .attempt_timeout(args.attempt_timeout.duration);
     if let Some(rate) = args.rate {
         builder = builder.quota(rate.0);
     }

@@ -118,6 +118,8 @@ fn state(job: cfw_api::Job) -> JobState {
 fn source_error(error: Error) -> SourceError {
     let class = match error.class() {
         Class::Transient { retry_after } => ErrorClass::Transient { retry_after },
+        Class::Unreached => ErrorClass::Unreached,
+        Class::Unexpected { can_pass } => ErrorClass::Unexpected { can_pass },
         Class::Throttled { retry_after, quota } => ErrorClass::Throttled {
             retry_after,
             quota: quota.and_then(|quota| Quota::new(quota.calls.get(), quota.per).ok()),

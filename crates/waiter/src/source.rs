@@ -145,6 +145,16 @@ pub enum ErrorClass {
         /// How long the service asked to pause.
         retry_after: Option<Duration>,
     },
+    /// No answer of the service arrived: it could not be connected to, or did not answer in time. This counts as a
+    /// transient failure.
+    Unreached,
+    /// An answer that is not the service's own word: a gateway's or a proxy's, say. This counts as a transient failure until
+    /// it has come three times in a row over at least 10 s; then it ends the wait as a fatal error.
+    Unexpected {
+        /// Whether such an answer is known to pass. One that is not known to is fatal at once, unless the source has told
+        /// the state of any job before.
+        can_pass: bool,
+    },
     /// The service refuses for want of quota: the whole source slows down.
     Throttled {
         /// How long the service asked to pause.
@@ -170,6 +180,8 @@ impl ErrorClass {
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Transient { .. } => "transient failure",
+            Self::Unreached => "not reached",
+            Self::Unexpected { .. } => "unexpected answer",
             Self::Throttled { .. } => "throttled",
             Self::NotFound => "not found",
             Self::Fatal => "fatal error",
@@ -177,8 +189,9 @@ impl ErrorClass {
         }
     }
 
+    /// Returns whether it counts as a transient failure.
     pub(crate) fn is_transient(self) -> bool {
-        matches!(self, Self::Transient { .. })
+        matches!(self, Self::Transient { .. } | Self::Unreached | Self::Unexpected { .. })
     }
 
     pub(crate) fn is_not_found(self) -> bool {

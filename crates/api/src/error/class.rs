@@ -11,6 +11,15 @@ pub enum Class {
         /// How long the server asks to wait, at most five minutes.
         retry_after: Option<Duration>,
     },
+    /// No answer of the service arrived: it could not be connected to, or did not answer in time. Try again later.
+    Unreached,
+    /// An answer that is not the service's own: a status in the 300s or 400s without a code that is known. It may come of a
+    /// gateway or proxy in between, so one alone decides nothing.
+    Unexpected {
+        /// Whether such an answer is known to pass. One that is not known to is final unless the service has answered well
+        /// before.
+        can_pass: bool,
+    },
     /// Too many requests. This concerns all requests of the caller, not this one alone.
     Throttled {
         /// How long the server asks to wait, at most five minutes.

@@ -82,7 +82,10 @@ impl Error {
     /// Returns whether the same call may succeed later: the class is transient or throttled.
     pub fn is_transient(&self) -> bool {
         match self.0.class {
-            Class::Transient { .. } | Class::Throttled { .. } => true,
+            Class::Transient { .. }
+            | Class::Unreached
+            | Class::Unexpected { .. }
+            | Class::Throttled { .. } => true,
             Class::NotFound | Class::Unauthorized | Class::Fatal => false,
         }
     }
@@ -91,7 +94,11 @@ impl Error {
     pub fn retry_after(&self) -> Option<Duration> {
         match self.0.class {
             Class::Transient { retry_after } | Class::Throttled { retry_after, .. } => retry_after,
-            Class::NotFound | Class::Unauthorized | Class::Fatal => None,
+            Class::Unreached
+            | Class::Unexpected { .. }
+            | Class::NotFound
+            | Class::Unauthorized
+            | Class::Fatal => None,
         }
     }
 

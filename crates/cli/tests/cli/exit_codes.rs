@@ -26,6 +26,30 @@ fn transient_faults_do_not_change_the_exit_code() {
 }
 
 #[test]
+fn exit_code_1_after_too_many_failures_in_a_row() {
+    let sim = simulator();
+    add(&sim, "a", JobScript::never());
+    sim.fail_polls("a", vec![Fault::unavailable(); 20]);
+    let output = run(wait_command(&sim, &["--max-failures=3", "--output=json", "a"]));
+    assert_eq!(output.code, Some(1), "{}", output.stderr);
+    let objects = parse_objects(&output.stdout);
+    let ended = objects.iter().find(|object| object["type"] == "ended").unwrap();
+    assert_eq!((&ended["outcome"], &ended["polls"]), (&"too_many_failures".into(), &3.into()));
+}
+
+#[test]
+fn an_attempt_that_takes_too_long_is_a_transient_failure() {
+    let sim = simulator();
+    add(&sim, "a", JobScript::succeeds_after(ms(0)));
+    sim.fail_polls("a", [Fault::Hang]);
+    let output = run(wait_command(&sim, &["--attempt-timeout=200ms", "--output=json", "a"]));
+    assert_eq!(output.code, Some(0), "{}", output.stderr);
+    let objects = parse_objects(&output.stdout);
+    let trouble = objects.iter().find(|object| object["type"] == "trouble").unwrap();
+    assert!(trouble["elapsed_ms"].as_u64().unwrap() < 5_000, "{trouble}");
+}
+
+#[test]
 fn exit_code_1_and_the_reason_if_a_job_fails() {
     let sim = simulator();
     add(&sim, "a", JobScript::fails_after(ms(0)).error("CFW.00600003", "no available flavor"));

@@ -3,6 +3,8 @@
 #![cfg(unix)]
 
 #[cfg(test)]
+mod completions;
+#[cfg(test)]
 mod exit_codes;
 #[cfg(test)]
 mod json;
@@ -12,6 +14,8 @@ mod many;
 mod misuse;
 #[cfg(test)]
 mod pipes;
+#[cfg(test)]
+mod simulate;
 #[cfg(test)]
 mod support;
 #[cfg(test)]

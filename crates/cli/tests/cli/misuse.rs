@@ -19,6 +19,23 @@ fn a_usage_error_is_one_line_and_exit_code_2() {
         (&["a/b"], "cfw-wait: JOB_ID: invalid job id \"a/b\": holds a '/'\n"),
         (&[""], "cfw-wait: JOB_ID: invalid job id \"\": is empty\n"),
         (
+            &["\"cd63\""],
+            "cfw-wait: JOB_ID: invalid job id \"\\\"cd63\\\"\": holds a quotation mark; jq -r prints texts without\n",
+        ),
+        (
+            &["a", "null"],
+            "cfw-wait: JOB_ID: invalid job id \"null\": stands for a missing value; jq -er fails instead of printing it\n",
+        ),
+        (
+            &["a b"],
+            "cfw-wait: JOB_ID: invalid job id \"a b\": holds a blank; each id is an argument, or a line, of its own\n",
+        ),
+        (
+            &["simulat"],
+            "cfw-wait: simulat is no subcommand; did you mean simulate? For a job of that name: cfw-wait -- simulat\n",
+        ),
+        (&["--any", "man"], "cfw-wait: --any says how to wait for jobs and means nothing to man\n"),
+        (
             &["--timeout", "banana", "a"],
             "cfw-wait: invalid value 'banana' for '--timeout <TIME>': expected a time with its unit, such as 1.5s, 30m or 1h30m\n",
         ),

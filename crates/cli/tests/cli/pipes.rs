@@ -75,6 +75,22 @@ fn a_bad_line_is_reported_with_exit_code_2() {
 }
 
 #[test]
+fn lines_that_a_pipeline_makes_by_mistake_are_not_waited_for() {
+    let sim = simulator();
+    let mut child =
+        Running::start(wait_command(&sim, &["-"]).stdin(Stdio::piped()).stderr(Stdio::piped()));
+    child.stdin().write_all(b"# ids\nnull\n\"a\",\n[\na b\n").unwrap();
+    let stderr = read_all(child.stderr());
+    assert_eq!((child.code(), sim.counts().polls), (Some(2), 0));
+    let lines: Vec<_> = stderr.lines().collect();
+    assert_eq!(lines.len(), 5, "{stderr}");
+    for (line, text) in [(0, "line 2 "), (0, "jq -er"), (1, "line 3 "), (1, "jq -r"), (3, "blank")]
+    {
+        assert!(lines[line].contains(text), "{text}: {stderr}");
+    }
+}
+
+#[test]
 fn empty_standard_input_is_a_usage_error() {
     let sim = simulator();
     let output = run(wait_command(&sim, &["-"]));

@@ -1,59 +1,11 @@
-//! The subcommands but the demo.
+//! Help, the manual and the version.
 
-use std::process::Stdio;
+use std::io::Write as _;
+use std::process::{Command, Stdio};
 
 use expect_test::expect_file;
 
-use crate::support::{Lines, Running, bare_command, read_all, run};
-
-#[test]
-fn simulate_prints_variables_that_work() {
-    let mut command = bare_command(&["simulate", "--jobs=2", "--duration=0s", "--seed=7"]);
-    let mut server = Running::start(command.stdout(Stdio::piped()).stderr(Stdio::null()));
-    let lines = Lines::of(server.stdout());
-    let value = |name: &str| {
-        let line = lines.until(name);
-        line.split_once('=').unwrap().1.trim_matches('\'').to_owned()
-    };
-    let names = ["CFW_ENDPOINT", "CFW_PROJECT_ID", "CFW_TOKEN", "OS_ACCESS_KEY", "OS_SECRET_KEY"];
-    let variables = names.map(|name| (name, value(name)));
-    let ids = value("CFW_JOB_IDS");
-    // As sourced, then with one of the two credentials.
-    for unset in [&[][..], &["OS_ACCESS_KEY", "OS_SECRET_KEY"], &["CFW_TOKEN"]] {
-        let mut command = bare_command(&[]);
-        command.envs(variables.clone()).args(ids.split(' '));
-        for name in unset {
-            command.env_remove(name);
-        }
-        let waited = run(command);
-        assert_eq!(waited.code, Some(0), "{unset:?}: {}", waited.stderr);
-        assert!(waited.stderr.contains("2 jobs: 2 succeeded"), "{unset:?}: {}", waited.stderr);
-    }
-    let mut command = bare_command(&ids.split(' ').collect::<Vec<_>>());
-    command.envs(variables).env_remove("CFW_TOKEN").env("OS_SECRET_KEY", "another");
-    assert_eq!(run(command).code, Some(3), "the secret key is checked");
-    server.interrupt();
-    assert_eq!(server.code(), Some(0));
-}
-
-#[test]
-fn an_occupied_port_is_named() {
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = taken.local_addr().unwrap().port().to_string();
-    let output = run(bare_command(&["simulate", "--port", &port]));
-    assert_eq!((output.code, &*output.stdout), (Some(3), ""));
-    let message = format!("cfw-wait: cannot run the simulator on --port {port}: ");
-    assert!(output.stderr.contains(&message), "{}", output.stderr);
-}
-
-#[test]
-fn completions_contain_the_flags() {
-    for shell in ["bash", "zsh", "fish"] {
-        let output = run(bare_command(&["completions", shell]));
-        assert_eq!(output.code, Some(0), "{shell}");
-        assert!(output.stdout.contains("fail-fast"), "{shell}");
-    }
-}
+use crate::support::{Running, bare_command, read_all, run};
 
 #[test]
 fn help_and_manual_list_the_exit_codes() {
@@ -68,8 +20,45 @@ fn help_and_manual_list_the_exit_codes() {
 }
 
 #[test]
+fn the_manual_is_a_page_without_warnings() {
+    let page = run(bare_command(&["man"])).stdout;
+    assert!(page.contains(r"cfw\-wait simulate"), "{page}");
+    let Ok(mut groff) = Command::new("groff")
+        .args(["-man", "-Tascii", "-ww", "-P-c"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+    else {
+        return println!("groff is not installed: the page is not formatted");
+    };
+    groff.stdin.take().unwrap().write_all(page.as_bytes()).unwrap();
+    let output = groff.wait_with_output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    // Bold letters are printed twice with a backspace between.
+    let mut text = String::new();
+    for char in String::from_utf8_lossy(&output.stdout).chars() {
+        if char == '\u{8}' {
+            text.pop();
+        } else {
+            text.push(char);
+        }
+    }
+    assert!(text.contains("cfw-wait simulate") && text.contains("--access-key"), "{text}");
+}
+
+#[test]
 fn help_is_as_reviewed() {
     expect_file!["../screens/help.txt"].assert_eq(&run(bare_command(&["--help"])).stdout);
+}
+
+#[test]
+fn help_is_also_a_subcommand() {
+    let output = run(bare_command(&["help"]));
+    assert_eq!((output.code, &*output.stderr), (Some(0), ""));
+    assert_eq!(output.stdout, run(bare_command(&["--help"])).stdout);
+    let simulate = run(bare_command(&["help", "simulate"])).stdout;
+    assert!(simulate.contains("--access-key") && !simulate.contains("--no-progress"), "{simulate}");
 }
 
 #[test]

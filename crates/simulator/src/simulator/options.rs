@@ -1,13 +1,13 @@
-//! The options of the command.
+//! The options of a simulator for use by hand.
 
-use std::io::{self, Write};
+use std::io;
 use std::time::Duration;
 
 use crate::faults::fault::Fault;
 use crate::model::job::JobScript;
 use crate::simulator::handle::Simulator;
 
-/// The options of the `cfw-simulator` command: a simulator with random jobs.
+/// The options of `cfw-wait simulate`: a simulator with random jobs.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct SimulateOptions {
@@ -56,32 +56,5 @@ impl SimulateOptions {
         let script = JobScript::random(self.mean).failure_share(self.failure_share);
         let ids = sim.add_jobs(self.jobs, &script);
         Ok((sim, ids))
-    }
-
-    /// Starts the simulator, writes its variables to `out`, and serves until `end` is ready.
-    ///
-    /// The lines can be sourced by a shell: `CFW_ENDPOINT`, `CFW_PROJECT_ID`, `CFW_TOKEN`, an access
-    /// key in `OS_ACCESS_KEY` and `OS_SECRET_KEY`, and the ids in `CFW_JOB_IDS`, separated by spaces.
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if the port cannot be bound or `out` cannot be written.
-    ///
-    /// # Cancel safety
-    ///
-    /// If the future is dropped, the simulator stops.
-    pub async fn run(&self, mut out: impl Write, end: impl Future) -> io::Result<()> {
-        let (sim, ids) = self.start().await?;
-        writeln!(out, "CFW_ENDPOINT={}", sim.endpoint())?;
-        writeln!(out, "CFW_PROJECT_ID={}", sim.project_id())?;
-        writeln!(out, "CFW_TOKEN={}", sim.token())?;
-        // The names that OpenStack and vendor tools read. Nothing reads a `CFW_` name for keys.
-        writeln!(out, "OS_ACCESS_KEY={}", sim.access_key().access())?;
-        writeln!(out, "OS_SECRET_KEY={}", sim.access_key().secret())?;
-        writeln!(out, "CFW_JOB_IDS='{}'", ids.join(" "))?;
-        out.flush()?;
-        end.await;
-        sim.shutdown().await;
-        Ok(())
     }
 }

@@ -1,8 +1,6 @@
 //! Tests of the simulator over real sockets, with a hand-written HTTP client.
 
 #[cfg(test)]
-mod command;
-#[cfg(test)]
 mod fault_plan;
 #[cfg(test)]
 mod faults;

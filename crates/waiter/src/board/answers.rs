@@ -15,6 +15,9 @@ use crate::{
 
 /// The fewest not-found answers in a row that make a job lost (rule 7).
 const NOT_FOUND_TO_LOSE: u32 = 3;
+/// How many unexpected answers in a row, over at least how long, are taken as final (rule 6).
+const UNEXPECTED_TO_END: u32 = 3;
+const UNEXPECTED_SPAN: Duration = Duration::from_secs(10);
 
 impl Board {
     /// Takes the answer to a request. Answers to requests no longer in flight are ignored. The driver lends the answer, and
@@ -54,7 +57,7 @@ impl Board {
         }
         self.stats.timed_out += 1;
         let cause = format!("no answer within {:?}", self.budget.attempt_timeout);
-        self.on_error(key, sent, SourceError::new(ErrorClass::TRANSIENT, cause));
+        self.on_error(key, sent, SourceError::new(ErrorClass::Unreached, cause));
         self.after_response(key, sent);
     }
 
@@ -168,6 +171,19 @@ impl Board {
                 self.record_failure(key, error);
                 self.end_failing(key);
             }
+            ErrorClass::Unreached => {
+                self.stats.transient += 1;
+                self.throttle.failed(now, sent, None);
+                self.record_failure(key, error);
+                self.end_failing(key);
+            }
+            ErrorClass::Unexpected { can_pass } if can_pass || self.has_told() => {
+                self.stats.transient += 1;
+                self.throttle.failed(now, sent, None);
+                self.record_failure(key, error);
+                self.end_unexpected(key);
+                self.end_failing(key);
+            }
             ErrorClass::Throttled { retry_after, quota } => {
                 self.stats.throttled += 1;
                 self.throttle.throttled(now, sent, retry_after, quota);
@@ -180,7 +196,7 @@ impl Board {
                 self.record_failure(key, error);
                 self.end_lost(key);
             }
-            ErrorClass::Fatal => {
+            ErrorClass::Fatal | ErrorClass::Unexpected { .. } => {
                 self.stats.fatal += 1;
                 let context = ErrorContext { cause: Some(error), ..ErrorContext::default() };
                 self.end_waits(key, WaitErrorKind::Fatal, &context);
@@ -193,6 +209,11 @@ impl Board {
                 }
             }
         }
+    }
+
+    /// Returns whether the source has ever told the state of a job.
+    fn has_told(&self) -> bool {
+        self.stats.answers > 0
     }
 
     /// Records a bad answer for a job, and reports it to its waits if it is new.
@@ -242,6 +263,23 @@ impl Board {
         }
     }
 
+    /// Counts an unexpected answer, and ends the waits that have had too many (rule 6).
+    fn end_unexpected(&mut self, key: Key<Job>) {
+        let now = self.now;
+        for wait in self.waits_on(key) {
+            let failures = self.waits.failures_mut(wait);
+            if failures.unexpected == 0 {
+                failures.unexpected_since = now;
+            }
+            failures.unexpected = failures.unexpected.saturating_add(1);
+            let (row, span) = (failures.unexpected, now.since(failures.unexpected_since));
+            if row >= UNEXPECTED_TO_END && span >= UNEXPECTED_SPAN {
+                let limit = format!("{row} unexpected answers in a row over {span:.1?}");
+                self.end_with_limit(wait, WaitErrorKind::Fatal, limit);
+            }
+        }
+    }
+
     /// Counts a not-found answer, and ends the waits for which the job is lost by now (rule 7).
     fn end_lost(&mut self, key: Key<Job>) {
         for wait in self.waits_on(key) {
@@ -251,7 +289,7 @@ impl Board {
             if failures.not_found == 0 {
                 failures.not_found_since = now;
             }
-            failures.in_a_row = 0;
+            (failures.in_a_row, failures.unexpected) = (0, 0);
             failures.not_found = failures.not_found.saturating_add(1);
             let (row, span) = (failures.not_found, now.since(failures.not_found_since));
             if row >= NOT_FOUND_TO_LOSE && span >= grace {

@@ -313,7 +313,9 @@ impl Board {
             wait.started.after_nanos(age).after_nanos(schedule.next_delay(age, answers, jitter));
         let Some(failing) = self.jobs.failure(key).filter(|_| answers > 0) else { return due };
         match failing.error.class() {
-            ErrorClass::Transient { .. } => {
+            ErrorClass::Transient { .. }
+            | ErrorClass::Unreached
+            | ErrorClass::Unexpected { .. } => {
                 let doublings = failing.failures.saturating_sub(1).min(10);
                 let backoff = FIRST_BACKOFF.saturating_mul(1 << doublings).min(LONGEST_BACKOFF);
                 let factor = 1.0 - 0.5 * jitter::uniform(hash, job.polls, 2);

@@ -13,6 +13,8 @@ pub(super) enum Fault {
     Unavailable(Duration),
     Throttled(Option<Duration>, Option<Quota>),
     NotFound,
+    Unreached,
+    Unexpected(bool),
     Fatal,
     Refused,
     Panic,
@@ -65,6 +67,8 @@ pub(super) fn answer(script: &Script, fault: Option<Fault>, now: Time) -> Option
             error(ErrorClass::Throttled { retry_after, quota })
         }
         Some(Fault::NotFound) => error(ErrorClass::NotFound),
+        Some(Fault::Unreached) => error(ErrorClass::Unreached),
+        Some(Fault::Unexpected(can_pass)) => error(ErrorClass::Unexpected { can_pass }),
         Some(Fault::Fatal) => error(ErrorClass::Fatal),
         Some(Fault::Refused) => error(ErrorClass::Refused),
         Some(Fault::Panic) => Some(Answer::Panicked("scripted".into())),

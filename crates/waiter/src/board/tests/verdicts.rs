@@ -4,7 +4,7 @@ use super::script::*;
 use super::world::*;
 use crate::board::{Action, Answer, Role};
 use crate::policy::UnknownStatus;
-use crate::{JobState, Policy, Schedule, WaitErrorKind};
+use crate::{ErrorClass, JobState, Policy, Schedule, WaitErrorKind};
 
 fn every(interval: u64) -> Policy {
     Policy::new().schedule(Schedule::fixed(secs(interval)).unwrap())
@@ -81,6 +81,97 @@ fn rule_06_a_panic_counts_as_a_failure_of_the_source() {
         now = now.after(ms(10));
     }
     assert_eq!(windows, [2, 2, 2, 2, 2, 1]);
+}
+
+#[test]
+fn rule_06_unexpected_answers_end_a_wait_at_the_third_over_ten_seconds() {
+    use Fault::{NotFound, Throttled, Transient, Unexpected, Unknown, Unreached};
+    let odd = Unexpected(true);
+    let pause = Throttled(Some(secs(20)), None);
+    // How many polls it takes. After failures they are 1, 2 and 4 s apart, less the jitter.
+    let rows: [(&[Fault], Option<u32>); 8] = [
+        (&[odd; 9], Some(6)),
+        (&[odd, odd, odd, odd], None),
+        (&[odd, pause, odd, odd], Some(4)),
+        (&[odd, pause, odd], None),
+        (&[odd, Unreached, odd, Transient, Unreached, odd], Some(6)),
+        (&[odd, pause, odd, NotFound, odd, odd], None),
+        (&[odd, pause, odd, Unknown, odd, odd], None),
+        (&[Unknown, Unexpected(false), pause, Unexpected(false), odd], Some(5)),
+    ];
+    for (faults, polls) in rows {
+        let script = Script::succeeds(0).faults(faults.iter().copied());
+        let mut world = World::of_one(script, &every(4));
+        world.run();
+        let outcome = world.job().end.clone().unwrap().1;
+        let report = outcome.as_ref().unwrap_or_else(|error| error.report());
+        let ended = outcome.is_err().then_some(report.polls);
+        assert_eq!(ended, polls, "{faults:?}: {outcome:?}");
+        if let Err(error) = outcome {
+            assert_eq!(error.kind(), WaitErrorKind::Fatal);
+            let class = error.cause().expect("the last answer").class();
+            assert!(matches!(class, ErrorClass::Unexpected { .. }), "{class:?}");
+            assert!(error.to_string().contains("unexpected answers in a row over"), "{error}");
+        }
+    }
+}
+
+#[test]
+fn rule_06_an_answer_that_cannot_pass_is_fatal_unless_a_state_was_told_for_any_job() {
+    let cannot_pass = Script::succeeds(0).faults([Fault::Unexpected(false)]);
+    let mut world = World::of_one(cannot_pass.clone(), &every(4));
+    world.run();
+    assert_eq!(world.end().1, Some(WaitErrorKind::Fatal));
+    assert_eq!((world.polls.len(), world.stats().fatal), (1, 1));
+
+    let mut world = World::of_one(Script::succeeds(0), &every(4));
+    world.run();
+    assert_eq!(world.end().1, None);
+    // The waiter remembers it when no job is left.
+    assert_eq!(world.board.jobs.len(), 0);
+    world.script("other", cannot_pass);
+    let other = world.watch(["other"], &every(4));
+    world.run();
+    assert_eq!(end_of(&world.heard[&(other, "other".into())]).unwrap().1, None);
+    assert_eq!((world.stats().transient, world.stats().fatal), (1, 0));
+}
+
+#[test]
+fn rule_06_a_late_joiner_counts_unexpected_answers_for_itself() {
+    let script = Script::never().faults([Fault::Unexpected(true); 99]);
+    let mut world = World::of_one(script, &every(4));
+    world.run_until(at(6_000));
+    let late = world.watch(["job"], &every(4));
+    world.run();
+    let ends = [0, late].map(|watch| {
+        let (_, outcome) = world.heard[&(watch, "job".into())].end.clone().unwrap();
+        let error = outcome.unwrap_err();
+        (error.kind(), error.report().elapsed >= secs(10))
+    });
+    assert_eq!(ends, [(WaitErrorKind::Fatal, true); 2]);
+}
+
+#[test]
+fn rule_06_unreached_and_unexpected_answers_count_as_failures() {
+    let fault = [Fault::Unreached, Fault::Unexpected(true)];
+    for fault in fault {
+        let script = Script::never().faults([fault; 9]);
+        let mut world = World::of_one(script, &every(4).failures_in_a_row(2));
+        world.run();
+        assert_eq!(world.end().1, Some(WaitErrorKind::TooManyFailures), "{fault:?}");
+        assert_eq!(world.stats().transient, 2);
+    }
+}
+
+#[test]
+fn rule_02_trouble_is_reported_when_it_changes_to_another_class() {
+    use Fault::{Transient, Unexpected, Unreached};
+    let odd = Unexpected(true);
+    let faults = [Transient, Unreached, Unreached, odd, Unexpected(false), Transient];
+    let script = Script::succeeds(0).faults([Fault::Unknown].into_iter().chain(faults));
+    let mut world = World::of_one(script, &every(4));
+    world.run();
+    assert_eq!((world.end().1, world.job().troubles.len()), (None, 4));
 }
 
 #[test]

@@ -332,7 +332,11 @@ impl World {
         let (hint, always) = match error.class() {
             ErrorClass::Throttled { retry_after, .. } => (retry_after, true),
             ErrorClass::Transient { retry_after } => (retry_after, false),
-            ErrorClass::NotFound | ErrorClass::Fatal | ErrorClass::Refused => return,
+            ErrorClass::Unreached
+            | ErrorClass::Unexpected { .. }
+            | ErrorClass::NotFound
+            | ErrorClass::Fatal
+            | ErrorClass::Refused => return,
         };
         if (always || hint.is_some()) && self.pause_began.is_none_or(|began| sent > began) {
             self.pause_began = Some(self.now);

@@ -91,6 +91,9 @@ pub(super) struct WaitFailures {
     /// Transient failures in a row, and in total.
     pub(super) in_a_row: u32,
     pub(super) in_total: u32,
+    /// Unexpected answers without a status or a not-found answer between them, and when the first one came.
+    pub(super) unexpected: u32,
+    pub(super) unexpected_since: Time,
 }
 
 /// The last look of a wait whose deadline passed while the process was suspended (rule 5).

@@ -246,13 +246,12 @@ impl Play {
                 let failing = board.jobs.failure(key).filter(|_| answers > 0);
                 match failing.map(|failing| (failing.error.class(), failing.failures)) {
                     Some((ErrorClass::Throttled { .. }, _)) => wanted = base,
-                    Some((ErrorClass::Transient { .. }, failures)) => {
+                    Some((class, failures)) if class.is_transient() => {
                         let most = secs(15).min(secs(1 << (failures - 1).min(10)));
                         let draw = jitter::uniform(board.jobs.hash(job), job.polls, 2);
                         wanted = wanted.min(base.after(most.mul_f64(1.0 - 0.5 * draw)));
                     }
-                    Some((ErrorClass::NotFound | ErrorClass::Fatal | ErrorClass::Refused, _))
-                    | None => {}
+                    Some(_) | None => {}
                 }
                 if has_last_look || wait.is_last_poll_due {
                     wanted = wanted.min(wait.last_poll());

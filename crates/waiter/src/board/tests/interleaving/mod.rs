@@ -100,6 +100,8 @@ fn reply() -> impl Strategy<Value = Reply> {
         1 => hint.prop_map(|retry_after| ErrorClass::Transient { retry_after }),
         1 => throttled,
         6 => Just(ErrorClass::NotFound),
+        2 => Just(ErrorClass::Unreached),
+        4 => prop::bool::weighted(0.8).prop_map(|can_pass| ErrorClass::Unexpected { can_pass }),
         1 => Just(ErrorClass::Fatal),
     ];
     prop_oneof![
@@ -163,7 +165,12 @@ fn case() -> impl Strategy<Value = Case> {
         (policy(), timeout, 0_u64..4_000, own).prop_map(|(policy, timeout, grace, own)| {
             (policy.timeout(ms(timeout)).not_found_grace(ms(grace)), own)
         });
-    let class = prop_oneof![2 => Just(ErrorClass::NotFound), 1 => Just(ErrorClass::TRANSIENT)];
+    let class = prop_oneof![
+        4 => Just(ErrorClass::NotFound),
+        1 => Just(ErrorClass::TRANSIENT),
+        1 => Just(ErrorClass::Unreached),
+        2 => Just(ErrorClass::Unexpected { can_pass: true }),
+    ];
     let ill = prop::option::weighted(0.4, (0..JOBS, class));
     let events = prop::collection::vec(event(), 60..250);
     (budget, prop::collection::vec(options, 4), ill, events).prop_map(
@@ -262,6 +269,8 @@ fn handles_may_act_between_any_two_orders_of_the_driver() {
         "a late joiner",
         "a request takes too long",
         "a request is lost in a jump",
+        "an unexpected answer before any state",
+        "three unexpected answers",
         "a request is revoked",
         "an abort",
         "a stale answer",

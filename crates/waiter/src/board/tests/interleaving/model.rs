@@ -25,6 +25,8 @@ pub(super) struct ModelWait {
     not_found_since: Time,
     in_a_row: u32,
     in_total: u32,
+    unexpected: u32,
+    unexpected_since: Time,
     /// Since when, and until when, it makes its last look.
     look: Option<(Time, Time)>,
     is_last_poll_due: bool,
@@ -143,6 +145,8 @@ impl<R: Copy + Ord + std::fmt::Debug> Model<R> {
             not_found_since: Time::ZERO,
             in_a_row: 0,
             in_total: 0,
+            unexpected: 0,
+            unexpected_since: Time::ZERO,
             look: None,
             is_last_poll_due: false,
             end: None,
@@ -219,7 +223,7 @@ impl<R: Copy + Ord + std::fmt::Debug> Model<R> {
             } else {
                 self.note("a request takes too long");
                 self.stats.timed_out += 1;
-                self.error(request, ErrorClass::TRANSIENT);
+                self.error(request, ErrorClass::Unreached);
                 self.respond(request);
             }
         }
@@ -270,7 +274,7 @@ impl<R: Copy + Ord + std::fmt::Debug> Model<R> {
         }
         for wait in self.live_on(job) {
             let model = &mut self.waits[wait];
-            (model.not_found, model.in_a_row) = (0, 0);
+            (model.not_found, model.in_a_row, model.unexpected) = (0, 0, 0);
             let fails = model.policy.unknown == UnknownStatus::Fail;
             let kind = match state.phase {
                 Phase::Succeeded => None,
@@ -293,6 +297,16 @@ impl<R: Copy + Ord + std::fmt::Debug> Model<R> {
             ErrorClass::Transient { retry_after } => {
                 self.stats.transient += 1;
                 self.bad(sent, retry_after);
+                self.job(job).failures += 1;
+            }
+            ErrorClass::Unexpected { can_pass: false } if self.stats.answers == 0 => {
+                self.note("an unexpected answer before any state");
+                self.stats.fatal += 1;
+                self.end_all(job, WaitErrorKind::Fatal);
+            }
+            ErrorClass::Unreached | ErrorClass::Unexpected { .. } => {
+                self.stats.transient += 1;
+                self.bad(sent, None);
                 self.job(job).failures += 1;
             }
             ErrorClass::Throttled { retry_after, .. } => {
@@ -323,13 +337,24 @@ impl<R: Copy + Ord + std::fmt::Debug> Model<R> {
                 if wait.not_found == 0 {
                     wait.not_found_since = now;
                 }
-                (wait.not_found, wait.in_a_row) = (wait.not_found + 1, 0);
+                (wait.not_found, wait.in_a_row, wait.unexpected) = (wait.not_found + 1, 0, 0);
                 let span = now.since(wait.not_found_since);
                 if wait.not_found >= 3 && span >= wait.policy.not_found_grace {
                     self.end(at, Some(WaitErrorKind::Lost));
                 }
             } else if class.is_transient() {
                 (wait.in_a_row, wait.in_total) = (wait.in_a_row + 1, wait.in_total + 1);
+                if matches!(class, ErrorClass::Unexpected { .. }) {
+                    if wait.unexpected == 0 {
+                        wait.unexpected_since = now;
+                    }
+                    wait.unexpected += 1;
+                    if wait.unexpected >= 3 && now.since(wait.unexpected_since) >= secs(10) {
+                        self.note("three unexpected answers");
+                        self.end(at, Some(WaitErrorKind::Fatal));
+                        continue;
+                    }
+                }
                 let policy = &wait.policy;
                 if wait.in_a_row >= policy.in_a_row || wait.in_total >= policy.in_total {
                     self.end(at, Some(WaitErrorKind::TooManyFailures));
@@ -436,13 +461,13 @@ impl<R: Copy + Ord + std::fmt::Debug> Model<R> {
         let due =
             wait.started.after_nanos(age + wait.policy.schedule.next_delay(age, wait.polls, most));
         match job.failing.filter(|_| wait.polls > 0) {
-            Some(ErrorClass::Transient { .. }) => {
+            Some(class) if class.is_transient() => {
                 let doublings = job.failures.saturating_sub(1).min(10);
                 let backoff = secs(1 << doublings).min(secs(15));
                 due.min(base.after(backoff / 2))
             }
             Some(ErrorClass::Throttled { .. }) => base,
-            Some(ErrorClass::NotFound | ErrorClass::Fatal | ErrorClass::Refused) | None => due,
+            Some(_) | None => due,
         }
     }
 
