@@ -34,7 +34,9 @@ pub(crate) fn uniform(hash: u64, n: u32, salt: u32) -> f64 {
 /// what a job draws keeps, so that jobs started together part in proportion to the number of polls, and not
 /// to its square root only.
 pub(crate) fn jitter(hash: u64, n: u32) -> f64 {
-    (uniform(hash, 0, 4) + 0.25 * uniform(hash, n, 1)).fract()
+    let sum = uniform(hash, 0, 4) + 0.25 * uniform(hash, n, 1);
+    // Modulo 1: what `fract` returns, which calls a function where the processor may have no instruction for it.
+    if sum < 1.0 { sum } else { sum - 1.0 }
 }
 
 #[cfg(test)]

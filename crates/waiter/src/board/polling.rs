@@ -185,16 +185,16 @@ impl Board {
         job.has_last_poll = plan.has_last_poll;
         job.is_plan_stale = false;
         if plan.due > self.now {
-            self.agenda.rest(&mut self.jobs, key, plan.due);
+            self.agenda.rest(job, key, plan.due);
             return;
         }
         // A ready job keeps its place, unless it becomes the last poll of a wait.
-        let is_kept = match self.jobs[key].stage {
+        let is_kept = match job.stage {
             Stage::Ready { is_last, .. } => is_last == plan.has_last_poll,
             Stage::Resting | Stage::InFlight(_) => false,
         };
         if !is_kept {
-            self.agenda.make_ready(&mut self.jobs, key, plan.due, plan.has_last_poll);
+            self.agenda.make_ready(job, key, plan.due, plan.has_last_poll);
         }
     }
 
@@ -205,7 +205,7 @@ impl Board {
             // The request in flight, or the poll that is due, serves it as well.
             return;
         }
-        let due = self.scheduled(key, &self.waits[wait], self.jobs.hash(job));
+        let due = self.scheduled(key, job, &self.waits[wait], self.jobs.hash(job));
         let due = due.max(self.earliest_poll(job));
         if due < job.due {
             self.rest_until(key, due);
@@ -213,22 +213,23 @@ impl Board {
     }
 
     fn rest_until(&mut self, key: Key<Job>, due: Time) {
+        let job = &mut self.jobs[key];
         if due > self.now {
-            self.agenda.rest(&mut self.jobs, key, due);
+            self.agenda.rest(job, key, due);
         } else {
-            self.agenda.make_ready(&mut self.jobs, key, due, false);
+            self.agenda.make_ready(job, key, due, false);
         }
     }
 
     /// A job's timer fired: it is due, unless the wait that wanted this poll has left.
     fn fire_poll(&mut self, key: Key<Job>) {
-        let job = &self.jobs[key];
+        let job = &mut self.jobs[key];
         if job.is_plan_stale {
             self.schedule(key);
             return;
         }
         let (due, is_last) = (job.due, job.has_last_poll);
-        self.agenda.make_ready(&mut self.jobs, key, due, is_last);
+        self.agenda.make_ready(job, key, due, is_last);
     }
 
     /// Sends a poll.
@@ -245,14 +246,14 @@ impl Board {
         job.stage = Stage::InFlight(request.key);
         job.is_due_now = false;
         job.polls = job.polls.saturating_add(1);
-        let id = job.id.clone();
-        Action::Poll { request, id, time_left: self.time_left(key) }
+        let job = &self.jobs[key];
+        Action::Poll { request, id: job.id.clone(), time_left: self.time_left(job) }
     }
 
     /// Returns how long it is until the last wait on a job ends. Looks no further than for a wait with enough time.
-    fn time_left(&self, key: Key<Job>) -> Duration {
+    fn time_left(&self, job: &Job) -> Duration {
         let mut time_left = Duration::ZERO;
-        for (wait_key, wait) in self.waits.on(&self.jobs[key]) {
+        for (wait_key, wait) in self.waits.on(job) {
             let look = self.waits.last_look(wait_key);
             let deadline = look.map_or(wait.deadline, |look| look.until);
             time_left = time_left.max(deadline.since(self.now));
@@ -277,14 +278,15 @@ impl Board {
             if !is_last_look && !wait.wants_poll(job) {
                 continue;
             }
-            plan.due = plan.due.min(self.scheduled(key, wait, hash));
+            plan.due = plan.due.min(self.scheduled(key, job, wait, hash));
             if wait.is_last_poll_due || is_last_look {
                 plan.has_last_poll = true;
                 plan.due = plan.due.min(wait.last_poll());
             }
             // Waits come youngest first. Of those with one schedule the youngest wants the next poll first, once it has
             // had an answer: no need to ask four thousand others.
-            let is_youngest_decisive = !job.has_mixed_plans
+            let is_youngest_decisive = wait.has_older()
+                && !job.has_mixed_plans
                 && !job.has_last_poll
                 && wait.answers(job) > 0
                 && self.waits.policy(wait).schedule.never_shortens();
@@ -302,8 +304,7 @@ impl Board {
     }
 
     /// Returns when a wait's schedule asks for the next poll, at the wait's own age.
-    fn scheduled(&self, key: Key<Job>, wait: &Wait, hash: u64) -> Time {
-        let job = &self.jobs[key];
+    fn scheduled(&self, key: Key<Job>, job: &Job, wait: &Wait, hash: u64) -> Time {
         let answers = wait.answers(job);
         let base = if answers == 0 { wait.started } else { job.last_answer };
         let age = base.nanos_since(wait.started);
