@@ -54,6 +54,17 @@ mod tests {
         }
     }
 
+    /// The same seed gives the same polls in each version (rule 14).
+    #[test]
+    fn jitter_is_a_sum_modulo_one() {
+        let hash = hash_id(7, "5a2b74ef-6fb9-4d0b-b4e9-e8a05ae0b6cf");
+        for own in 0..1_000 {
+            let hash = hash.wrapping_add(own);
+            let sum = uniform(hash, 0, 4) + 0.25 * uniform(hash, 3, 1);
+            assert_eq!(jitter(hash, 3).to_bits(), sum.fract().to_bits(), "{sum}");
+        }
+    }
+
     #[test]
     fn every_byte_and_the_length_count() {
         let ids = ["", "\0", "a", "b", "job-00000001", "job-00000010", "12345678", "12345678\0"];
