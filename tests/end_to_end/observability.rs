@@ -122,7 +122,10 @@ async fn a_token_is_told_nowhere_not_even_when_the_server_echoes_it() {
     // The gateway shows what it was sent; this one shows too much.
     let token = sim.token();
     let echo = format!("bad header x-auth-token: {token}, really {token}");
-    sim.fail_polls(&id, [Fault::code(400, "CFW.00100001", &echo), Fault::code(400, "X", &echo)]);
+    sim.fail_polls(
+        &id,
+        [Fault::code(400, "CFW.00100001", &echo), Fault::code(400, "CFW.00200001", &echo)],
+    );
     let error = bad_end(waiter.wait_for_job(&id).await, cfw_waiter::WaitErrorKind::Fatal);
     assert!(error.to_string().contains("bad header"), "{error}");
     heard += &format!("{error} {error:?} {} {:?}", chain(&error), error.cause());

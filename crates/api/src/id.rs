@@ -4,7 +4,7 @@ use std::{borrow::Cow, fmt, str::FromStr, sync::Arc};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::clean::clean;
+use crate::clean::{self, clean, is_invisible};
 
 /// The characters that are written as `%XX` in a path segment or a query: all but the unreserved characters
 /// of RFC 3986. Signatures encode with the same set, so that the gateway reads what was signed.
@@ -26,8 +26,11 @@ pub(crate) fn problem(text: &str) -> Option<&'static str> {
         Some("is longer than 256 bytes")
     } else if text.contains('/') {
         Some("holds a '/'")
-    } else if text.chars().any(char::is_control) {
-        Some("holds a control character")
+    } else if let Some(problem) = clean::problem(text) {
+        Some(problem)
+    } else if text.chars().any(is_invisible) {
+        // A server's id is shown, and one with such a character is a mistake.
+        Some("holds an invisible character")
     } else if text == "." || text == ".." {
         // URL parsers resolve these even if they are encoded, so the request would go to another path.
         Some("is a relative path")
@@ -53,7 +56,7 @@ macro_rules! id {
             /// Checks `id`. White space and a byte order mark around it are dropped.
             ///
             /// # Errors
-            /// If it is empty, longer than 256 bytes, `.` or `..`, or holds a `/` or a control character.
+            /// If it is empty, longer than 256 bytes, `.` or `..`, or holds a `/`, a control character or an invisible one.
             pub fn new(id: impl Into<String>) -> Result<Self, $error> {
                 id.into().parse()
             }
@@ -201,6 +204,8 @@ mod tests {
         let rows = [
             ("", r#"invalid job id "": is empty"#),
             (" \u{feff}\n", r#"invalid job id "": is empty"#),
+            ("a\u{202e}b", r#"invalid job id "a\u{202e}b": holds an invisible character"#),
+            ("a\u{200b}", r#"invalid job id "a\u{200b}": holds an invisible character"#),
             ("a/b", r#"invalid job id "a/b": holds a '/'"#),
             ("a\nb", r#"invalid job id "a\nb": holds a control character"#),
             (".", r#"invalid job id ".": is a relative path"#),

@@ -26,9 +26,12 @@
 //! The HTTP status does not say what to do: the service answers 400 for "system busy", for "no such object" and
 //! for requests that can never succeed, and the gateway answers 404 if the URL is wrong. [`Error::class`] does,
 //! from one table of status, code and text: [`Class::Transient`], [`Class::Throttled`] (with the pause and the
-//! limit, if the server names them), [`Class::NotFound`], [`Class::Unauthorized`] or [`Class::Fatal`].
+//! limit, if the server names them), [`Class::NotFound`], [`Class::Unauthorized`] or [`Class::Fatal`]. Where no
+//! answer arrived it is [`Class::Unreached`], and [`Class::Unexpected`] where the answer is not the service's own. The table is
+//! that of [`Class`].
 //!
-//! The client hides the quirks of servers. Times are read in every form, or dropped. An unknown status becomes
+//! The client hides the quirks of servers. Times are read in every form, or dropped. Text that is not UTF-8 and other faults of
+//! one field do not hide the other fields. An unknown status becomes
 //! [`JobStatus::Other`]. An answer that is empty, cut, not JSON or about another job is a transient error and
 //! never a status.
 //!

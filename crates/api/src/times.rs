@@ -25,7 +25,7 @@ pub(crate) fn from_number(number: f64) -> Option<SystemTime> {
 /// Returns the time of a text: a number, RFC 3339, or the same with `+0800` or without a zone (UTC).
 pub(crate) fn from_text(text: &str) -> Option<SystemTime> {
     let text = text.trim();
-    if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
+    if is_decimal(text) {
         return from_number(text.parse().ok()?);
     }
     let timestamp = text
@@ -35,10 +35,26 @@ pub(crate) fn from_text(text: &str) -> Option<SystemTime> {
     SystemTime::try_from(timestamp).ok()
 }
 
-/// Returns the time of an HTTP date, such as a `Date` header.
+/// Returns the time of an HTTP date, such as a `Date` header, in any of the three forms of RFC 9110.
+///
+/// The weekday is not compared with the date, because it adds nothing.
 pub(crate) fn from_http_date(text: &str) -> Option<SystemTime> {
     const PARSER: rfc2822::DateTimeParser = rfc2822::DateTimeParser::new().relaxed_weekday(true);
-    SystemTime::try_from(PARSER.parse_timestamp(text.trim()).ok()?).ok()
+    let text = text.trim();
+    let timestamp = PARSER.parse_timestamp(text).ok().or_else(|| from_obsolete_date(text))?;
+    SystemTime::try_from(timestamp).ok()
+}
+
+/// Reads `Wednesday, 05-Jan-22 08:15:31 GMT` (RFC 850) and `Wed Jan  5 08:15:31 2022` (asctime), which is in UTC, too.
+fn from_obsolete_date(text: &str) -> Option<Timestamp> {
+    let (weekday, rest) = text.split_once(' ')?;
+    let civil = if weekday.ends_with(',') {
+        civil::DateTime::strptime("%d-%b-%y %H:%M:%S GMT", rest)
+            .or_else(|_| civil::DateTime::strptime("%d-%b-%Y %H:%M:%S GMT", rest))
+    } else {
+        civil::DateTime::strptime("%b %e %H:%M:%S %Y", rest.trim_start())
+    };
+    TimeZone::UTC.to_timestamp(civil.ok()?).ok()
 }
 
 /// Returns the time of a compact UTC time such as `20260528T094410Z`, the form of `X-Sdk-Date`.
@@ -57,14 +73,23 @@ pub(crate) fn retry_after(
     answered: Option<SystemTime>,
     now: SystemTime,
 ) -> Option<Duration> {
-    let value = value.trim();
-    let pause = if !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
-        let seconds: f64 = value.parse().ok()?;
-        Duration::try_from_secs_f64(seconds).unwrap_or(MAX_PAUSE)
-    } else {
-        from_http_date(value)?.duration_since(answered.unwrap_or(now)).ok()?
-    };
+    if is_decimal(value.trim()) {
+        return pause_seconds(value);
+    }
+    let pause = from_http_date(value)?.duration_since(answered.unwrap_or(now)).ok()?;
     (!pause.is_zero()).then(|| pause.min(MAX_PAUSE))
+}
+
+/// Returns the pause of a number of seconds, whole or not, as [`retry_after`] does.
+pub(crate) fn pause_seconds(value: &str) -> Option<Duration> {
+    let value = value.trim();
+    let seconds: f64 = is_decimal(value).then_some(value)?.parse().ok()?;
+    let pause = Duration::try_from_secs_f64(seconds).unwrap_or(MAX_PAUSE);
+    (!pause.is_zero()).then(|| pause.min(MAX_PAUSE))
+}
+
+fn is_decimal(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit() || b == b'.')
 }
 
 #[cfg(test)]
@@ -121,6 +146,22 @@ mod tests {
             ("Wed, 05 Jan 2022 08:15:31 GMT", server, seconds(90.0)),
             ("Mon, 05 Jan 2022 08:15:31 GMT", None, seconds(30.0)),
             ("Wed, 05 Jan 2022 08:14:31 GMT", None, None),
+            // RFC 850, also with a full year, and asctime, with a day of one or two digits.
+            ("Wednesday, 05-Jan-22 08:15:31 GMT", None, seconds(30.0)),
+            ("Wednesday, 05-Jan-22 08:15:31 GMT", server, seconds(90.0)),
+            ("Wed, 05-Jan-2022 08:15:31 GMT", None, seconds(30.0)),
+            ("Monday, 05-Jan-22 08:15:31 GMT", None, seconds(30.0)),
+            ("Wednesday, 05-Jan-22 08:14:31 GMT", None, None),
+            ("Wednesday, 05-Jan-94 08:15:31 GMT", None, None),
+            ("Wednesday, 05-Jan-22 08:15:31 PST", None, None),
+            ("Wednesday, 35-Jan-22 08:15:31 GMT", None, None),
+            ("Wed Jan  5 08:15:31 2022", None, seconds(30.0)),
+            ("Wed Jan 5 08:15:31 2022", None, seconds(30.0)),
+            ("Wed Jan 05 08:15:31 2022", server, seconds(90.0)),
+            ("Sun Jan  5 08:15:31 2022", None, seconds(30.0)),
+            ("Wed Jan 12 08:15:31 2022", None, seconds(300.0)),
+            ("Wed Jan  5 08:14:31 2022", None, None),
+            ("Wed Jan  5 2022", None, None),
             ("0", None, None),
             ("-5", None, None),
             ("1e3", None, None),

@@ -1,10 +1,8 @@
 //! The command line.
 
-use std::num::NonZeroU16;
-
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
 
-use crate::values::{DurationArg, RateArg};
+use crate::values::{AgeArg, DurationArg, RateArg, TimeoutArg};
 
 /// Sections of the long help and of the manual page.
 pub(crate) const SECTIONS: [(&str, &str); 3] = [
@@ -12,14 +10,17 @@ pub(crate) const SECTIONS: [(&str, &str); 3] = [
         "Exit codes",
         "  0    all jobs succeeded, or one did with --any
   1    a job failed, or its wait ended for a reason not listed here
-  2    the arguments are not valid, or a line of standard input is not a job id
+  2    the arguments are not valid, or a line of the input does not describe a job
   3    the credentials were refused, no poll can succeed, or the configuration is not valid
   4    a job was not found for the whole --grace
   124  a job was still running at its deadline
-  130  interrupted by Ctrl-C
-If several apply, the exit code is the first in the order 130, 3, 2, 1, 4, 124. With
---fail-fast it is the code of the first job that did not succeed. If the reader of standard
-output closes it, the command exits with 0.",
+  129  ended by SIGHUP
+  130  interrupted by Ctrl-C (SIGINT)
+  141  the reader of standard output closed it while jobs were unfinished
+  143  ended by SIGTERM
+The first signal ends the wait with a summary, and a second one ends the command at once. If
+several apply, the exit code is the first in the order 129 to 143, 3, 2, 1, 4, 124. With
+--fail-fast it is the code of the first job that did not succeed.",
     ),
     (
         "Environment",
@@ -38,6 +39,9 @@ or from standard input (--token-file -).",
         "  cfw-wait demo                             a demonstration without a cloud
   cfw-wait --timeout 45m \"$JOB_ID\"          one job, in a pipeline
   list-my-jobs | cfw-wait --fail-fast -     ids from a pipe, one per line
+  cfw-wait --timeout 0 \"$JOB_ID\"            one look: 0 succeeded, 124 still running
+  cfw-wait --exec 'mail -s \"$CFW_JOB_ID\" me' A
+                                            a notification at each end
   cfw-wait --output json A B C | jq -c .    one JSON object per line, for programs
   cfw-wait -- demo                          a job whose id is the name of a subcommand",
     ),
@@ -56,7 +60,7 @@ fn after_help() -> String {
     after_long_help = after_help(),
     after_help = "\
 Exit codes: 0 all succeeded, 1 a job failed, 2 usage, 3 refused or misconfigured,
-4 not found, 124 deadline, 130 interrupted. More with --help",
+4 not found, 124 deadline, 129, 130 or 143 ended by a signal. More with --help",
     max_term_width = 110
 )]
 pub(crate) struct Cli {
@@ -72,10 +76,17 @@ pub(crate) struct Cli {
 pub(crate) struct WaitArgs {
     /// Ids of the jobs to wait for; `-` reads more ids from standard input during the wait, one per line
     ///
-    /// Blank lines and comments, from `#` to the end of a line, are skipped. An id given twice is waited for once.
-    /// After `--` all arguments are ids: `cfw-wait -- demo` waits for the job demo.
+    /// A line can also be a JSON object with an id and more: {"id": "cd63", "since": "90s", "timeout": "5m", "kind":
+    /// "create-firewall"}. Its fields `since` and `timeout` replace the flags for this job, and `kind`, a name for
+    /// jobs that take similar times, is repeated in the JSON output. Blank lines and comments, from `#` to the end of a
+    /// line, are skipped. An id given twice is waited for once. After `--` all arguments are ids: `cfw-wait --
+    /// demo` waits for the job demo.
     #[arg(value_name = "JOB_ID")]
     pub(crate) ids: Vec<String>,
+
+    /// File with more jobs, one per line as on standard input; `-` is standard input. Can be given several times
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) ids_file: Vec<String>,
 
     /// Stop at the first job that succeeds
     #[arg(long, help_heading = "When to stop", conflicts_with = "fail_fast")]
@@ -90,13 +101,20 @@ pub(crate) struct WaitArgs {
         long,
         value_name = "TIME",
         default_value = "30m",
+        allow_hyphen_values = true,
         help_heading = "When to stop",
-        long_help = "How long to wait for each job, from the time at which its id is known\n\nExamples of times are 1.5s, 30m, 1h30m and 24h. Days are not accepted."
+        long_help = "How long to wait for each job, from the time at which its id is known\n\nExamples of times are 1.5s, 30m, 1h30m and 24h. Days are not accepted. With 0 each job is looked at once, and the exit code follows from what the service says: it is 124 if the job is running."
     )]
-    pub(crate) timeout: DurationArg,
+    pub(crate) timeout: TimeoutArg,
 
     /// How long the service may not find a job before the wait for it ends
-    #[arg(long, value_name = "TIME", default_value = "30s", help_heading = "When to stop")]
+    #[arg(
+        long,
+        allow_hyphen_values = true,
+        value_name = "TIME",
+        default_value = "30s",
+        help_heading = "When to stop"
+    )]
     pub(crate) grace: DurationArg,
 
     /// How many transient failures in a row end the wait for a job [default: no limit]
@@ -111,26 +129,56 @@ pub(crate) struct WaitArgs {
     )]
     pub(crate) max_failures: Option<u32>,
 
+    /// How long ago the jobs began: an age such as 90s, or a time such as 2026-11-24T22:51:00Z
+    ///
+    /// Older jobs are polled less often, because they are expected to take longer. The timeout does not depend on it.
+    #[arg(long, value_name = "AGE", help_heading = "How to poll")]
+    pub(crate) since: Option<AgeArg>,
+
+    /// Poll each job after the first delay and not at once, for jobs that were created a moment ago
+    ///
+    /// By default the first poll is at once. It costs one poll for each job, and a job that has already ended is
+    /// known at once.
+    #[arg(long, help_heading = "How to poll")]
+    pub(crate) delay_first_poll: bool,
+
     /// The first delay between two polls of a job; later ones grow by half each time [default: 1s]
-    #[arg(long, value_name = "TIME", help_heading = "How to poll")]
+    #[arg(long, allow_hyphen_values = true, value_name = "TIME", help_heading = "How to poll")]
     pub(crate) interval: Option<DurationArg>,
 
     /// The longest delay between two polls of a job [default: 15s, or --interval if that is longer]
-    #[arg(long, value_name = "TIME", help_heading = "How to poll")]
+    #[arg(long, allow_hyphen_values = true, value_name = "TIME", help_heading = "How to poll")]
     pub(crate) max_interval: Option<DurationArg>,
 
     /// The shortest delay between two polls of a job; --interval must not be shorter
-    #[arg(long, value_name = "TIME", default_value = "500ms", help_heading = "How to poll")]
+    #[arg(
+        long,
+        allow_hyphen_values = true,
+        value_name = "TIME",
+        default_value = "500ms",
+        help_heading = "How to poll"
+    )]
     pub(crate) min_interval: DurationArg,
 
     /// The most polls of all jobs per time, such as 50/s or 200/5m [default: 50/s]
     ///
     /// The rate is lowered for all jobs when the service throttles a poll.
-    #[arg(long, value_name = "CALLS/TIME", help_heading = "How to poll")]
+    #[arg(
+        long,
+        allow_hyphen_values = true,
+        value_name = "CALLS/TIME",
+        help_heading = "How to poll"
+    )]
     pub(crate) rate: Option<RateArg>,
 
     /// How long one poll may take before it counts as a transient failure
-    #[arg(long, value_name = "TIME", default_value = "10s", help_heading = "How to poll")]
+    #[arg(
+        long,
+        allow_hyphen_values = true,
+        value_name = "TIME",
+        default_value = "10s",
+        help_heading = "How to poll"
+    )]
     pub(crate) attempt_timeout: DurationArg,
 
     /// The most polls in flight at once
@@ -142,6 +190,19 @@ pub(crate) struct WaitArgs {
         help_heading = "How to poll"
     )]
     pub(crate) concurrency: u32,
+
+    /// Shell command to run once at each end of a job, such as a notification
+    ///
+    /// `sh -c` runs it, up to 8 at once, with the JSON object of the type ended on standard input and the variables
+    /// CFW_JOB_ID, CFW_OUTCOME and CFW_EXIT, the exit code for this job. What it prints goes to standard error. Its
+    /// failure is reported and changes no exit code. It is killed after 30 seconds, and after the last job all
+    /// together may take a minute.
+    #[arg(long, value_name = "COMMAND", value_hint = ValueHint::CommandString, help_heading = "At the end of a job")]
+    pub(crate) exec: Option<String>,
+
+    /// Leave the secrets of the service (CFW_TOKEN, OS_PASSWORD and the like) in the environment of --exec
+    #[arg(long, requires = "exec", help_heading = "At the end of a job")]
+    pub(crate) exec_secrets: bool,
 
     #[command(flatten)]
     pub(crate) cloud: CloudArgs,
@@ -247,11 +308,17 @@ pub(crate) struct SimulateArgs {
     pub(crate) port: u16,
 
     /// Number of jobs
-    #[arg(long, value_name = "N", default_value = "3")]
-    pub(crate) jobs: NonZeroU16,
+    #[arg(
+        long,
+        allow_negative_numbers = true,
+        value_name = "N",
+        default_value_t = 3,
+        value_parser = clap::value_parser!(u16).range(1..)
+    )]
+    pub(crate) jobs: u16,
 
     /// Mean duration of a job; each takes 0.25 to 1.75 times this long
-    #[arg(long, value_name = "TIME", default_value = "20s")]
+    #[arg(long, allow_hyphen_values = true, value_name = "TIME", default_value = "20s")]
     pub(crate) duration: DurationArg,
 
     /// Share of jobs that fail, from 0 to 1

@@ -9,9 +9,11 @@ use cfw_waiter::{Policy, Schedule, Waiter};
 
 use crate::args::{Format, OutputArgs};
 use crate::exit::{CliError, Exit};
+use crate::jobs::Jobs;
 use crate::output::{Output, print_error};
+use crate::signals::Signals;
 use crate::text::error_chain;
-use crate::wait::{Jobs, StopCondition, wait};
+use crate::wait::{StopCondition, wait};
 
 const fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
@@ -23,7 +25,7 @@ const MIN_INTERVAL: Duration = ms(200);
 /// The number of jobs that fail, of those that [`add_jobs`] adds.
 const FAILING: usize = 1;
 
-pub(crate) async fn demo(args: &OutputArgs) -> Result<Exit, CliError> {
+pub(crate) async fn demo(args: &OutputArgs, signals: Signals) -> Result<Exit, CliError> {
     let sim = Simulator::builder().start_on_thread().map_err(|error| demo_error(&error))?;
     let waiter = waiter(&sim)?;
     let has_text = !args.quiet && args.output == Format::Text;
@@ -37,7 +39,8 @@ pub(crate) async fn demo(args: &OutputArgs) -> Result<Exit, CliError> {
     }
     let mut output = Output::new(args);
     let jobs = Jobs::from_ids(add_jobs(&sim));
-    let mut summary = wait(&waiter, jobs, StopCondition::AllEnded, &mut output).await?;
+    let mut summary =
+        wait(&waiter, jobs, StopCondition::AllEnded, signals, None, &mut output).await?;
     // One job is meant to fail.
     if summary.exit == Exit::Failed && summary.progress.failed == FAILING {
         summary.exit = Exit::Succeeded;

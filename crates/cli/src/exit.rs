@@ -5,11 +5,13 @@ use std::process::ExitCode;
 
 use cfw_waiter::WaitErrorKind;
 
+use crate::signals::Signal;
+
 /// All jobs succeeded, or one did with `--any`.
 pub(crate) const SUCCEEDED: u8 = 0;
 /// A job failed, or its wait ended for a reason without a code of its own.
 pub(crate) const FAILED: u8 = 1;
-/// The arguments are not valid, or a line of standard input is not a job id.
+/// The arguments are not valid, or a line of the input does not describe a job.
 pub(crate) const USAGE: u8 = 2;
 /// The service refused the credentials, no poll can succeed, or the command cannot run as configured.
 pub(crate) const MISCONFIGURED: u8 = 3;
@@ -17,8 +19,9 @@ pub(crate) const MISCONFIGURED: u8 = 3;
 pub(crate) const LOST: u8 = 4;
 /// A job was still running at its deadline. `timeout(1)` uses the same code.
 pub(crate) const TIMED_OUT: u8 = 124;
-/// Interrupted by Ctrl-C. Shells use the same code: 128 plus the number of the signal.
-pub(crate) const INTERRUPTED: u8 = 130;
+/// The reader of standard output closed it before all jobs had ended. Shells give the same code, 128
+/// plus the number of the signal, to commands that end by SIGPIPE.
+pub(crate) const BROKEN_PIPE: u8 = 141;
 
 /// The result of the command, in ascending severity. The greatest of several results counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,7 +33,9 @@ pub(crate) enum Exit {
     Failed,
     Usage,
     Misconfigured,
-    Interrupted,
+    BrokenPipe,
+    /// 129, 130 or 143.
+    Interrupted(Signal),
 }
 
 impl Exit {
@@ -53,7 +58,8 @@ impl Exit {
             Self::Failed => FAILED,
             Self::Usage => USAGE,
             Self::Misconfigured => MISCONFIGURED,
-            Self::Interrupted => INTERRUPTED,
+            Self::BrokenPipe => BROKEN_PIPE,
+            Self::Interrupted(signal) => signal.exit_code(),
         }
     }
 }
@@ -81,7 +87,8 @@ impl CliError {
     }
 }
 
-/// Converts an error of standard output. A reader that has closed it is not an error.
+/// Converts an error of standard output. A reader that has closed it is not an error here: no job is
+/// unfinished.
 impl From<io::Error> for CliError {
     fn from(error: io::Error) -> Self {
         if error.kind() == io::ErrorKind::BrokenPipe {
@@ -104,10 +111,13 @@ mod tests {
             Exit::Failed,
             Exit::Usage,
             Exit::Misconfigured,
-            Exit::Interrupted,
+            Exit::BrokenPipe,
+            Exit::Interrupted(Signal::Hangup),
+            Exit::Interrupted(Signal::Interrupt),
+            Exit::Interrupted(Signal::Terminate),
         ];
         assert!(order.is_sorted());
-        assert_eq!(order.map(Exit::code), [0, 124, 4, 1, 2, 3, 130]);
+        assert_eq!(order.map(Exit::code), [0, 124, 4, 1, 2, 3, 141, 129, 130, 143]);
     }
 
     #[test]

@@ -7,20 +7,33 @@ use cfw_waiter::{ErrorClass, Outcome, Phase, SourceError, Stats, Update, UpdateK
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
-use crate::exit::Exit;
 use crate::input::BadLine;
+use crate::outcome;
 use crate::summary::{Reason, Summary};
 use crate::text;
 
 /// The version of the schema. Fields and kinds may be added within a version, but not changed.
 pub(crate) const VERSION: u32 = 1;
 
-/// Writes an update to standard output.
-pub(crate) fn write_update(update: &Update) -> io::Result<()> {
+/// Writes an update to standard output. `kind` is the kind of the job, if the user named one.
+pub(crate) fn write_update(update: &Update, kind: Option<&str>) -> io::Result<()> {
+    match update_line(update, kind)? {
+        Some(line) => write(&line),
+        None => Ok(()),
+    }
+}
+
+/// Returns the line for an update, or `None` if this version of the command does not know it.
+///
+/// # Errors
+///
+/// Returns an error if the update cannot be serialized.
+pub(crate) fn update_line(update: &Update, kind: Option<&str>) -> io::Result<Option<Vec<u8>>> {
     let (job_id, elapsed_ms) = (update.id.as_str(), millis(update.elapsed));
     let event = match &update.kind {
         UpdateKind::Changed { from, to } => Event::Changed {
             job_id,
+            kind,
             elapsed_ms,
             from: from.as_deref(),
             status: &to.status,
@@ -30,26 +43,30 @@ pub(crate) fn write_update(update: &Update) -> io::Result<()> {
             detail: to.detail.as_deref(),
         },
         UpdateKind::Trouble(error) => {
-            Event::Trouble { job_id, elapsed_ms, error: PollError::from_source(error) }
+            Event::Trouble { job_id, kind, elapsed_ms, error: PollError::from_source(error) }
         }
-        UpdateKind::Ended(outcome) => ended(job_id, elapsed_ms, outcome),
-        // This version of the command does not know the kind of update.
-        _ => return Ok(()),
+        UpdateKind::Ended(outcome) => ended(job_id, kind, elapsed_ms, outcome),
+        _ => return Ok(None),
     };
-    write(&event)
+    line(&event).map(Some)
 }
 
-/// Writes a line of standard input that is not a job id.
-pub(crate) fn write_rejected(line: &BadLine) -> io::Result<()> {
-    write(&Event::Rejected { line: line.number, message: &line.problem })
+/// Writes a line of the input that does not describe a job.
+pub(crate) fn write_rejected(bad: &BadLine) -> io::Result<()> {
+    let (file, line_number) = (bad.path.as_deref(), bad.number);
+    write(&line(&Event::Rejected { file, line: line_number, message: &bad.problem })?)
 }
 
 /// Writes the summary, which is the last line.
 pub(crate) fn write_summary(summary: &Summary) -> io::Result<()> {
     let Summary { exit, reason, progress, rejected, elapsed, stats, .. } = summary;
-    write(&Event::Summary {
+    write(&line(&Event::Summary {
         exit_code: exit.code(),
         reason: reason_name(*reason),
+        signal: match reason {
+            Reason::Interrupted(signal) => Some(signal.name()),
+            _ => None,
+        },
         total: progress.total(),
         succeeded: progress.succeeded,
         unsuccessful: progress.failed,
@@ -57,7 +74,7 @@ pub(crate) fn write_summary(summary: &Summary) -> io::Result<()> {
         rejected: *rejected,
         elapsed_ms: millis(*elapsed),
         polls: Polls::from_stats(stats),
-    })
+    })?)
 }
 
 #[derive(Serialize)]
@@ -73,6 +90,8 @@ struct Line<'a> {
 enum Event<'a> {
     Changed {
         job_id: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        kind: Option<&'a str>,
         elapsed_ms: u64,
         from: Option<&'a str>,
         status: &'a str,
@@ -86,11 +105,15 @@ enum Event<'a> {
     },
     Trouble {
         job_id: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        kind: Option<&'a str>,
         elapsed_ms: u64,
         error: PollError<'a>,
     },
     Ended {
         job_id: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        kind: Option<&'a str>,
         elapsed_ms: u64,
         outcome: &'static str,
         exit_code: u8,
@@ -105,12 +128,16 @@ enum Event<'a> {
         error: Option<PollError<'a>>,
     },
     Rejected {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        file: Option<&'a str>,
         line: u64,
         message: &'a str,
     },
     Summary {
         exit_code: u8,
         reason: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        signal: Option<&'static str>,
         total: usize,
         succeeded: usize,
         unsuccessful: usize,
@@ -184,7 +211,12 @@ impl Polls {
     }
 }
 
-fn ended<'a>(job_id: &'a str, elapsed_ms: u64, outcome: &'a Outcome) -> Event<'a> {
+fn ended<'a>(
+    job_id: &'a str,
+    kind: Option<&'a str>,
+    elapsed_ms: u64,
+    outcome: &'a Outcome,
+) -> Event<'a> {
     let (report, error) = match outcome {
         Ok(report) => (report, None),
         Err(error) => (error.report(), Some(error)),
@@ -192,13 +224,14 @@ fn ended<'a>(job_id: &'a str, elapsed_ms: u64, outcome: &'a Outcome) -> Event<'a
     let state = report.state.as_ref();
     Event::Ended {
         job_id,
+        kind,
         elapsed_ms,
-        outcome: error.map_or("succeeded", |error| error.kind().as_str()),
-        exit_code: error.map_or(Exit::Succeeded, |error| Exit::from_kind(error.kind())).code(),
+        outcome: outcome::name(outcome),
+        exit_code: outcome::exit(outcome).code(),
         status: state.map(|state| &*state.status),
         polls: report.polls,
         detail: state.and_then(|state| state.detail.as_deref()),
-        message: error.map(|error| text::error_chain(error)),
+        message: error.map(outcome::message),
         error: error.and_then(|error| error.cause()).map(PollError::from_source),
     }
 }
@@ -217,7 +250,9 @@ fn reason_name(reason: Reason) -> &'static str {
         Reason::AllEnded => "all_ended",
         Reason::FirstSuccess => "first_success",
         Reason::FirstFailure => "first_failure",
-        Reason::Interrupted => "interrupted",
+        Reason::Interrupted(_) => "interrupted",
+        // The reader that would see it has closed standard output.
+        Reason::OutputClosed => "output_closed",
     }
 }
 
@@ -238,10 +273,15 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Writes one line. Standard output is line-buffered, so that this is one write without delay.
-fn write(event: &Event<'_>) -> io::Result<()> {
+/// Returns the line for an event, with its line break.
+fn line(event: &Event<'_>) -> io::Result<Vec<u8>> {
     let line = Line { v: VERSION, time: format!("{:.3}", Timestamp::now()), event };
     let mut text = serde_json::to_vec(&line)?;
     text.push(b'\n');
-    io::stdout().lock().write_all(&text)
+    Ok(text)
+}
+
+/// Writes one line. Standard output is line-buffered, so that this is one write without delay.
+fn write(line: &[u8]) -> io::Result<()> {
+    io::stdout().lock().write_all(line)
 }

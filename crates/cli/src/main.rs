@@ -8,20 +8,25 @@ mod client;
 mod clock;
 mod completions;
 mod demo;
+mod exec;
 mod exit;
 mod ids;
 mod input;
+mod jobs;
 mod json;
 mod logs;
 mod manual;
+mod outcome;
 mod output;
 mod parse;
 mod screen;
+mod signals;
 mod simulate;
 mod summary;
 mod text;
 mod values;
 mod wait;
+mod waiter;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -32,14 +37,10 @@ use crate::args::{Cli, Command};
 use crate::exit::{CliError, Exit};
 use crate::output::{Output, print_error};
 use crate::parse::Parsed;
+use crate::signals::Signals;
 
 fn main() -> ExitCode {
-    let result = match parse::parse(std::env::args_os()) {
-        Parsed::Run(cli) => run(&cli),
-        Parsed::Print(text) => print(text.ansi().to_string().as_bytes()),
-        Parsed::Invalid(error) => Err(error),
-    };
-    match result {
+    match start() {
         Ok(exit) => exit.into(),
         Err(CliError { exit, message }) => {
             if let Some(message) = message {
@@ -50,41 +51,48 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(cli: &Cli) -> Result<Exit, CliError> {
+/// Runs the command line.
+fn start() -> Result<Exit, CliError> {
+    let no_runtime = |error| CliError::misconfigured(format!("no runtime: {error}"));
+    // One worker thread, which polls even while a slow reader blocks the main thread.
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let runtime = runtime.map_err(no_runtime)?;
+    // Before anything that takes time: a signal without a handler does nothing to process 1.
+    let signals = Signals::install(&runtime).map_err(no_runtime)?;
+    let result = match parse::parse(std::env::args_os()) {
+        Parsed::Run(cli) => run(&cli, &runtime, signals),
+        Parsed::Print(text) => print(text.ansi().to_string().as_bytes()),
+        Parsed::Invalid(error) => Err(error),
+    };
+    // Requests in flight are no longer needed.
+    runtime.shutdown_background();
+    result
+}
+
+fn run(cli: &Cli, runtime: &Runtime, signals: Signals) -> Result<Exit, CliError> {
     logs::init(cli.output.verbose);
     match &cli.command {
-        None => wait(cli),
-        Some(Command::Demo(_)) => on_runtime(demo::demo(&cli.output)),
-        Some(Command::Simulate(args)) => on_runtime(simulate::simulate(args)),
+        None => wait(cli, runtime, signals),
+        Some(Command::Demo(_)) => runtime.block_on(demo::demo(&cli.output, signals)),
+        Some(Command::Simulate(args)) => runtime.block_on(simulate::simulate(args, signals)),
         Some(Command::Completions { shell }) => print(completions::script(*shell).as_bytes()),
         Some(Command::Man) => print(&manual::page()?),
     }
 }
 
-fn wait(cli: &Cli) -> Result<Exit, CliError> {
-    let jobs = wait::Jobs::from_args(&cli.wait)?;
+fn wait(cli: &Cli, runtime: &Runtime, signals: Signals) -> Result<Exit, CliError> {
+    let jobs = jobs::Jobs::from_args(&cli.wait)?;
     let client = client::build_client(&cli.wait.cloud)?;
-    let waiter = wait::build_waiter(&cli.wait, client)?;
+    let waiter = waiter::build(&cli.wait, client)?;
     let stop_condition = wait::StopCondition::from_args(&cli.wait);
+    let exec = exec::Exec::from_args(&cli.wait);
     let mut output = Output::new(&cli.output);
-    on_runtime(async {
-        let summary = wait::wait(&waiter, jobs, stop_condition, &mut output).await?;
+    runtime.block_on(async {
+        let summary = wait::wait(&waiter, jobs, stop_condition, signals, exec, &mut output).await?;
         output.finish(&summary)?;
         Ok(summary.exit)
     })
-}
-
-/// Runs a future on a runtime with one worker thread, which polls even while a slow reader blocks
-/// this thread.
-fn on_runtime(command: impl Future<Output = Result<Exit, CliError>>) -> Result<Exit, CliError> {
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
-    let runtime: Runtime =
-        runtime.map_err(|error| CliError::misconfigured(format!("no runtime: {error}")))?;
-    let result = runtime.block_on(command);
-    // Requests in flight are no longer needed.
-    runtime.shutdown_background();
-    result
 }
 
 /// Writes to standard output, without colours unless it is a terminal that supports them.

@@ -7,6 +7,7 @@ use anstream::{AutoStream, ColorChoice};
 use cfw_waiter::{Stats, Update, UpdateKind, Watch};
 
 use crate::args::{Format, OutputArgs};
+use crate::exec;
 use crate::input::BadLine;
 use crate::json;
 use crate::screen::Screen;
@@ -43,12 +44,12 @@ impl Output {
         Self { is_json, human }
     }
 
-    /// Writes an update.
+    /// Writes an update. `kind` is the kind of the job, if the user named one.
     ///
     /// # Errors
     ///
     /// Returns an error if standard output cannot be written. A closed standard error is ignored.
-    pub(crate) fn update(&mut self, update: &Update) -> io::Result<()> {
+    pub(crate) fn update(&mut self, update: &Update, kind: Option<&str>) -> io::Result<()> {
         match &mut self.human {
             HumanOutput::Screen(screen) => screen.update(update),
             HumanOutput::Lines(styles) => print_update(*styles, update),
@@ -58,17 +59,22 @@ impl Output {
                 }
             }
         }
-        if self.is_json { json::write_update(update) } else { Ok(()) }
+        if self.is_json { json::write_update(update, kind) } else { Ok(()) }
     }
 
-    /// Reports a line of standard input that is not a job id.
+    /// Writes no more JSON, because the reader of standard output has closed it.
+    pub(crate) fn stop_json(&mut self) {
+        self.is_json = false;
+    }
+
+    /// Reports a line of the input that does not describe a job.
     ///
     /// # Errors
     ///
     /// Returns an error if standard output cannot be written.
     pub(crate) fn rejected(&mut self, line: &BadLine) -> io::Result<()> {
-        let text = format!("cfw-wait: line {} of standard input: {}", line.number, line.problem);
-        self.line(text);
+        let path = line.path.as_deref().unwrap_or("standard input");
+        self.line(format!("cfw-wait: line {} of {path}: {}", line.number, line.problem));
         if self.is_json { json::write_rejected(line) } else { Ok(()) }
     }
 
@@ -96,7 +102,7 @@ impl Output {
     ///
     /// Returns an error if standard output cannot be written.
     pub(crate) fn finish(self, summary: &Summary) -> io::Result<()> {
-        let is_interrupted = summary.reason == Reason::Interrupted;
+        let is_interrupted = matches!(summary.reason, Reason::Interrupted(_));
         let is_quiet = matches!(self.human, HumanOutput::Quiet(_));
         if let HumanOutput::Screen(screen) = self.human {
             if is_interrupted { screen.leave() } else { screen.clear() }
@@ -113,6 +119,20 @@ impl Output {
             // The exit code is already known, and does not depend on the reader.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             written => written,
+        }
+    }
+
+    /// Reports a run of `--exec`. If the output is quiet, only a failed one.
+    pub(crate) fn exec(&mut self, report: &exec::Report) {
+        if report.problem.is_none() && matches!(self.human, HumanOutput::Quiet(_)) {
+            return;
+        }
+        let id = report.id.as_ref().map_or_else(String::new, |id| format!(" {id}"));
+        for line in &report.lines {
+            self.line(format!("--exec{id}: {line}"));
+        }
+        if let Some(problem) = &report.problem {
+            self.line(format!("cfw-wait: --exec{id}: {problem}"));
         }
     }
 

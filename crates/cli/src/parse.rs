@@ -161,6 +161,20 @@ mod tests {
                 "--output yaml a",
                 "invalid value 'yaml' for '--output <FORMAT>' [possible values: text, json]",
             ),
+            (
+                "--timeout -5s a",
+                "invalid value '-5s' for '--timeout <TIME>': a time cannot be negative; expected 0 or more",
+            ),
+            (
+                "--grace -1m a",
+                "invalid value '-1m' for '--grace <TIME>': a time cannot be negative; expected 0 or more",
+            ),
+            (
+                "--timeout 1y a",
+                "invalid value '1y' for '--timeout <TIME>': days and longer units have no fixed length; expected hours or less, such as 24h",
+            ),
+            ("simulate --jobs 0", "invalid value '0' for '--jobs <N>': 0 is not in 1..=65535"),
+            ("simulate --jobs -1", "invalid value '-1' for '--jobs <N>': -1 is not in 1..=65535"),
             ("--any --fail-fast a", "the argument '--any' cannot be used with '--fail-fast'"),
             ("--any demo", "--any says how to wait for jobs and means nothing to demo"),
             ("-v man", "--verbose says how to wait for jobs and means nothing to man"),

@@ -11,12 +11,13 @@ use crate::exit::{CliError, Exit};
 use crate::json;
 use crate::output::print_error;
 use crate::print;
+use crate::signals::Signals;
 
-pub(crate) async fn simulate(args: &SimulateArgs) -> Result<Exit, CliError> {
+pub(crate) async fn simulate(args: &SimulateArgs, mut signals: Signals) -> Result<Exit, CliError> {
     let mut options = SimulateOptions::default();
     options.port = args.port;
     options.seed = args.seed;
-    options.jobs = usize::from(args.jobs.get());
+    options.jobs = usize::from(args.jobs);
     options.mean = args.duration.duration;
     options.failure_share = args.failures;
     options.fault_share = args.faults;
@@ -41,7 +42,7 @@ pub(crate) async fn simulate(args: &SimulateArgs) -> Result<Exit, CliError> {
     };
     print(text.as_bytes())?;
     release_stdout()?;
-    tokio::signal::ctrl_c().await?;
+    signals.first().await;
     sim.shutdown().await;
     Ok(Exit::Succeeded)
 }

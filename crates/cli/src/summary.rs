@@ -6,6 +6,7 @@ use std::time::Duration;
 use cfw_waiter::{JobView, Progress, Stats, WaitErrorKind};
 
 use crate::exit::Exit;
+use crate::signals::Signal;
 
 /// The result of a run.
 #[derive(Debug)]
@@ -28,7 +29,9 @@ pub(crate) enum Reason {
     AllEnded,
     FirstSuccess,
     FirstFailure,
-    Interrupted,
+    Interrupted(Signal),
+    /// The reader of standard output closed it.
+    OutputClosed,
 }
 
 /// The number of waits that ended without success, by the name of the kind.

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use cfw_waiter::{JobId, Outcome, Phase, Progress, SourceError, Update, UpdateKind};
 
+use crate::outcome;
+use crate::signals::Signal;
 use crate::summary::{FailureCounts, Reason, Summary};
 
 /// The most unfinished jobs that the summary lists. The others are only counted.
@@ -80,7 +82,7 @@ fn describe_end(id: &JobId, outcome: &Outcome) -> (Style, String) {
             (Style::Success, text)
         }
         Err(error) => {
-            let text = error_chain(error).replace(&format!("list job {id}: "), "");
+            let text = outcome::message(error).replace(&format!("list job {id}: "), "");
             let text = text.strip_prefix(&format!("job {id} ")).map(str::to_owned).unwrap_or(text);
             (Style::Error, text)
         }
@@ -91,7 +93,9 @@ fn describe_end(id: &JobId, outcome: &Outcome) -> (Style, String) {
 pub(crate) fn summary_lines(summary: &Summary) -> Vec<String> {
     let Summary { reason, progress, failures, unfinished, elapsed, stats, rejected, .. } = summary;
     let mut text = match reason {
-        Reason::Interrupted => "interrupted: ".to_owned(),
+        Reason::Interrupted(Signal::Interrupt) => "interrupted: ".to_owned(),
+        Reason::Interrupted(signal) => format!("interrupted by {}: ", signal.name()),
+        Reason::OutputClosed => "standard output was closed: ".to_owned(),
         Reason::AllEnded | Reason::FirstSuccess | Reason::FirstFailure => String::new(),
     };
     text.push_str(&format_counts(*progress, failures));
@@ -112,6 +116,10 @@ pub(crate) fn summary_lines(summary: &Summary) -> Vec<String> {
     }
     text.push(')');
     let mut lines = vec![text];
+    // With --any the first success was all that was asked for.
+    if *reason == Reason::FirstSuccess {
+        return lines;
+    }
     for view in unfinished.iter().take(MAX_LISTED) {
         let status = view.report.state.as_ref().map_or("no status", |state| &*state.status);
         lines.push(format!("not finished: {} ({status})", view.report.id));

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use cfw_waiter::Quota;
+use jiff::Timestamp;
 use jiff::fmt::friendly::SpanParser;
 
 /// A duration, with its text for error messages.
@@ -28,6 +29,49 @@ impl fmt::Display for DurationArg {
     }
 }
 
+/// A duration, or `0` without a unit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct TimeoutArg(DurationArg);
+
+impl TimeoutArg {
+    pub(crate) const fn duration(&self) -> Duration {
+        self.0.duration
+    }
+}
+
+impl FromStr for TimeoutArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.trim() == "0" {
+            return Ok(Self(DurationArg { text: text.to_owned(), duration: Duration::ZERO }));
+        }
+        text.parse().map(Self)
+    }
+}
+
+/// The age of a job: a duration, or the time at which the job began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct AgeArg(pub(crate) Duration);
+
+impl FromStr for AgeArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        parse_age(text.trim(), Timestamp::now()).map(Self)
+    }
+}
+
+/// Parses an age at the time `now`. A time in the future is an age of zero, because clocks differ.
+fn parse_age(text: &str, now: Timestamp) -> Result<Duration, String> {
+    if let Ok(begin) = text.parse::<Timestamp>() {
+        return Ok(Duration::try_from(now.duration_since(begin)).unwrap_or(Duration::ZERO));
+    }
+    parse_duration(text).map_err(|_| {
+        "expected an age such as 90s, or a time such as 2026-11-24T22:51:00Z".to_owned()
+    })
+}
+
 /// A number of calls per duration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RateArg(pub(crate) Quota);
@@ -48,12 +92,22 @@ impl FromStr for RateArg {
 }
 
 fn parse_duration(text: &str) -> Result<Duration, String> {
+    let text = text.trim();
+    if text == "0" {
+        // Zero needs no unit.
+        return Ok(Duration::ZERO);
+    }
     let parser = SpanParser::new();
-    let parsed = parser.parse_unsigned_duration(text.trim());
-    parsed.map_err(|_| match parser.parse_span(text.trim()) {
-        // A span that is not a duration has days or longer units, or is too long.
-        Ok(_) => "expected hours or less, such as 24h, without a sign".to_owned(),
-        Err(_) => "expected a time with its unit, such as 1.5s, 30m or 1h30m".to_owned(),
+    parser.parse_unsigned_duration(text).map_err(|_| {
+        let problem = match parser.parse_span(text) {
+            Ok(span) if span.is_negative() => "a time cannot be negative; expected 0 or more",
+            // A positive span that is not a duration has days or longer units, or is too long.
+            Ok(_) => {
+                "days and longer units have no fixed length; expected hours or less, such as 24h"
+            }
+            Err(_) => "expected a time with its unit, such as 1.5s, 30m or 1h30m",
+        };
+        problem.to_owned()
     })
 }
 
@@ -73,6 +127,7 @@ mod tests {
             ("90 seconds", 90_000),
             (" 3s\n", 3_000),
             ("0s", 0),
+            ("0", 0),
         ] {
             let arg: DurationArg = text.parse().unwrap();
             assert_eq!(arg.duration, Duration::from_millis(millis), "{text}");
@@ -85,10 +140,46 @@ mod tests {
             let error = text.parse::<DurationArg>().unwrap_err();
             assert_eq!(error, "expected a time with its unit, such as 1.5s, 30m or 1h30m");
         }
-        for text in ["1d", "-3s", "2 weeks"] {
+        for (text, start) in [
+            ("1d", "days and longer units"),
+            ("1y", "days and longer units"),
+            ("2 weeks", "days and longer units"),
+            ("-3s", "a time cannot be negative"),
+            ("-1d", "a time cannot be negative"),
+            ("--any", "expected a time with its unit"),
+        ] {
             let error = text.parse::<DurationArg>().unwrap_err();
-            assert_eq!(error, "expected hours or less, such as 24h, without a sign");
+            assert!(error.starts_with(start), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn ages_are_durations_or_times() {
+        let now: Timestamp = "2026-11-24T22:51:00Z".parse().unwrap();
+        for (text, seconds) in [
+            ("90s", 90),
+            ("2h", 7_200),
+            ("0s", 0),
+            ("2026-11-24T22:50:00Z", 60),
+            ("2026-11-24T23:50:58.500+01:00", 1),
+            ("2026-11-24T22:51:30Z", 0),
+            ("1900-01-01T00:00:00Z", 4_004_549_460),
+        ] {
+            assert_eq!(parse_age(text, now).map(|age| age.as_secs()), Ok(seconds), "{text}");
+        }
+        for text in ["", "yesterday", "90", "-5s", "2026-11-24", "2026-11-24T22:51:00"] {
+            let error = parse_age(text, now).unwrap_err();
+            assert!(error.starts_with("expected an age such as 90s, or a time"), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_timeout_of_zero_needs_no_unit() {
+        for (text, millis) in [("0", 0), (" 0 ", 0), ("0s", 0), ("1.5s", 1_500)] {
+            let timeout = text.parse::<TimeoutArg>().unwrap().duration();
+            assert_eq!(timeout, Duration::from_millis(millis), "{text}");
+        }
+        assert!("5".parse::<TimeoutArg>().is_err() && "-0".parse::<TimeoutArg>().is_err());
     }
 
     #[test]

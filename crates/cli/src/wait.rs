@@ -1,64 +1,24 @@
-//! The wait: its jobs, its stop condition, and its result.
+//! The wait: its stop condition and its result.
 
+use std::collections::{HashMap, HashSet};
 use std::io;
-use std::pin::pin;
-use std::time::Duration;
 
-use cfw_api::{Client, JobId};
-use cfw_waiter::{Outcome, Policy, Schedule, Update, UpdateKind, Waiter, Watch, WatchHandle};
+use cfw_waiter::{JobId, Progress, Update, UpdateKind, Waiter, Watch, WatchHandle};
 use tokio::sync::mpsc;
 use tokio::time::{Interval, MissedTickBehavior};
 
 use crate::args::WaitArgs;
 use crate::clock::Stopwatch;
-use crate::exit::{CliError, Exit};
-use crate::ids;
-use crate::input::{self, Line};
+use crate::exec::{self, Exec};
+use crate::exit::Exit;
+use crate::input::{Job, Line};
+use crate::jobs::{Defaults, Jobs};
+use crate::json;
+use crate::outcome;
 use crate::output::Output;
 use crate::screen::REDRAW;
+use crate::signals::{Signal, Signals};
 use crate::summary::{FailureCounts, Reason, Summary};
-
-/// The factor by which the delay between two polls grows.
-const GROWTH: f64 = 1.5;
-const FIRST_INTERVAL: Duration = Duration::from_secs(1);
-const MAX_INTERVAL: Duration = Duration::from_secs(15);
-
-/// The jobs to wait for.
-pub(crate) struct Jobs {
-    ids: Vec<JobId>,
-    /// Lines of standard input, if it is read.
-    stdin: Option<mpsc::Receiver<Line>>,
-}
-
-impl Jobs {
-    /// Checks the ids of the command line, and starts to read standard input if `-` is among them.
-    pub(crate) fn from_args(args: &WaitArgs) -> Result<Self, CliError> {
-        if args.ids.is_empty() {
-            let message =
-                "no JOB_ID: name the jobs to wait for, or - to read their ids from standard input";
-            return Err(CliError::usage(message));
-        }
-        let ids = args.ids.iter().filter(|id| *id != "-").map(|id| ids::parse(id));
-        let ids = ids
-            .collect::<Result<_, _>>()
-            .map_err(|error| CliError::usage(format!("JOB_ID: {error}")))?;
-        if !args.ids.iter().any(|id| id == "-") {
-            return Ok(Self { ids, stdin: None });
-        }
-        if args.cloud.token_file.as_deref() == Some("-") {
-            let message = "standard input cannot hold both: JOB_ID - and --token-file -";
-            return Err(CliError::usage(message));
-        }
-        let stdin = input::read_stdin().map_err(|error| {
-            CliError::misconfigured(format!("no thread to read standard input on: {error}"))
-        })?;
-        Ok(Self { ids, stdin: Some(stdin) })
-    }
-
-    pub(crate) fn from_ids(ids: Vec<JobId>) -> Self {
-        Self { ids, stdin: None }
-    }
-}
 
 /// The condition for stopping before all jobs have ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,97 +38,87 @@ impl StopCondition {
     }
 }
 
-/// Builds the waiter that the flags describe.
-pub(crate) fn build_waiter(args: &WaitArgs, client: Client) -> Result<Waiter, CliError> {
-    let max = args.max_interval.as_ref().map(|max| max.duration);
-    let first = match (&args.interval, max) {
-        (Some(first), _) => first.duration,
-        // A maximum below the default first delay lowers the first delay, too.
-        (None, Some(max)) => FIRST_INTERVAL.min(max),
-        (None, None) => FIRST_INTERVAL,
-    };
-    let max = max.unwrap_or(MAX_INTERVAL.max(first));
-    let schedule = Schedule::exponential(first, GROWTH, max);
-    let schedule = schedule.map_err(|error| CliError::usage(interval_message(args, &error)))?;
-    let mut policy = Policy::new()
-        .schedule(schedule)
-        .timeout(args.timeout.duration)
-        .not_found_grace(args.grace.duration);
-    if let Some(limit) = args.max_failures {
-        policy = policy.failures_in_a_row(limit);
-    }
-    let mut builder = Waiter::builder(client)
-        .policy(policy)
-        .max_in_flight(args.concurrency)
-        .min_interval(args.min_interval.duration)
-        .attempt_timeout(args.attempt_timeout.duration);
-    if let Some(rate) = args.rate {
-        builder = builder.quota(rate.0);
-    }
-    builder.build().map_err(|error| CliError::usage(interval_message(args, &error)))
-}
-
-/// Describes an error of the schedule, with the interval flags that were given.
-fn interval_message(args: &WaitArgs, error: &cfw_waiter::ConfigError) -> String {
-    let mut flags = Vec::new();
-    for (flag, value) in [
-        ("--interval", &args.interval),
-        ("--max-interval", &args.max_interval),
-        ("--min-interval", &Some(args.min_interval.clone())),
-    ] {
-        if let Some(value) = value {
-            flags.push(format!("{flag} {value}"));
-        }
-    }
-    format!("{}: {error}", flags.join(" "))
-}
-
 /// Waits for the jobs, writes the updates to `output`, and returns the summary.
 ///
 /// # Errors
 ///
-/// Returns an error if standard output cannot be written. The wait stops then.
+/// Returns an error if standard output cannot be written, unless its reader has closed it. The wait stops then.
 pub(crate) async fn wait(
     waiter: &Waiter,
     jobs: Jobs,
     stop_condition: StopCondition,
+    signals: Signals,
+    exec: Option<Exec>,
     output: &mut Output,
 ) -> io::Result<Summary> {
-    let watch = waiter.watch(jobs.ids);
+    let watch = waiter.watch([] as [JobId; 0]);
     // The handle keeps the watch open while more ids can be read.
-    let stdin = jobs.stdin.map(|lines| (lines, watch.handle()));
+    let lines = jobs.lines.map(|lines| (lines, watch.handle()));
     let mut session = Session {
         watch,
-        stdin,
+        lines,
+        origin: jobs.origin,
+        defaults: jobs.defaults,
+        added: 0,
+        looks: HashSet::new(),
+        kinds: HashMap::new(),
+        exec,
+        signals,
         stop_condition,
         exit: Exit::default(),
         failures: FailureCounts::default(),
         rejected: 0,
     };
+    jobs.jobs.into_iter().for_each(|job| session.add(job));
     let stopwatch = Stopwatch::start();
     let reason = session.run(waiter, output, &stopwatch).await?;
     let exit = match reason {
-        Reason::Interrupted => Exit::Interrupted,
+        Reason::Interrupted(signal) => Exit::Interrupted(signal),
+        Reason::OutputClosed => Exit::BrokenPipe,
         Reason::FirstSuccess => Exit::Succeeded,
         Reason::AllEnded | Reason::FirstFailure => session.exit,
     };
-    Ok(Summary {
+    let summary = Summary {
         exit,
         reason,
-        progress: session.watch.progress(),
+        progress: with_looks(session.watch.progress()),
         failures: session.failures,
         unfinished: session.watch.jobs(),
         rejected: session.rejected,
         elapsed: stopwatch.elapsed(),
         stats: waiter.stats(),
-    })
+    };
+    if let Some(exec) = session.exec {
+        // A second signal ends the process at once.
+        let is_interrupted = matches!(reason, Reason::Interrupted(_));
+        let signals = (!is_interrupted).then_some(session.signals);
+        exec.finish(signals, |report| output.exec(&report)).await;
+    }
+    Ok(summary)
+}
+
+/// Counts jobs that were looked at once as ended without success.
+fn with_looks(mut progress: Progress) -> Progress {
+    progress.failed += std::mem::take(&mut progress.removed);
+    progress
 }
 
 /// The state of a wait.
 struct Session {
     watch: Watch,
-    /// `None` if standard input is not read, or has ended.
-    stdin: Option<(mpsc::Receiver<Line>, WatchHandle)>,
+    /// `None` if no file and no standard input is read, or all have ended.
+    lines: Option<(mpsc::Receiver<Line>, WatchHandle)>,
+    /// Where the lines come from.
+    origin: String,
+    defaults: Defaults,
+    /// The number of jobs so far.
+    added: u32,
+    /// Jobs whose waits end with their first status.
+    looks: HashSet<JobId>,
+    /// The kinds of the jobs that have one.
+    kinds: HashMap<JobId, String>,
+    exec: Option<Exec>,
+    signals: Signals,
     stop_condition: StopCondition,
     /// The most severe result so far.
     exit: Exit,
@@ -177,11 +127,14 @@ struct Session {
 }
 
 enum Event {
-    /// A line of standard input, or `None` at its end.
+    /// A line, or `None` after the last one.
     Line(Option<Line>),
     /// An update, or `None` after the last one.
     Update(Option<Update>),
+    /// A run of `--exec` has ended.
+    Exec(exec::Report),
     Redraw,
+    Signal(Signal),
 }
 
 impl Session {
@@ -192,24 +145,26 @@ impl Session {
         output: &mut Output,
         stopwatch: &Stopwatch,
     ) -> io::Result<Reason> {
-        let mut interrupted = pin!(tokio::signal::ctrl_c());
         #[expect(clippy::disallowed_methods, reason = "the redraws are independent of the polls")]
         let mut redraw = tokio::time::interval(REDRAW);
         redraw.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let event = tokio::select! {
-                // Ctrl-C often ends the reader of standard output as well. It is checked first, so
-                // that the broken pipe does not hide it.
-                biased;
-                _ = &mut interrupted => return Ok(Reason::Interrupted),
-                event = self.next_event(&mut redraw, output.is_live()) => event,
-            };
-            let reason = match event {
+            let reason = match self.next_event(&mut redraw, output.is_live()).await {
+                Event::Signal(signal) => Some(Reason::Interrupted(signal)),
                 Event::Line(line) => self.handle_line(line, output)?,
                 Event::Update(None) => Some(self.handle_last_end(output)),
                 Event::Update(Some(update)) => {
-                    output.update(&update)?;
-                    self.handle_update(&update)
+                    let kind = self.kinds.get(&update.id).map(String::as_str);
+                    let written = output.update(&update, kind);
+                    // A stop that this update brings about takes precedence over a closed output.
+                    match self.handle_update(&update)? {
+                        Some(reason) => Some(reason),
+                        None => self.handle_written(written, output)?,
+                    }
+                }
+                Event::Exec(report) => {
+                    output.exec(&report);
+                    None
                 }
                 Event::Redraw => {
                     let stats = waiter.stats();
@@ -225,9 +180,30 @@ impl Session {
 
     async fn next_event(&mut self, redraw: &mut Interval, is_live: bool) -> Event {
         tokio::select! {
-            line = next_line(&mut self.stdin), if self.stdin.is_some() => Event::Line(line),
+            // Ctrl-C often ends the reader of standard output as well. It is checked first, so that
+            // the broken pipe does not hide it.
+            biased;
+            signal = self.signals.first() => Event::Signal(signal),
+            line = next_line(&mut self.lines), if self.lines.is_some() => Event::Line(line),
             update = self.watch.next() => Event::Update(update),
+            Some(report) = next_report(&mut self.exec) => Event::Exec(report),
             _ = redraw.tick(), if is_live => Event::Redraw,
+        }
+    }
+
+    fn add(&mut self, job: Job) {
+        let (options, is_look) = self.defaults.options(&job, self.added);
+        let id = JobId::from(job.id.as_str());
+        if !self.watch.add_with(id.clone(), options) {
+            // The watch already contains the id.
+            return;
+        }
+        self.added = self.added.saturating_add(1);
+        if is_look {
+            self.looks.insert(id.clone());
+        }
+        if let Some(kind) = job.kind {
+            self.kinds.insert(id, kind);
         }
     }
 
@@ -237,55 +213,90 @@ impl Session {
         output: &mut Output,
     ) -> io::Result<Option<Reason>> {
         match line {
-            Some(Ok(id)) => {
-                // False if the watch already contains the id.
-                self.watch.add(id);
-            }
+            Some(Ok(job)) => self.add(job),
             Some(Err(bad)) => {
                 self.rejected += 1;
                 self.exit = self.exit.max(Exit::Usage);
-                output.rejected(&bad)?;
+                let written = output.rejected(&bad);
                 if self.stop_condition == StopCondition::FirstFailure {
                     return Ok(Some(Reason::FirstFailure));
                 }
+                return self.handle_written(written, output);
             }
-            None => self.stdin = None,
+            None => self.lines = None,
         }
         Ok(None)
     }
 
-    /// Records the end of a wait. Returns a reason if the stop condition holds now.
-    fn handle_update(&mut self, update: &Update) -> Option<Reason> {
-        let UpdateKind::Ended(outcome) = &update.kind else { return None };
-        if let Err(error) = outcome {
-            self.failures.add(error.kind());
+    /// Handles the result of a write to standard output. Its reader may close it, which stops the wait
+    /// unless all jobs have ended: then only the exit code matters.
+    fn handle_written(
+        &self,
+        written: io::Result<()>,
+        output: &mut Output,
+    ) -> io::Result<Option<Reason>> {
+        match written {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                output.stop_json();
+                let is_ended = self.watch.progress().live() == 0 && self.lines.is_none();
+                Ok((!is_ended).then_some(Reason::OutputClosed))
+            }
+            written => written.map(|()| None),
         }
-        let exit = exit_for(outcome);
+    }
+
+    /// Records the end of a wait. Returns a reason if the stop condition holds now.
+    fn handle_update(&mut self, update: &Update) -> io::Result<Option<Reason>> {
+        let outcome = match &update.kind {
+            UpdateKind::Ended(outcome) => outcome,
+            UpdateKind::Changed { to, .. } => {
+                if !to.phase.is_terminal() && self.looks.contains(&update.id) {
+                    self.watch.remove(&update.id);
+                }
+                return Ok(None);
+            }
+            _ => return Ok(None),
+        };
+        let exit = outcome::exit(outcome);
+        let kind = self.kinds.remove(&update.id);
+        self.looks.remove(&update.id);
+        if let Some(exec) = &mut self.exec
+            && let Some(json) = json::update_line(update, kind.as_deref())?
+        {
+            let (id, outcome) = (update.id.as_str().to_owned(), outcome::name(outcome));
+            exec.add(exec::End { id, outcome, exit, json });
+        }
+        if let Err(error) = outcome {
+            self.failures.add(outcome::kind(error));
+        }
         self.exit = self.exit.max(exit);
-        match (self.stop_condition, exit) {
+        Ok(match (self.stop_condition, exit) {
             (StopCondition::FirstSuccess, Exit::Succeeded) => Some(Reason::FirstSuccess),
             (StopCondition::FirstFailure, Exit::Succeeded) => None,
             (StopCondition::FirstFailure, _) => Some(Reason::FirstFailure),
             (StopCondition::FirstSuccess | StopCondition::AllEnded, _) => None,
-        }
+        })
     }
 
     fn handle_last_end(&mut self, output: &mut Output) -> Reason {
         if self.watch.progress().total() == 0 && self.rejected == 0 {
             self.exit = self.exit.max(Exit::Usage);
-            output.line("cfw-wait: no job id on standard input".to_owned());
+            output.line(format!("cfw-wait: no job id {}", self.origin));
         }
         Reason::AllEnded
     }
 }
 
-fn exit_for(outcome: &Outcome) -> Exit {
-    outcome.as_ref().map_or_else(|error| Exit::from_kind(error.kind()), |_| Exit::Succeeded)
+async fn next_line(lines: &mut Option<(mpsc::Receiver<Line>, WatchHandle)>) -> Option<Line> {
+    match lines {
+        Some((lines, _)) => lines.recv().await,
+        None => None,
+    }
 }
 
-async fn next_line(stdin: &mut Option<(mpsc::Receiver<Line>, WatchHandle)>) -> Option<Line> {
-    match stdin {
-        Some((lines, _)) => lines.recv().await,
+async fn next_report(exec: &mut Option<Exec>) -> Option<exec::Report> {
+    match exec {
+        Some(exec) => exec.next_report().await,
         None => None,
     }
 }

@@ -25,6 +25,7 @@ pub struct Policy {
     pub(crate) unknown: UnknownStatus,
     pub(crate) in_a_row: u32,
     pub(crate) in_total: u32,
+    pub(crate) first_poll_at_once: bool,
 }
 
 /// What a wait does about a status that its source does not know.
@@ -48,6 +49,7 @@ impl Policy {
             unknown: UnknownStatus::WaitOn,
             in_a_row: u32::MAX,
             in_total: u32::MAX,
+            first_poll_at_once: false,
         }
     }
 
@@ -102,6 +104,18 @@ impl Policy {
         self.in_total = limit.max(1);
         self
     }
+
+    /// Sets whether the first poll comes at once rather than after the schedule's first delay. Default: false.
+    ///
+    /// The schedule's delays then follow the first answer. Pauses, the rate and the minimum interval hold all the same.
+    /// By default the first poll waits: a job that was created a moment ago is running, if the service knows it already, so
+    /// a poll at once costs one request for each wait and learns nothing. Set it for jobs that may have ended before
+    /// the wait begins.
+    #[must_use]
+    pub fn first_poll_at_once(mut self, at_once: bool) -> Self {
+        self.first_poll_at_once = at_once;
+        self
+    }
 }
 
 /// The settings.
@@ -134,6 +148,11 @@ impl Policy {
     /// Returns after how many transient failures in total the wait ends; none for no limit.
     pub fn get_failures_in_total(&self) -> Option<u32> {
         Some(self.in_total).filter(|&limit| limit != u32::MAX)
+    }
+
+    /// Returns whether the first poll comes at once.
+    pub fn get_first_poll_at_once(&self) -> bool {
+        self.first_poll_at_once
     }
 
     pub(crate) fn limits_failures(&self) -> bool {

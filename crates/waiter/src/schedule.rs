@@ -124,19 +124,28 @@ impl Schedule {
         Ok(Self(Kind::Delays { delays, never_shortens }))
     }
 
-    /// Returns after how long a wait of this age polls next, `n` answers after its start, in nanoseconds.
+    /// Returns after how long a job of this age is polled next, after `n` delays of its wait, in nanoseconds.
     ///
-    /// `u` in [0, 1) is the jitter.
-    pub(crate) fn next_delay(&self, age: u64, n: u32, u: f64) -> u64 {
+    /// `skipped` is how many delays had passed when the wait began. `u` in [0, 1) is the jitter.
+    pub(crate) fn next_delay(&self, age: u64, n: u32, skipped: u32, u: f64) -> u64 {
         let factor = if n == 0 { 1.0 - 0.5 * u } else { 1.0 - 0.2 * u };
-        let delay = self.delay(age, n);
+        let delay = self.delay(age, n.saturating_add(skipped));
         to_nanos(delay as f64 * factor).min(delay)
+    }
+
+    /// Returns how many delays of a list have passed at this age.
+    pub(crate) fn delays_until(&self, age: Duration) -> u32 {
+        let Kind::Delays { delays, .. } = &self.0 else { return 0 };
+        let ends = delays.iter().scan(Duration::ZERO, |end, delay| {
+            *end = end.saturating_add(*delay);
+            Some(*end)
+        });
+        u32::try_from(ends.take_while(|end| *end <= age).count()).unwrap_or(u32::MAX)
     }
 
     /// Returns the delay before jitter, in nanoseconds.
     fn delay(&self, age: u64, n: u32) -> u64 {
         match &self.0 {
-            Kind::Exponential { first, .. } if n == 0 => nanos(*first),
             Kind::Exponential { first, factor, max } => {
                 let (first, max) = (nanos(*first), nanos(*max));
                 let grown = first as f64 + (factor.get() - 1.0) * age as f64;
@@ -205,7 +214,7 @@ mod tests {
     fn ages(schedule: &Schedule, u: f64, count: u32) -> Vec<f64> {
         let mut age = 0;
         let step = |n| {
-            age += schedule.next_delay(age, n, u);
+            age += schedule.next_delay(age, n, 0, u);
             (age as f64 / 1e6).round() / 1e3
         };
         (0..count).map(step).collect()
@@ -226,6 +235,16 @@ mod tests {
     fn a_list_is_walked_and_its_last_delay_repeats() {
         let list = Schedule::delays([1, 2, 5].map(Duration::from_secs)).unwrap();
         assert_eq!(ages(&list, 0.0, 5), [1.0, 3.0, 8.0, 13.0, 18.0]);
+    }
+
+    #[test]
+    fn a_list_skips_the_delays_that_an_age_has_passed() {
+        let list = Schedule::delays([1, 2, 5].map(Duration::from_secs)).unwrap();
+        let skipped =
+            [0.0, 0.9, 1.0, 2.9, 3.0, 7.9, 8.0, 1e9].map(|age| list.delays_until(secs(age)));
+        assert_eq!(skipped, [0, 0, 1, 1, 2, 2, 3, 3]);
+        assert_eq!(list.next_delay(3_500_000_000, 0, 2, 0.0), 5_000_000_000);
+        assert_eq!(Schedule::default().delays_until(secs(90.0)), 0);
     }
 
     #[test]
@@ -279,7 +298,7 @@ mod tests {
             let schedule = Schedule::exponential(first, factor, max).unwrap();
             let age = age * 1_000_000;
             let grown = schedule.delay(age, n);
-            let rest = schedule.next_delay(age, n, u);
+            let rest = schedule.next_delay(age, n, 0, u);
             prop_assert!(grown <= nanos(max) && rest <= grown);
             let least = to_nanos(grown as f64 * if n == 0 { 0.499_999 } else { 0.799_999 });
             prop_assert!(rest >= least);
@@ -289,7 +308,7 @@ mod tests {
     #[test]
     fn extremes_saturate() {
         let schedule = Schedule::exponential(secs(1.0), f64::MAX, Duration::MAX).unwrap();
-        assert_eq!(schedule.next_delay(u64::MAX, 1, 0.0), u64::MAX);
-        assert_eq!(schedule.next_delay(nanos(secs(1e10)), 1, 0.0), u64::MAX);
+        assert_eq!(schedule.next_delay(u64::MAX, 1, 0, 0.0), u64::MAX);
+        assert_eq!(schedule.next_delay(nanos(secs(1e10)), 1, 0, 0.0), u64::MAX);
     }
 }

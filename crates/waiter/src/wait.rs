@@ -63,6 +63,17 @@ impl Wait {
         self
     }
 
+    /// Sets how old the job is when the wait begins: how long ago the request was sent that created it. Default: zero.
+    ///
+    /// The schedule polls an older job less often, and is evaluated at the job's age, which is this and the age of the wait.
+    /// The deadline still counts from when the wait begins. After the first poll this changes nothing.
+    pub fn since(mut self, age: Duration) -> Self {
+        if let State::New(options) = &mut self.state {
+            options.since = age;
+        }
+        self
+    }
+
     /// Returns the id of the job that is waited for.
     pub fn id(&self) -> &JobId {
         &self.id

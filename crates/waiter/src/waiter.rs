@@ -108,7 +108,7 @@ impl Waiter {
     }
 
     fn options(&self) -> WaitOptions {
-        WaitOptions { policy: Arc::clone(&self.policy), timeout: None }
+        WaitOptions::new(Arc::clone(&self.policy))
     }
 }
 

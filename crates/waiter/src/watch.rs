@@ -13,8 +13,8 @@ use crate::board::{Pending, WaitOptions, WatchKey};
 use crate::driver::shared::Shared;
 use crate::wait::{log_end, new_span};
 use crate::{
-    JobId, JobReport, JobView, Outcome, Policy, Progress, Update, UpdateKind, WaitError,
-    WaitErrorKind,
+    JobId, JobOptions, JobReport, JobView, Outcome, Policy, Progress, Update, UpdateKind,
+    WaitError, WaitErrorKind,
 };
 
 /// Watches many jobs: see [`Waiter::watch`](crate::Waiter::watch).
@@ -108,9 +108,9 @@ impl Watch {
         self.shared.add(self.key, id.into(), None)
     }
 
-    /// Adds a job that is judged by a policy of its own, its timeout included: see [`add`](Self::add).
-    pub fn add_with(&self, id: impl Into<JobId>, policy: impl Into<Arc<Policy>>) -> bool {
-        add_with(&self.shared, self.key, id.into(), policy.into())
+    /// Adds a job with options of its own, or with a policy of its own, its timeout included: see [`add`](Self::add).
+    pub fn add_with(&self, id: impl Into<JobId>, options: impl Into<JobOptions>) -> bool {
+        self.shared.add(self.key, id.into(), Some(options.into()))
     }
 
     /// Removes a job, which is reported as its end, [`Removed`](WaitErrorKind::Removed).
@@ -236,10 +236,6 @@ impl fmt::Debug for Watch {
     }
 }
 
-fn add_with(shared: &Arc<Shared>, key: WatchKey, id: JobId, policy: Arc<Policy>) -> bool {
-    shared.add(key, id, Some(WaitOptions { policy, timeout: None }))
-}
-
 /// Adds jobs to a [`Watch`] and removes them, from anywhere. The stream stays open while a handle lives.
 pub struct WatchHandle {
     shared: Arc<Shared>,
@@ -257,9 +253,9 @@ impl WatchHandle {
         self.shared.add(self.key, id.into(), None)
     }
 
-    /// Adds a job that is judged by a policy of its own: see [`Watch::add_with`].
-    pub fn add_with(&self, id: impl Into<JobId>, policy: impl Into<Arc<Policy>>) -> bool {
-        add_with(&self.shared, self.key, id.into(), policy.into())
+    /// Adds a job with options of its own: see [`Watch::add_with`].
+    pub fn add_with(&self, id: impl Into<JobId>, options: impl Into<JobOptions>) -> bool {
+        self.shared.add(self.key, id.into(), Some(options.into()))
     }
 
     /// Removes a job: see [`Watch::remove`].

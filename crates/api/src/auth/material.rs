@@ -8,6 +8,7 @@ use secrecy::SecretString;
 use super::catalog::CatalogEndpoint;
 
 /// One version of the credentials, as requests carry it.
+#[derive(Clone)]
 pub(super) struct Generation {
     pub(super) number: u64,
     pub(super) material: AuthMaterial,
@@ -31,6 +32,7 @@ impl Generation {
 }
 
 /// What authorizes a request.
+#[derive(Clone)]
 pub(super) enum AuthMaterial {
     Token {
         secret: SecretString,

@@ -2,7 +2,7 @@
 
 use reqwest::{
     Method, Request, Url,
-    header::{HeaderName, HeaderValue},
+    header::{CACHE_CONTROL, HeaderName, HeaderValue},
 };
 
 use super::{Client, Inner};
@@ -11,7 +11,7 @@ use crate::{
     auth::Lease,
     error::{MESSAGE_CHARS, Operation},
     http::{
-        classify::{Classification, classify, server_time},
+        classify::{Classification, server_time},
         endpoint::Endpoint,
         redact::sanitise,
         response::HttpResponse,
@@ -74,7 +74,7 @@ impl Client {
                 }
                 None => (),
             }
-            let classification = classify(answer.status, body.code.as_deref(), &body.text);
+            let classification = answer.classify(&body);
             let error = answer.error(operation, &body, classification, &lease.secrets());
             match classification {
                 Classification::Refused(refusal) => {
@@ -93,8 +93,10 @@ impl Client {
                 Classification::NotFound | Classification::Fatal => lease.accepted(),
                 // The service's own "busy" comes from behind the gateway, which has accepted the credentials.
                 Classification::Transient if answer.status == 400 => lease.accepted(),
-                // A gateway in trouble may not have checked the credentials.
-                Classification::Transient | Classification::Throttled => (),
+                // A gateway in trouble, or something before it, may not have checked the credentials.
+                Classification::Transient
+                | Classification::Throttled
+                | Classification::Unexpected { .. } => (),
             }
             return Err(error);
         }
@@ -129,6 +131,11 @@ impl Client {
         lease
             .authorize(&mut request, project_id)
             .map_err(|problem| invalid().with_message(problem))?;
+        if request.method() == Method::GET {
+            // A cache in between must not answer with the first status for ever. This header is not signed, so such a cache
+            // may change it.
+            request.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        }
         Ok(request)
     }
 }

@@ -29,6 +29,8 @@ struct Inner {
     call: String,
     kind: ErrorKind,
     class: Class,
+    /// Says what happened in place of the kind.
+    summary: Option<String>,
     details: Details,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
@@ -46,7 +48,8 @@ pub(crate) struct Details {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// No connection, or it broke before an answer came: refused, reset, no address for the name.
+    /// No connection, or it broke before an answer came: refused, reset, no address for the name, no TLS, a proxy
+    /// that refuses.
     Connect,
     /// No complete answer within the time limit.
     Timeout,
@@ -79,7 +82,7 @@ impl Error {
         self.0.class
     }
 
-    /// Returns whether the same call may succeed later: the class is transient or throttled.
+    /// Returns whether the same call may succeed later: the class is transient, unreached or throttled.
     pub fn is_transient(&self) -> bool {
         match self.0.class {
             Class::Transient { .. }
@@ -153,6 +156,7 @@ impl Error {
             call: operation.to_string(),
             kind,
             class,
+            summary: None,
             details: Details::default(),
             source: None,
         }))
@@ -160,6 +164,11 @@ impl Error {
 
     pub(crate) fn transient(operation: Operation<'_>, kind: ErrorKind) -> Self {
         Self::new(operation, kind, Class::Transient { retry_after: None })
+    }
+
+    /// Says what happened more exactly than the kind.
+    pub(crate) fn with_summary(self, summary: impl Into<String>) -> Self {
+        self.with(|inner| inner.summary = Some(summary.into()))
     }
 
     pub(crate) fn with_message(self, message: impl Into<String>) -> Self {
@@ -205,10 +214,10 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { call, kind, details, .. } = &*self.0;
+        let Inner { call, kind, summary, details, .. } = &*self.0;
         let Details { status, code, message, request_id } = details;
         write!(f, "{call}: ")?;
-        f.write_str(match kind {
+        let kind = match kind {
             ErrorKind::Connect => "no connection, or it broke",
             ErrorKind::Timeout => "timed out",
             ErrorKind::Certificate => "certificate refused",
@@ -219,7 +228,8 @@ impl fmt::Display for Error {
             ErrorKind::Refused => "credentials refused",
             ErrorKind::Provider => "the provider has none",
             ErrorKind::Request => "cannot be sent",
-        })?;
+        };
+        f.write_str(summary.as_deref().unwrap_or(kind))?;
         if let Some(message) = message {
             write!(f, ": {message}")?;
         }
@@ -241,12 +251,13 @@ impl fmt::Display for Error {
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { call, kind, class, details, source } = &*self.0;
+        let Inner { call, kind, class, summary, details, source } = &*self.0;
         let Details { status, code, message, request_id } = details;
         f.debug_struct("Error")
             .field("call", call)
             .field("kind", kind)
             .field("class", class)
+            .field("summary", summary)
             .field("status", status)
             .field("code", code)
             .field("message", message)

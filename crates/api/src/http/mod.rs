@@ -4,6 +4,7 @@ pub(crate) mod classify;
 pub(crate) mod clients;
 mod connection_limit;
 pub(crate) mod endpoint;
+mod no_answer;
 pub(crate) mod redact;
 pub(crate) mod response;
 pub(crate) mod transport;

@@ -8,7 +8,10 @@ use reqwest::{
 };
 use secrecy::SecretString;
 
-use super::{classify::Classification, redact::sanitise};
+use super::{
+    classify::{Classification, classify},
+    redact::sanitise,
+};
 use crate::{
     Class, Error, ErrorKind,
     error::{CODE_CHARS, Details, MESSAGE_CHARS, Operation},
@@ -74,6 +77,24 @@ impl HttpResponse {
             .with_response(self.status, self.request_id.clone())
     }
 
+    /// Classifies the answer, which reports an error in `body`.
+    pub(crate) fn classify(&self, body: &ErrorBody) -> Classification {
+        classify(self.status, body, self.retry_after.is_some())
+    }
+
+    /// Classifies an answer of IAM, to a request for a token or a project.
+    pub(crate) fn classify_iam(&self, body: &ErrorBody) -> Classification {
+        match (self.classify(body), &body.code) {
+            // IAM's own word: its codes are numbers, and belong to no family.
+            (Classification::Unexpected { can_pass: true } | Classification::NotFound, Some(_)) => {
+                Classification::Fatal
+            }
+            // Not a lost job: the URL is wrong.
+            (Classification::NotFound, None) => Classification::Unexpected { can_pass: false },
+            (other, _) => other,
+        }
+    }
+
     /// Returns the error for an answer that reports one in `body`.
     pub(crate) fn error(
         &self,
@@ -83,14 +104,17 @@ impl HttpResponse {
         secrets: &[&str],
     ) -> Error {
         let kind = match classification {
-            Classification::Transient | Classification::Fatal => ErrorKind::Service,
+            Classification::Transient
+            | Classification::Fatal
+            | Classification::Unexpected { .. } => ErrorKind::Service,
             Classification::Throttled => ErrorKind::Throttled,
             Classification::NotFound => ErrorKind::NotFound,
             Classification::Refused(_) => ErrorKind::Refused,
         };
         let clean =
             |text: &str, cap| Some(sanitise(text, secrets, cap)).filter(|text| !text.is_empty());
-        let class = Class::new(classification, self.retry_after, &body.text);
+        let retry_after = self.retry_after.or(body.retry_after);
+        let class = Class::new(classification, retry_after, &body.text);
         Error::new(operation, kind, class).with_details(Details {
             status: Some(self.status),
             code: body.code.as_ref().and_then(|code| clean(code, CODE_CHARS)),

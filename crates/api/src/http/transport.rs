@@ -1,6 +1,6 @@
 //! One HTTP exchange: a request is sent, a bounded answer is read, and each failure is sorted.
 
-use std::{error::Error as StdError, time::Duration};
+use std::time::Duration;
 
 use reqwest::{
     Request,
@@ -9,6 +9,7 @@ use reqwest::{
 
 use super::{
     clients::HttpClients,
+    no_answer::{without_body, without_head},
     redact::sanitise,
     response::{BodyError, HttpResponse, read_body},
 };
@@ -17,6 +18,9 @@ use crate::{
     clock::Clock,
     error::{CODE_CHARS, Operation},
 };
+
+/// Only a proxy answers so, never the service.
+const PROXY_AUTHENTICATION_REQUIRED: u16 = 407;
 
 /// Sends requests and reads their answers.
 #[derive(Debug)]
@@ -62,8 +66,13 @@ impl Transport {
         };
         let active_request = self.clients.start_request();
         let sent = active_request.send(client.execute(request)).await;
-        let mut response = sent.map_err(|error| failure(operation, error, ErrorKind::Connect))?;
+        let mut response = sent.map_err(|error| without_head(operation, &error, limit, secrets))?;
         let mut answer = HttpResponse::from_head(&response, secrets, self.clock.now());
+        if answer.status == PROXY_AUTHENTICATION_REQUIRED {
+            return Err(Error::new(operation, ErrorKind::Connect, Class::Unreached)
+                .with_summary("the proxy refuses the request without other credentials")
+                .with_response(answer.status, None));
+        }
         match read_body(&mut response).await {
             Ok(body) => answer.body = body,
             // The status and `Retry-After` of these are enough; an error here would lose them.
@@ -73,7 +82,7 @@ impl Transport {
             }
             Err(BodyError::TooLong) => (),
             Err(BodyError::Broken(error)) => {
-                return Err(failure(operation, error, ErrorKind::Answer)
+                return Err(without_body(operation, &error, limit, secrets)
                     .with_response(answer.status, answer.request_id));
             }
         }
@@ -81,62 +90,5 @@ impl Transport {
             call = %operation, status = answer.status, request_id = answer.request_id, "answered"
         );
         Ok(answer)
-    }
-}
-
-/// Sorts a failure without a complete answer. All are transient but a refused certificate and a request that
-/// cannot be built.
-fn failure(operation: Operation<'_>, error: reqwest::Error, otherwise: ErrorKind) -> Error {
-    let error = error.without_url();
-    let kind = if error.is_timeout() {
-        ErrorKind::Timeout
-    } else if names_certificate(&error) {
-        ErrorKind::Certificate
-    } else if error.is_builder() {
-        ErrorKind::Request
-    } else {
-        otherwise
-    };
-    tracing::debug!(call = %operation, ?kind, "no answer");
-    let failed = match kind {
-        ErrorKind::Certificate | ErrorKind::Request => Error::new(operation, kind, Class::Fatal),
-        _ => Error::transient(operation, kind),
-    };
-    failed.with_source(error)
-}
-
-/// Returns whether any error of the chain is about a certificate. The error types of TLS libraries differ by
-/// feature and platform, but all of their messages use this word.
-fn names_certificate(error: &(dyn StdError + 'static)) -> bool {
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        if error.to_string().to_ascii_lowercase().contains("certificate") {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
-}
-
-#[cfg(test)]
-mod tests {
-    use std::io;
-
-    use super::*;
-
-    #[test]
-    fn a_certificate_is_recognised_anywhere_in_the_chain() {
-        let rows = [
-            // rustls, OpenSSL, and an alert that the server sends about ours.
-            ("invalid peer certificate: UnknownIssuer", true),
-            ("error:0A000086:SSL routines::certificate verify failed", true),
-            ("received fatal alert: BadCertificate", true),
-            ("connection reset by peer", false),
-            ("received fatal alert: HandshakeFailure", false),
-        ];
-        for (text, expected) in rows {
-            let chain = io::Error::other(io::Error::new(io::ErrorKind::InvalidData, text));
-            assert_eq!(names_certificate(&chain), expected, "{text}");
-        }
     }
 }

@@ -1,8 +1,12 @@
 //! Error bodies, in all the shapes that the service, the gateway, IAM and proxies send.
 
+use std::time::Duration;
+
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::without_bom;
+use super::{repair::repaired, without_bom};
+use crate::{clean::clean, times};
 
 /// How much of a body that is not JSON is kept as the error's text, before it is shortened for display.
 const RAW_TEXT: usize = 4096;
@@ -16,24 +20,40 @@ pub(crate) struct ErrorBody {
     pub(crate) code: Option<String>,
     pub(crate) text: String,
     pub(crate) request_id: Option<String>,
+    /// Whether it is the throttling answer of an OpenStack service, `{"overLimit":{..}}`.
+    pub(crate) is_over_limit: bool,
+    /// The `retryAfter` of such an answer.
+    pub(crate) retry_after: Option<Duration>,
 }
 
 impl ErrorBody {
     /// Parses any body. A body without structure becomes the text.
+    ///
+    /// The code decides what the answer means, so it is found however broken the rest of the body is.
     pub(crate) fn parse(body: &[u8]) -> Self {
         let body = without_bom(body);
         let raw =
             || String::from_utf8_lossy(body.get(..RAW_TEXT).unwrap_or(body)).trim().to_owned();
-        let Ok(Value::Object(root)) = serde_json::from_slice(body) else {
+        let root = first_value(body).or_else(|| first_value(repaired(body).as_bytes()));
+        let Some(Value::Object(root)) = root else {
             return Self { text: raw(), ..Self::default() };
         };
         let request_id = root.get("request_id").and_then(scalar);
+        let over_limit = root.get("overLimit").and_then(Value::as_object);
+        let retry_after = over_limit
+            .and_then(|inner| scalar(inner.get("retryAfter")?))
+            .and_then(|seconds| times::pause_seconds(&seconds));
         let (code, text) = match coded(&root, DEPTH) {
             Some((code, text)) => (Some(code), text),
             None => (None, message(&root, DEPTH).unwrap_or_else(raw)),
         };
-        Self { code, text, request_id }
+        Self { code, text, request_id, is_over_limit: over_limit.is_some(), retry_after }
     }
+}
+
+/// Parses the JSON value that a body begins with. Whatever follows it is ignored.
+fn first_value(body: &[u8]) -> Option<Value> {
+    Value::deserialize(&mut serde_json::Deserializer::from_slice(body)).ok()
 }
 
 fn coded(object: &Map<String, Value>, depth: usize) -> Option<(String, String)> {
@@ -61,10 +81,10 @@ fn message(object: &Map<String, Value>, depth: usize) -> Option<String> {
     object.values().filter_map(Value::as_object).find_map(|inner| message(inner, depth))
 }
 
-/// Returns a text or a number as text. An empty text counts as absent.
+/// Returns a text or a number as text, without white space around it. An empty text counts as absent.
 fn scalar(value: &Value) -> Option<String> {
     match value {
-        Value::String(text) if !text.is_empty() => Some(text.clone()),
+        Value::String(text) => Some(clean(text).to_owned()).filter(|text| !text.is_empty()),
         Value::Number(number) => Some(number.to_string()),
         _ => None,
     }
@@ -155,9 +175,79 @@ mod tests {
                 code: code.map(str::to_owned),
                 text: text.to_owned(),
                 request_id: request_id.map(str::to_owned),
+                ..ErrorBody::default()
             };
             assert_eq!(ErrorBody::parse(body.as_bytes()), expected, "{body}");
         }
+    }
+
+    #[test]
+    fn what_stands_beside_the_code_does_not_hide_it() {
+        let deep = |open: &str, close: &str| {
+            [open.repeat(100_000).as_bytes(), b"1", close.repeat(100_000).as_bytes()].concat()
+        };
+        let beside: [(&str, Vec<u8>); 16] = [
+            ("text that is no UTF-8", b"\"\xff\xfe caf\xe9\"".to_vec()),
+            ("a cut character", b"\"\xe2\x82\"".to_vec()),
+            ("half a surrogate pair", br#""\ud83d""#.to_vec()),
+            ("the other half", br#""\ude00 x \ud83d\u0041""#.to_vec()),
+            ("an unknown escape", br#""C:\xy \q""#.to_vec()),
+            ("a broken escape", br#""\u12""#.to_vec()),
+            ("line breaks and controls", b"\"a\nb\x00\x1b[31m\"".to_vec()),
+            ("a number that none holds", b"1e999".to_vec()),
+            ("a negative one", b"-1e999".to_vec()),
+            ("a long one", [b"9".repeat(500), b".5".to_vec()].concat()),
+            ("no number", b"NaN".to_vec()),
+            ("arrays without end", deep("[", "]")),
+            ("objects without end", deep("{\"a\":", "}")),
+            ("an array of all kinds", b"[1, \"\xff\", {\"code\": \"no\"}, null, true]".to_vec()),
+            ("an object", br#"{"error_code":"CFW.00200016"}"#.to_vec()),
+            ("nothing", b"null".to_vec()),
+        ];
+        for (name, value) in beside {
+            for (head, tail) in [
+                (&br#"{"error_code":"CFW.00100001","error_msg":"#[..], &b"}"[..]),
+                (br#"{"error_msg":"#, br#","error_code":"CFW.00100001"}"#),
+                (br#"{"x":"#, b",\"error_code\":\" CFW.00100001\\n\"} <!-- served by node 3 -->\0"),
+                (b"\xef\xbb\xbf{\"error\":{\"x\":", br#","code":"CFW.00100001"}}"#),
+            ] {
+                let body = [head, &*value, tail].concat();
+                let code = ErrorBody::parse(&body).code;
+                // An object beside it is searched only if the code is not found before.
+                assert_eq!(code.as_deref(), Some("CFW.00100001"), "{name}");
+            }
+        }
+        // The text itself is kept as far as it can be read.
+        let body = b"{\"error_code\":\"CFW.00200016\",\"error_msg\":\"caf\xe9 \\q \n shut\"}";
+        assert_eq!(ErrorBody::parse(body).text, "caf\u{fffd} \\q   shut");
+    }
+
+    #[test]
+    fn a_throttling_answer_in_the_form_of_openstack_is_known() {
+        let parse = |body: &str| {
+            let body = ErrorBody::parse(body.as_bytes());
+            (body.is_over_limit, body.retry_after, body.text)
+        };
+        let seconds = Duration::from_secs;
+        for (after, expected) in [
+            (r#""1""#, Some(seconds(1))),
+            ("7", Some(seconds(7))),
+            ("0.5", Some(Duration::from_millis(500))),
+            ("9999", Some(seconds(300))),
+            ("0", None),
+            ("-1", None),
+            (r#""soon""#, None),
+            ("null", None),
+        ] {
+            let body =
+                format!(r#"{{"overLimit":{{"code":413,"message":"m","retryAfter":{after}}}}}"#);
+            assert_eq!(parse(&body), (true, expected, "m".to_owned()), "{after}");
+        }
+        assert_eq!(
+            parse(r#"{"badRequest":{"retryAfter":1,"message":"m"}}"#),
+            (false, None, "m".into())
+        );
+        assert_eq!(parse(r#"{"overLimit":1,"message":"m"}"#), (false, None, "m".into()));
     }
 
     #[test]

@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use crate::{Created, Firewall, FirewallId, FirewallStatus, JobId, wire::without_bom};
+use super::{job::is_same_id, repair::repaired, without_bom};
+use crate::{Created, Firewall, FirewallId, FirewallStatus, JobId};
 
 /// Parses the answer to a create.
 pub(crate) fn created(body: &[u8]) -> Result<Created, String> {
@@ -39,7 +40,7 @@ pub(crate) fn find(asked: &FirewallId, body: &[u8]) -> Result<Option<Firewall>, 
     };
     let is_asked = |record: &&Value| {
         let id = record.get("fw_instance_id").and_then(id);
-        id.is_some_and(|id| id.eq_ignore_ascii_case(asked.as_str()))
+        id.is_some_and(|id| is_same_id(&id, asked.as_str()))
     };
     let Some(record) = records.iter().find(is_asked) else {
         return Ok(None);
@@ -66,7 +67,10 @@ fn id(value: &Value) -> Option<String> {
 }
 
 fn object(body: &[u8]) -> Result<serde_json::Map<String, Value>, String> {
-    match serde_json::from_slice(without_bom(body)) {
+    let body = without_bom(body);
+    let parsed = serde_json::from_slice(body);
+    // One field, such as the name of a firewall, that is not as JSON wants it does not hide the others.
+    match parsed.or_else(|_| serde_json::from_str(&repaired(body))) {
         Ok(Value::Object(object)) => Ok(object),
         _ => Err("not a JSON object, or cut".to_owned()),
     }
@@ -137,6 +141,11 @@ mod tests {
                 there(Some("m"), 7),
             ),
             (r#"{"data":{"records":[{"fw_instance_id":"f-1","status":99}]}}"#, there(None, 99)),
+            // Equal ids, and fields beside them that are not as JSON wants them.
+            (
+                r#"{"data":{"records":[{"fw_instance_id":"f-1","x":1e999,"name":"\ud800","status":2}]}}"#,
+                there(Some("\u{fffd}"), 2),
+            ),
             // Gone: deleted, not listed, or another firewall listed in its place.
             (r#"{"data":{"records":[{"fw_instance_id":"f-1","status":4}]}}"#, Ok(None)),
             (r#"{"data":{"records":[]}}"#, Ok(None)),

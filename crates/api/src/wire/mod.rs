@@ -3,6 +3,7 @@
 pub(crate) mod error_body;
 pub(crate) mod firewall;
 pub(crate) mod job;
+mod repair;
 
 /// Why the body of a success cannot be used.
 #[derive(Debug, PartialEq, Eq)]

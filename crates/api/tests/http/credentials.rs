@@ -278,11 +278,19 @@ async fn a_project_that_cannot_be_looked_up_is_an_error_without_further_requests
             Class::Unauthorized,
             "credentials refused",
         ),
-        (ResponseTemplate::new(404), ErrorKind::NotFound, Class::Fatal, "look up the project"),
+        (ResponseTemplate::new(404), ErrorKind::Service, Class::Fatal, "look up the project"),
+        (
+            ResponseTemplate::new(403)
+                .set_body_string(r#"{"error":{"code":403,"message":"no","title":"Forbidden"}}"#),
+            ErrorKind::Service,
+            Class::Fatal,
+            "HTTP 403",
+        ),
+        // Not IAM's own word: the client tries again after a rest.
         (
             ResponseTemplate::new(403).set_body_string("no"),
             ErrorKind::Service,
-            Class::Fatal,
+            Class::Transient { retry_after: None },
             "HTTP 403",
         ),
         (
@@ -332,11 +340,13 @@ async fn a_token_file_is_read_again_after_a_refusal() {
     cloud.revoked.store(1, SeqCst);
     std::fs::write(&file, "token-2").unwrap();
     assert!(at_once(&replaced, 50).await.iter().all(Result::is_ok));
-    // The same again is final: the file was read once, and the token sent once more by none.
+    // The same again rests, because it was accepted before: the file was read once, and the token sent once more by none.
     cloud.revoked.store(2, SeqCst);
     let before = cloud.server.received_requests().await.unwrap().len();
     for error in at_once(&replaced, 1).await.into_iter().chain(at_once(&replaced, 20).await) {
-        assert_eq!(error.unwrap_err().class(), Class::Unauthorized);
+        let error = error.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Refused);
+        assert!(error.is_transient() && error.retry_after().is_some(), "{error:?}");
     }
     assert_eq!(cloud.server.received_requests().await.unwrap().len(), before + 1);
 

@@ -199,7 +199,11 @@ async fn a_firewall_is_gone_only_when_the_service_says_so() {
     }
     let unclear = [
         (404, "<html>no such page</html>", Class::NotFound),
-        (404, r#"{"error_code":"APIGW.0101","error_msg":"The API does not exist"}"#, Class::Fatal),
+        (
+            404,
+            r#"{"error_code":"APIGW.0101","error_msg":"The API does not exist"}"#,
+            Class::Unexpected { can_pass: false },
+        ),
         (200, "{}", Class::Transient { retry_after: None }),
         (503, "", Class::Transient { retry_after: None }),
     ];

@@ -17,6 +17,8 @@ async fn a_job_is_asked_for_as_the_manual_says() {
         .and(path(format!("/v3/project/jobs/{ID}")))
         .and(header("X-Auth-Token", TOKEN))
         .and(header("Content-Type", "application/json"))
+        // Otherwise a cache in between may answer with the first status for ever.
+        .and(header("Cache-Control", "no-cache"))
         .and(header("User-Agent", concat!("cfw-api/", env!("CARGO_PKG_VERSION"))))
         .respond_with(
             ResponseTemplate::new(200)
@@ -78,8 +80,13 @@ async fn an_error_answer_is_classified_and_keeps_what_support_asks_for() {
             404,
             r#"{"error_code":"APIGW.0101","error_msg":"The API does not exist"}"#,
             ErrorKind::Service,
-            Class::Fatal,
+            Class::Unexpected { can_pass: false },
         ),
+        (405, "", ErrorKind::Service, Class::Unexpected { can_pass: false }),
+        (400, "", ErrorKind::Service, Class::Unexpected { can_pass: true }),
+        (403, "<html>no</html>", ErrorKind::Service, Class::Unexpected { can_pass: true }),
+        (421, "", ErrorKind::Service, Class::Unexpected { can_pass: true }),
+        (413, "", ErrorKind::Throttled, Class::Throttled { retry_after: pause, quota: None }),
         (503, "<html>busy</html>", ErrorKind::Service, Class::Transient { retry_after: pause }),
         (503, "", ErrorKind::Service, Class::Transient { retry_after: pause }),
         (
@@ -156,7 +163,7 @@ async fn a_redirect_is_not_followed() {
     let answer = ResponseTemplate::new(307).insert_header("Location", elsewhere.uri());
     Mock::given(any()).respond_with(answer).expect(1).mount(&server).await;
     let error = builder(&server.uri()).build().unwrap().list_job(&id()).await.unwrap_err();
-    assert_eq!((error.status(), error.class()), (Some(307), Class::Fatal));
+    assert_eq!((error.status(), error.class()), (Some(307), Class::Unexpected { can_pass: true }));
 }
 
 #[tokio::test]

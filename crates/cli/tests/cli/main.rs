@@ -5,7 +5,11 @@
 #[cfg(test)]
 mod completions;
 #[cfg(test)]
+mod exec;
+#[cfg(test)]
 mod exit_codes;
+#[cfg(test)]
+mod inputs;
 #[cfg(test)]
 mod json;
 #[cfg(test)]
@@ -14,6 +18,8 @@ mod many;
 mod misuse;
 #[cfg(test)]
 mod pipes;
+#[cfg(test)]
+mod signals;
 #[cfg(test)]
 mod simulate;
 #[cfg(test)]

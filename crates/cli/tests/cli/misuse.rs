@@ -41,7 +41,7 @@ fn a_usage_error_is_one_line_and_exit_code_2() {
         ),
         (
             &["--timeout", "1d", "a"],
-            "cfw-wait: invalid value '1d' for '--timeout <TIME>': expected hours or less, such as 24h, without a sign\n",
+            "cfw-wait: invalid value '1d' for '--timeout <TIME>': days and longer units have no fixed length; expected hours or less, such as 24h\n",
         ),
         (
             &["--token-file=-", "-"],

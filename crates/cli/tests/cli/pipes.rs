@@ -123,19 +123,54 @@ fn an_interrupt_ends_the_wait_for_standard_input() {
 }
 
 #[test]
-fn a_closed_standard_output_is_no_error() {
+fn exit_code_141_if_standard_output_is_closed_while_jobs_are_unfinished() {
+    for (quiet, stderr) in [
+        (&["--quiet"][..], ""),
+        (
+            &[],
+            "standard output was closed: 2 jobs: 2 running (N.Ns, N polls)\n\
+               not finished: a (Running)\nnot finished: b (Running)\n",
+        ),
+    ] {
+        let sim = simulator();
+        add(&sim, "a", JobScript::never());
+        add(&sim, "b", JobScript::never());
+        let mut command = wait_command(&sim, &["--output=json", "a", "b"]);
+        let mut child =
+            Running::start(command.args(quiet).stdout(Stdio::piped()).stderr(Stdio::piped()));
+        let mut stdout = BufReader::new(child.stdout());
+        for _ in 0..2 {
+            stdout.read_line(&mut String::new()).unwrap();
+        }
+        drop(stdout);
+        // The next line cannot be written.
+        add(&sim, "a", JobScript::never().status_at(ms(0), "Preparing"));
+        let text = read_all(child.stderr());
+        assert_eq!(child.code(), Some(141), "{text}");
+        let summary = text
+            .split_once("standard output was")
+            .map_or_else(String::new, |(_, rest)| format!("standard output was{rest}"));
+        let summary = summary.replace("a (Preparing)", "a (Running)");
+        assert_eq!(mask_text(&summary), stderr.replace("2 ", "N "), "{text}");
+    }
+}
+
+#[test]
+fn a_closed_standard_output_does_not_change_the_exit_code_of_jobs_that_have_ended() {
     let sim = simulator();
-    add(&sim, "a", JobScript::never());
-    add(&sim, "b", JobScript::never());
+    add(&sim, "a", JobScript::fails_after(ms(300)));
     let mut child = Running::start(
-        wait_command(&sim, &["--output=json", "--quiet", "a", "b"])
+        wait_command(&sim, &["--output=json", "--quiet", "a"])
             .stdout(Stdio::piped())
             .stderr(Stdio::piped()),
     );
-    drop(child.stdout());
-    // The next line cannot be written, and the failed job does not count then.
-    sim.fail("a");
-    assert_eq!((read_all(child.stderr()), child.code()), (String::new(), Some(0)));
+    let mut stdout = BufReader::new(child.stdout());
+    stdout.read_line(&mut String::new()).unwrap();
+    // The change to Failed and the end cannot be written, and only the first of them is noticed.
+    drop(stdout);
+    let stderr = read_all(child.stderr());
+    assert_eq!(child.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("a  failed"), "{stderr}");
 }
 
 #[test]

@@ -122,7 +122,11 @@ impl Running {
     }
 
     pub(crate) fn interrupt(&self) {
-        kill_process(Pid::from_child(&self.0), Signal::INT).unwrap();
+        self.signal(Signal::INT);
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.0), signal).unwrap();
     }
 
     pub(crate) fn code(mut self) -> Option<i32> {

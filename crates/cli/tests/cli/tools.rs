@@ -12,7 +12,7 @@ fn help_and_manual_list_the_exit_codes() {
     for args in [&["--help"][..], &["man"]] {
         let output = run(bare_command(args));
         assert_eq!((output.code, &*output.stderr), (Some(0), ""));
-        for code in ["0 ", "1 ", "2 ", "3 ", "4 ", "124", "130"] {
+        for code in ["0 ", "1 ", "2 ", "3 ", "4 ", "124", "129", "130", "141", "143"] {
             let text = output.stdout.replace('\\', "");
             assert!(text.lines().any(|line| line.trim_start().starts_with(code)), "{code}: {text}");
         }

@@ -7,7 +7,7 @@ use super::requests::AbortReason;
 use super::waits::{Pending, PendingJob, Wait, Watch};
 use super::{Board, Deferred, RuntimeKey, Time, WaitOptions, WatchKey};
 use crate::util::slab::Key;
-use crate::{JobId, JobState, Progress};
+use crate::{JobId, JobOptions, JobState, Progress};
 
 impl Board {
     /// Opens a watch. It has no updates before it is started.
@@ -56,6 +56,7 @@ impl Board {
             let Some(PendingJob { id, options }) = self.waits.pending_mut(watch).pop() else {
                 break;
             };
+            let options = options.map(|job| own.for_job(Some(&job)));
             self.insert(watch, id, options.as_ref().unwrap_or(&own), started);
         }
         self.settle();
@@ -73,7 +74,7 @@ impl Board {
         now: Time,
         watch: WatchKey,
         id: JobId,
-        options: Option<WaitOptions>,
+        options: Option<JobOptions>,
     ) -> bool {
         let now = self.tick(now);
         let Some(watch) = self.waits.find_watch(watch) else { return false };
@@ -82,7 +83,7 @@ impl Board {
         } else if self.waits[watch].pending.contains(id.as_str()) {
             false
         } else {
-            let options = options.unwrap_or_else(|| self.waits[watch].options().clone());
+            let options = self.waits[watch].options().for_job(options.as_ref());
             self.insert(watch, id, &options, now).is_some()
         };
         self.settle();
@@ -97,7 +98,7 @@ impl Board {
         if let Some(PendingJob { id, options }) = self.waits.pending_mut(watch).remove(id) {
             if let Some(started) = self.waits[watch].started() {
                 // Its clock runs already, so its end is reported like that of any other.
-                let options = options.unwrap_or_else(|| self.waits[watch].options().clone());
+                let options = self.waits[watch].options().for_job(options.as_deref());
                 if let Some(wait) = self.insert(watch, id, &options, started) {
                     self.end_removed(wait);
                 }

@@ -51,7 +51,7 @@ use self::requests::{AbortReason, Request, Requests};
 use self::throttle::Throttle;
 use self::waits::{Waits, Watch};
 use crate::util::slab::Key;
-use crate::{JobId, JobState, Outcome, Policy, Quota, SourceError, Stats};
+use crate::{JobId, JobOptions, JobState, Outcome, Policy, Quota, SourceError, Stats};
 
 pub(crate) use self::time::{Time, nanos};
 pub(crate) use self::waits::Pending;
@@ -76,9 +76,25 @@ pub(crate) struct WaitOptions {
     pub(crate) policy: Arc<Policy>,
     /// Set by the user for this wait or watch, whatever its policy says.
     pub(crate) timeout: Option<Duration>,
+    /// The age of the job when the wait begins.
+    pub(crate) since: Duration,
 }
 
 impl WaitOptions {
+    pub(crate) fn new(policy: Arc<Policy>) -> Self {
+        Self { policy, timeout: None, since: Duration::ZERO }
+    }
+
+    /// Returns the options of one job in a watch with these.
+    pub(crate) fn for_job(&self, job: Option<&JobOptions>) -> Self {
+        let Some(job) = job else { return self.clone() };
+        let own = job.policy.as_ref().map(|policy| Self::new(Arc::clone(policy)));
+        let mut options = own.unwrap_or_else(|| self.clone());
+        options.timeout = job.timeout.or(options.timeout);
+        options.since = job.since;
+        options
+    }
+
     pub(crate) fn timeout(&self) -> Duration {
         self.timeout.unwrap_or(self.policy.timeout)
     }

@@ -205,7 +205,7 @@ impl Board {
             // The request in flight, or the poll that is due, serves it as well.
             return;
         }
-        let due = self.scheduled(key, job, &self.waits[wait], self.jobs.hash(job));
+        let due = self.scheduled(key, job, (wait, &self.waits[wait]), self.jobs.hash(job));
         let due = due.max(self.earliest_poll(job));
         if due < job.due {
             self.rest_until(key, due);
@@ -278,7 +278,7 @@ impl Board {
             if !is_last_look && !wait.wants_poll(job) {
                 continue;
             }
-            plan.due = plan.due.min(self.scheduled(key, job, wait, hash));
+            plan.due = plan.due.min(self.scheduled(key, job, (wait_key, wait), hash));
             if wait.is_last_poll_due || is_last_look {
                 plan.has_last_poll = true;
                 plan.due = plan.due.min(wait.last_poll());
@@ -303,15 +303,27 @@ impl Board {
         plan
     }
 
-    /// Returns when a wait's schedule asks for the next poll, at the wait's own age.
-    fn scheduled(&self, key: Key<Job>, job: &Job, wait: &Wait, hash: u64) -> Time {
+    /// Returns when a wait's schedule asks for the next poll, at the age of the job as the wait knows it.
+    fn scheduled(
+        &self,
+        key: Key<Job>,
+        job: &Job,
+        (wait_key, wait): (Key<Wait>, &Wait),
+        hash: u64,
+    ) -> Time {
         let answers = wait.answers(job);
+        let policy = self.waits.policy(wait);
+        if answers == 0 && policy.first_poll_at_once {
+            return wait.started;
+        }
+        let head_start = self.waits.head_start(wait_key);
         let base = if answers == 0 { wait.started } else { job.last_answer };
-        let age = base.nanos_since(wait.started);
+        let age = base.nanos_since(wait.started).saturating_add(head_start.age);
         let jitter = jitter::jitter(hash, job.polls);
-        let schedule = &self.waits.policy(wait).schedule;
-        let due =
-            wait.started.after_nanos(age).after_nanos(schedule.next_delay(age, answers, jitter));
+        // A first poll at once comes before the first delay.
+        let delays = answers - u32::from(policy.first_poll_at_once);
+        let delay = policy.schedule.next_delay(age, delays, head_start.delays, jitter);
+        let due = base.max(wait.started).after_nanos(delay);
         let Some(failing) = self.jobs.failure(key).filter(|_| answers > 0) else { return due };
         match failing.error.class() {
             ErrorClass::Transient { .. }

@@ -140,7 +140,7 @@ impl Board {
         let elapsed = started.map_or(Duration::ZERO, |started| now.since(started));
         let mut pending = self.waits[watch].pending.iter_from(position);
         for (_, job) in pending.by_ref().take(limit) {
-            let (id, options) = (job.id.clone(), job.options.as_ref().unwrap_or(own));
+            let (id, options) = (job.id.clone(), own.for_job(job.options.as_deref()));
             views.push(JobView {
                 report: JobReport { id, state: None, polls: 0, elapsed },
                 in_flight: false,

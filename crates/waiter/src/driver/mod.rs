@@ -331,7 +331,7 @@ mod tests {
         let shared = Shared::new(7, budget, None, Box::new(start));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         runtime.expect("a runtime").block_on(async {
-            let options = WaitOptions { policy: Arc::new(Policy::new()), timeout: None };
+            let options = WaitOptions::new(Arc::new(Policy::new()));
             let mut wait = crate::Wait::new(Arc::clone(&shared), "job".into(), options);
             assert!(Pin::new(&mut wait).await.is_ok());
             tokio::task::yield_now().await;

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::drivers::{Aftermath, Driver, Drivers};
 use crate::board::{Board, Budget, Deferred, Pending, Time, WaitOptions, WatchKey};
 use crate::util::contain::{contain, contain_drop};
-use crate::{JobId, JobState, JobView, Update};
+use crate::{JobId, JobOptions, JobState, JobView, Update};
 
 /// How many waits are added, listed, stopped or removed under one lock. Others get at the board in between.
 const SLICE: usize = 512;
@@ -194,7 +194,7 @@ impl Shared {
         self: &Arc<Self>,
         watch: WatchKey,
         id: JobId,
-        options: Option<WaitOptions>,
+        options: Option<JobOptions>,
     ) -> bool {
         self.change(|core, now| {
             let is_new = core.board.add(now, watch, id, options);

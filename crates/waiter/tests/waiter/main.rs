@@ -10,6 +10,7 @@
 #![expect(clippy::disallowed_methods, reason = "a test plays the user, who has clocks and tasks")]
 
 mod aborts;
+mod ages;
 mod budgets;
 mod growth;
 mod hangs;

@@ -16,13 +16,7 @@ use super::{
 use crate::{
     ConfigError, Error,
     error::Operation,
-    http::{
-        classify::{Classification, classify},
-        endpoint::Endpoint,
-        redact::sanitise,
-        response::HttpResponse,
-        transport::Transport,
-    },
+    http::{endpoint::Endpoint, redact::sanitise, response::HttpResponse, transport::Transport},
     times,
     wire::{error_body::ErrorBody, without_bom},
 };
@@ -112,11 +106,7 @@ impl Login {
         let answer = transport.exchange(Operation::Token, request, &secrets).await?;
         if !answer.is_success() {
             let body = ErrorBody::parse(&answer.body);
-            let classification = match classify(answer.status, body.code.as_deref(), &body.text) {
-                // Not a lost job: the URL is wrong.
-                Classification::NotFound => Classification::Fatal,
-                other => other,
-            };
+            let classification = answer.classify_iam(&body);
             return Err(answer.error(Operation::Token, &body, classification, &secrets));
         }
         let unusable = |text: &str| answer.unusable(Operation::Token, text);

@@ -26,7 +26,7 @@ use crate::{
     clock::within,
     error::Operation,
     http::{
-        classify::{Classification, Refusal, classify, server_time},
+        classify::{Classification, Refusal, server_time},
         transport::Transport,
     },
     wire::error_body::ErrorBody,
@@ -258,7 +258,7 @@ impl Inner {
                 };
             }
             let body = ErrorBody::parse(&answer.body);
-            let classification = classify(answer.status, body.code.as_deref(), &body.text);
+            let classification = answer.classify_iam(&body);
             if classification == Classification::Refused(Refusal::Clock)
                 && let Some(servers) = server_time(&body.text).or(answer.answered)
                 && let Some(corrected) = self.lock().correct_clock(now, servers)
@@ -268,8 +268,6 @@ impl Inner {
             }
             let error = answer.error(OPERATION, &body, classification, &secrets);
             return Err(match classification {
-                // Not a lost job: the URL is wrong.
-                Classification::NotFound => error.with_class(Class::Fatal),
                 Classification::Refused(Refusal::LockedOut) => {
                     error.with_class(CredentialState::LOCKED)
                 }

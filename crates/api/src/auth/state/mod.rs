@@ -6,8 +6,12 @@
 //!   carries it, the probe. Five hundred calls with a wrong key thus send one request and do not lock the key.
 //! - A refused generation is replaced once, however many calls were refused with it, and is never sent again.
 //! - The clock is corrected once, by at most a day. Otherwise a server could collect signatures for any time.
-//! - Two refusals in a row without an accepted request between them are final. One refusal of a generation
-//!   that cannot be replaced is final, too.
+//! - Before any generation was accepted, two refusals in a row are final. One refusal of a generation that cannot be
+//!   replaced is final, too.
+//! - Credentials that were accepted once are refused for good only after [`Row::REFUSALS`] refusals in a row over
+//!   [`Row::SPAN`], because one node of the gateway can refuse what the others accept. Between them rests [`Row::pause`],
+//!   in which no request is sent, and each time one request carries the credentials. Five such refusals are not passed:
+//!   more than five failures in a row lock a key. Renewals are judged alike.
 
 use std::{
     sync::Arc,
@@ -37,6 +41,48 @@ const MAX_PAUSE: Duration = Duration::from_secs(30);
 /// The largest correction of the clock. A server must not choose at which time this machine signs.
 const MAX_SKEW: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// Refusals, or unexpected answers to renewals, without a success between them.
+#[derive(Clone, Copy)]
+struct Row {
+    count: u32,
+    since: SystemTime,
+}
+
+impl Row {
+    /// How many refusals in a row are final, and over how long they must come.
+    const REFUSALS: u32 = 3;
+    const SPAN: Duration = Duration::from_secs(10);
+
+    /// How many are final however fast they come. More lock a key.
+    const MAX_REFUSALS: u32 = 5;
+
+    /// The first rest. The second one lasts to the end of the span.
+    const FIRST_PAUSE: Duration = Duration::from_secs(1);
+
+    /// Adds one to a row.
+    fn after(row: Option<Self>, now: SystemTime) -> Self {
+        let row = row.unwrap_or(Self { count: 0, since: now });
+        Self { count: row.count.saturating_add(1), ..row }
+    }
+
+    fn is_final(self, now: SystemTime) -> bool {
+        self.count >= Self::MAX_REFUSALS
+            || (self.count >= Self::REFUSALS && self.passed(now) >= Self::SPAN)
+    }
+
+    /// Returns how long no request is sent.
+    fn pause(self, now: SystemTime) -> Duration {
+        match self.passed(now) {
+            passed if passed < Self::FIRST_PAUSE => Self::FIRST_PAUSE,
+            passed => Self::SPAN.saturating_sub(passed).max(Self::FIRST_PAUSE),
+        }
+    }
+
+    fn passed(self, now: SystemTime) -> Duration {
+        now.duration_since(self.since).unwrap_or_default()
+    }
+}
+
 /// The result of a renewal.
 pub(super) struct Renewed {
     pub(super) material: AuthMaterial,
@@ -65,11 +111,19 @@ pub(super) struct CredentialState {
     renewable: bool,
     current: Option<Arc<Generation>>,
     validity: Validity,
+    /// Whether a request was ever accepted.
+    is_proven: bool,
     /// The last refusal. `None` if a request was accepted since.
     refusal: Option<Error>,
+    /// The refusals since a request was accepted.
+    refusals: Option<Row>,
+    /// Until when a refused generation rests.
+    retry_at: Option<SystemTime>,
     renewal: Option<Hold>,
     /// The failure of the last renewal. `None` if it succeeded.
     failure: Option<Failure>,
+    /// The refused or unexpected renewals since one succeeded.
+    failures: Option<Row>,
     /// When the key was locked, and the error that reported it.
     locked: Option<(SystemTime, Error)>,
     /// Why no further generation will follow.
@@ -123,9 +177,13 @@ impl CredentialState {
             renewable: true,
             current: None,
             validity: Validity::Refused,
+            is_proven: false,
             refusal: None,
+            refusals: None,
+            retry_at: None,
             renewal: None,
             failure: None,
+            failures: None,
             locked: None,
             final_error: None,
             clock_corrected: false,
@@ -161,7 +219,17 @@ impl CredentialState {
             return self.renew(now, RefreshReason::First);
         };
         match self.validity {
-            Validity::Refused => self.renew(now, RefreshReason::Refused),
+            Validity::Refused => {
+                if let Some((left, error)) = self.rest(now) {
+                    return Decision::Fail { error: resting(&error, left), in_renewal: false };
+                }
+                if self.renewable || self.final_error.is_some() {
+                    return self.renew(now, RefreshReason::Refused);
+                }
+                // The same once more, as a new generation: what is still to come of the old one counts no more.
+                self.replace(Generation::clone(&generation));
+                self.decide(now)
+            }
             Validity::Probing(probe) if probe.is_live(now, self.probe_limit) => Decision::Wait,
             Validity::Probing(_) | Validity::Unproven => {
                 let ticket = self.ticket();
@@ -175,6 +243,13 @@ impl CredentialState {
             }
             Validity::Proven => Decision::Proceed { generation, probe: None },
         }
+    }
+
+    /// Returns how long the refused generation still rests, and why.
+    fn rest(&self, now: SystemTime) -> Option<(Duration, Error)> {
+        let left = self.retry_at?.duration_since(now).ok().filter(|left| !left.is_zero())?;
+        // The clock went back: nothing is known.
+        (left <= Row::SPAN).then_some((left, self.refusal.clone()?))
     }
 
     /// Starts a renewal while calls still use the current token. Returns the ticket, if one is due.
@@ -223,13 +298,24 @@ impl CredentialState {
         self.renewal = None;
         match outcome {
             Ok(renewed) => {
-                self.failure = None;
+                (self.failure, self.failures) = (None, None);
                 if let Some(error) = &self.refusal
                     && self.validity == Validity::Refused
                     && self.holds(&renewed.material)
                 {
-                    self.final_error = Some(FinalError { error: error.clone(), in_renewal: false });
-                    return;
+                    match self.refusals.filter(|_| self.is_proven) {
+                        None => {
+                            let error = error.clone();
+                            self.final_error = Some(FinalError { error, in_renewal: false });
+                            return;
+                        }
+                        // The refused token again, at once: it rests before it is sent again, and a newer one can come.
+                        Some(row) if self.retry_at.is_none() => {
+                            self.retry_at = now.checked_add(row.pause(now));
+                            return;
+                        }
+                        Some(_) => (),
+                    }
                 }
                 let Renewed { material, life, project_id, endpoint } = renewed;
                 let until = |left: Duration| now.checked_add(left);
@@ -241,6 +327,24 @@ impl CredentialState {
                     endpoint,
                     ..Generation::new(material)
                 });
+            }
+            Err(error)
+                if matches!(error.class(), Class::Unexpected { .. } | Class::Unauthorized) =>
+            {
+                let row = Row::after(self.failures, now);
+                self.failures = Some(row);
+                let can_pass = self.current.is_some()
+                    || matches!(error.class(), Class::Unexpected { can_pass: true });
+                if !can_pass || row.is_final(now) {
+                    let error = match error.class() {
+                        Class::Unexpected { .. } => error.with_class(Class::Fatal),
+                        _ => error,
+                    };
+                    self.final_error = Some(FinalError { error, in_renewal: true });
+                    return;
+                }
+                let error = error.with_class(Class::Transient { retry_after: None });
+                self.failure = Some(Failure { at: now, pause: row.pause(now), error });
             }
             Err(error) if error.is_transient() => {
                 let pause = self
@@ -258,7 +362,8 @@ impl CredentialState {
     pub(super) fn accepted(&mut self, number: u64) {
         if self.is_current(number) && self.validity != Validity::Refused {
             self.validity = Validity::Proven;
-            self.refusal = None;
+            self.is_proven = true;
+            (self.refusal, self.refusals, self.retry_at) = (None, None, None);
         }
     }
 
@@ -299,6 +404,8 @@ impl CredentialState {
         }
         let is_first = self.refusal.replace(error.clone()).is_none();
         self.validity = Validity::Refused;
+        let row = Row::after(self.refusals, now);
+        (self.refusals, self.retry_at) = (Some(row), None);
         if is_first && self.renewable {
             return None;
         }
@@ -313,6 +420,11 @@ impl CredentialState {
                 ..Generation::new(AuthMaterial::Key { clock })
             });
             return None;
+        }
+        if self.is_proven && !row.is_final(now) {
+            let pause = row.pause(now);
+            self.retry_at = now.checked_add(pause);
+            return Some(resting(error, pause));
         }
         self.final_error = Some(FinalError { error: error.clone(), in_renewal: false });
         Some(error.clone())
@@ -358,6 +470,11 @@ impl CredentialState {
         self.tickets += 1;
         self.tickets
     }
+}
+
+/// Returns the error of a refusal that may pass.
+fn resting(error: &Error, left: Duration) -> Error {
+    error.with_class(Class::Transient { retry_after: Some(left) })
 }
 
 fn locked_for(left: Duration) -> Class {

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use crate::{Class, Quota, times};
+use crate::{Class, Quota, times, wire::error_body::ErrorBody};
 
 /// The meaning of an answer that is not a success, without retry hints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +17,10 @@ pub(crate) enum Classification {
     Throttled,
     NotFound,
     Fatal,
+    /// Not the service's own word. See [`Class::Unexpected`].
+    Unexpected {
+        can_pass: bool,
+    },
     Refused(Refusal),
 }
 
@@ -33,12 +37,18 @@ pub(crate) enum Refusal {
     LockedOut,
 }
 
-/// Classifies an answer by its HTTP status and the code and text of its body.
+/// Classifies an answer by its HTTP status, and the code and text of its body. `asks_to_wait` says whether the answer
+/// has a `Retry-After`.
 ///
 /// Mutations use the same table: codes that are transient only for them (a running import, an expanding cluster)
 /// do not answer a poll. A 200 is classified only if its body has an error code, by that code.
-pub(crate) fn classify(status: u16, code: Option<&str>, text: &str) -> Classification {
-    let code = code.map_or(Code::Other, Code::parse);
+///
+/// The service's own word is a code of its family (`CFW.`, or eight digits) or of the gateway's, with a status that
+/// goes with it. Only that ends a wait at once. Every other answer in the 300s and 400s can come from something in
+/// between (a proxy, a balancer, a gateway node during a roll-out) and proves nothing alone.
+pub(crate) fn classify(status: u16, body: &ErrorBody, asks_to_wait: bool) -> Classification {
+    let text = &*body.text;
+    let code = body.code.as_deref().map_or(Code::Other, Code::parse);
     let status = if (200..300).contains(&status) { code.usual_status() } else { status };
 
     if matches!(status, 401 | 403)
@@ -59,17 +69,25 @@ pub(crate) fn classify(status: u16, code: Option<&str>, text: &str) -> Classific
             ),
         ) => Classification::Transient,
         (400, Code::Cfw("00200005")) => Classification::NotFound,
-        // "API does not exist", a wrong path or an unpublished API: the endpoint is wrong. No job is lost.
-        (404, Code::Gateway(_)) => Classification::Fatal,
-        // Configuration, which an older gateway reports with status 500.
-        (500, Code::Gateway("0103" | "0104" | "0105" | "0106")) => Classification::Fatal,
+        // "API does not exist", a wrong path or an unpublished API: the endpoint is wrong, or this node of the gateway
+        // does not know the API yet. No job is lost. An older gateway reports it with status 500.
+        (404, Code::Gateway(_)) | (500, Code::Gateway("0103")) => {
+            Classification::Unexpected { can_pass: false }
+        }
+        // Configuration of the API behind the gateway, which an older gateway reports with status 500.
+        (500, Code::Gateway("0104" | "0105" | "0106")) => Classification::Fatal,
         (429, _) => Classification::Throttled,
         (408 | 425 | 500..=599, _) => Classification::Transient,
         (401, _) => Classification::Refused(Refusal::Token),
         (404, _) => Classification::NotFound,
-        // Redirects, which are never followed, and every other 4xx. Among those: all codes of the service at
-        // 400 that are not above, 403 with a gateway code, 405 (quota used up), 413.
-        _ => Classification::Fatal,
+        // All codes of the service that are not above, 403 with a gateway code, 405 (quota used up), 413 (too large).
+        (400..=499, Code::Cfw(_) | Code::Gateway(_)) => Classification::Fatal,
+        // Throttling in the form of OpenStack.
+        (413, _) if asks_to_wait || body.is_over_limit => Classification::Throttled,
+        // Behind the right URL a GET is allowed.
+        (405, _) => Classification::Unexpected { can_pass: false },
+        // Redirects, which are never followed, and every other 4xx.
+        _ => Classification::Unexpected { can_pass: true },
     }
 }
 
@@ -85,6 +103,7 @@ impl Class {
             Classification::Throttled => Self::Throttled { retry_after, quota: quota(text) },
             Classification::NotFound => Self::NotFound,
             Classification::Fatal => Self::Fatal,
+            Classification::Unexpected { can_pass } => Self::Unexpected { can_pass },
             Classification::Refused(_) => Self::Unauthorized,
         }
     }

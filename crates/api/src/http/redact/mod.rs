@@ -5,6 +5,8 @@
 
 use std::{borrow::Cow, ops::Range};
 
+use crate::clean::is_unprintable;
+
 mod encoded;
 #[cfg(test)]
 mod tests;
@@ -25,7 +27,7 @@ const MARKERS: [&str; 6] =
 /// The longest text that is searched. Far less of it is shown, and a server must not make the search expensive.
 const MAX_TEXT: usize = 4096;
 
-/// Returns `text` on one line, without secrets, cut to `cap` characters.
+/// Returns `text` on one line, without secrets and characters that no terminal should see, cut to `cap` characters.
 pub(crate) fn sanitise(text: &str, secrets: &[&str], cap: usize) -> String {
     let text = cut(text, MAX_TEXT);
     let is_echo = |text: &[u8]| text.eq_ignore_ascii_case(ECHO.as_bytes());
@@ -48,8 +50,8 @@ pub(crate) fn sanitise(text: &str, secrets: &[&str], cap: usize) -> String {
             text = without_value(&text, marker).into();
         }
     }
-    if text.contains(char::is_control) {
-        text = text.replace(char::is_control, " ").into();
+    if text.contains(is_unprintable) {
+        text = text.replace(is_unprintable, " ").into();
     }
     match text.char_indices().nth(cap) {
         Some((end, _)) => text.get(..end).unwrap_or_default().to_owned() + "…",

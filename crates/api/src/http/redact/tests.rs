@@ -78,6 +78,19 @@ const SECRETS: [&str; 10] = [
 ];
 
 #[test]
+fn no_character_reaches_a_terminal_that_hides_or_reorders_others() {
+    for (text, expected) in [
+        ("a\u{202e}b\u{2066}c\u{2069}", "a b c "),
+        ("zero\u{200b}width\u{ad}", "zero width "),
+        ("a\u{9b}31mb\u{1b}[0m\r\n", "a 31mb [0m"),
+        ("line\u{2028}and\u{2029}paragraph", "line and paragraph"),
+        ("日本語 é 😀", "日本語 é 😀"),
+    ] {
+        assert_eq!(sanitise(text, &[], 100), expected, "{text:?}");
+    }
+}
+
+#[test]
 fn every_encoding_of_a_secret_is_found() {
     for secret in SECRETS {
         for (n, once) in ENCODERS.iter().enumerate() {

@@ -7,8 +7,8 @@ use std::{borrow::Cow, fmt, time::SystemTime};
 
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::{BadBody, without_bom};
-use crate::{JobId, JobStatus, times};
+use super::{BadBody, repair::repaired, without_bom};
+use crate::{JobId, JobStatus, clean::clean, times};
 
 /// The state of a job in a usable answer.
 #[derive(Debug, PartialEq, Eq)]
@@ -26,16 +26,33 @@ pub(crate) fn parse(asked: &JobId, body: &[u8]) -> Result<JobBody, BadBody> {
     if body.iter().all(u8::is_ascii_whitespace) {
         return Err("empty body".to_owned().into());
     }
-    // The parser's own message is not used, because it can quote the body.
-    let envelope: Envelope<'_> = serde_json::from_slice(body).map_err(|error| {
-        format!("not JSON, or cut: line {} column {}", error.line(), error.column())
-    })?;
+    let error = match serde_json::from_slice(body) {
+        Ok(envelope) => return job(asked, envelope),
+        Err(error) => error,
+    };
+    // Few bodies come here: one field, such as the text of an error, is not as JSON wants it.
+    match serde_json::from_str(&repaired(body)) {
+        Ok(Envelope { data: Data::Object { status: Scalar::Text(text), .. }, .. })
+            if text.contains(char::REPLACEMENT_CHARACTER) =>
+        {
+            Err("data.status: not UTF-8".to_owned().into())
+        }
+        Ok(envelope) => job(asked, envelope),
+        // The parser's own message is not used, because it can quote the body.
+        Err(_) => {
+            let (line, column) = (error.line(), error.column());
+            Err(format!("not JSON, or cut: line {line} column {column}").into())
+        }
+    }
+}
+
+fn job(asked: &JobId, envelope: Envelope<'_>) -> Result<JobBody, BadBody> {
     let data = match envelope.data {
         Data::Object { status, id, begin_time, end_time } => {
             match id {
                 // Absent: the answer is to this request.
                 Scalar::Null => (),
-                Scalar::Text(id) if is_same_id(&id, asked.as_str()) => (),
+                Scalar::Text(id) if is_same_id(clean(&id), asked.as_str()) => (),
                 Scalar::Integer(id) if id.to_string() == asked.as_str() => (),
                 Scalar::Text(_) | Scalar::Integer(_) => {
                     return Err(BadBody::WrongJob("data.id: another job's".to_owned()));
@@ -47,10 +64,12 @@ pub(crate) fn parse(asked: &JobId, body: &[u8]) -> Result<JobBody, BadBody> {
                 }
             }
             match status {
-                Scalar::Text(text) if text.trim().is_empty() => {
+                Scalar::Text(text) if clean(&text).is_empty() => {
                     return Err("data.status: empty".to_owned().into());
                 }
-                Scalar::Text(text) => (JobStatus::from(&*text), begin_time.time(), end_time.time()),
+                Scalar::Text(text) => {
+                    (JobStatus::from(clean(&text)), begin_time.time(), end_time.time())
+                }
                 Scalar::Null => return Err("data.status: missing".to_owned().into()),
                 other => {
                     return Err(
@@ -68,7 +87,7 @@ pub(crate) fn parse(asked: &JobId, body: &[u8]) -> Result<JobBody, BadBody> {
 }
 
 /// Compares ids without case, and UUIDs without their dashes: both forms are in use.
-fn is_same_id(a: &str, b: &str) -> bool {
+pub(super) fn is_same_id(a: &str, b: &str) -> bool {
     let hex = |text: &str| {
         let digits =
             text.bytes().filter(|byte| *byte != b'-').map(|byte| byte.to_ascii_lowercase());

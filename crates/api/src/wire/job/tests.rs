@@ -70,11 +70,26 @@ fn an_odd_field_never_fails_a_poll() {
         r#"{"error_code":"","error_msg":null,"data":{"status":"Running"}}"#,
         r#"{"error_code":{"a":1},"error_msg":false,"data":{"status":"Running"}}"#,
         r#"{"data":{"status":"Failed","status":"Running","progress":{"deep":[[]]}},"x":[{}]}"#,
+        r#"{"data":{"status":"Running\n","begin_time":1e999,"end_time":-1e999}}"#,
+        r#"{"data":{"status":"\ufeff Running\r\n","id":" cd63a1c15ac54bd89d2e1a2b3c4d5e6f\n"}}"#,
+        r#"{"data":{"status":"Running","begin_time":"\ud800","x":["\udfff \q",NaN]}}"#,
+        "{\"data\":{\"status\":\"Running\n\",\"x\":\"a\u{1b}\tb\"}}",
         r#"{"d\u0061ta":{"st\u0061tus":"Runn\u0069ng"}}"#,
     ];
     for body in rows {
         assert_eq!(read(body.as_bytes()), Ok(status("Running")), "{body}");
     }
+    let deep = [
+        "{\"data\":{\"status\":\"Running\",\"x\":",
+        &"[".repeat(100_000),
+        &"]".repeat(100_000),
+        "}}",
+    ];
+    assert_eq!(read(deep.concat().as_bytes()), Ok(status("Running")));
+    // A text that is no UTF-8 is read as far as it can be, and does not hide the status.
+    let text = read(b"{\"error_msg\":\"caf\xe9\",\"data\":{\"x\":\"\xff\",\"status\":\"Failed\",\"begin_time\":\"\xff\"}}");
+    let expected = JobBody { error_msg: Some("caf\u{fffd}".to_owned()), ..status("Failed") };
+    assert_eq!(text, Ok(expected));
     assert_eq!(
         read(br#"{"data":{"status":"Verifying"}}"#).unwrap().status,
         JobStatus::Other("Verifying".into())
@@ -114,6 +129,13 @@ fn an_unusable_body_is_a_fault_that_names_the_field() {
         (r#"{"data":{"status":"Success","id":"other"}}"#, "data.id: another job's"),
         (r#"{"data":{"status":"Success","id":""}}"#, "data.id: another job's"),
         (r#"{"data":{"status":"Success","id":7}}"#, "data.id: another job's"),
+        (
+            r#"{"data":{"status":"Success","id":1e999}}"#,
+            "data.id: expected a string, found a boolean",
+        ),
+        (r#"{"data":{"status":NaN}}"#, "data.status: expected a string, found a boolean"),
+        (r#"{"data":{"status":"Success\ud800"}}"#, "data.status: not UTF-8"),
+        (r#"{"x":"\q","data":{"status":"Success"}"#, "not JSON, or cut: line 1 column 8"),
         (r#"{"data":{"status":"Success","id":7.5}}"#, "data.id: expected a string, found a number"),
     ];
     for (body, fault) in rows {

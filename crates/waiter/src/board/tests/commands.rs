@@ -15,7 +15,7 @@ fn every(interval: u64) -> Policy {
 #[test]
 fn adds_before_the_start_collapse_and_can_be_taken_back() {
     let mut world = World::new(budget());
-    let options = WaitOptions { policy: Arc::new(Policy::new()), timeout: None };
+    let options = WaitOptions::new(Arc::new(Policy::new()));
     let key = world.board.open(false, Pending::default(), options);
     let now = at(0);
     let board = &mut world.board;
@@ -47,7 +47,7 @@ fn rule_11_removed_jobs_are_no_failures() {
 #[test]
 fn rule_01_a_pending_job_of_a_started_watch_is_removed_with_an_end() {
     let mut world = World::new(budget());
-    let options = WaitOptions { policy: Arc::new(Policy::new()), timeout: None };
+    let options = WaitOptions::new(Arc::new(Policy::new()));
     let ids = ["a", "b"].map(JobId::from).into_iter().collect();
     let key = world.board.open(false, ids, options);
     world.board.start(at(0), key);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::script::*;
 use super::world::*;
 use crate::board::{Action, Answer, Budget, Pending, Role, Time, WaitOptions};
-use crate::{JobId, JobState, Policy, Quota, Schedule, WaitErrorKind};
+use crate::{JobId, JobOptions, JobState, Policy, Quota, Schedule, WaitErrorKind};
 
 fn every(interval: u64, timeout: u64) -> Policy {
     Policy::new().schedule(Schedule::fixed(ms(interval)).unwrap()).timeout(ms(timeout))
@@ -358,7 +358,7 @@ fn rule_05_a_revoked_request_is_due_again_at_once() {
 fn rule_05_a_job_that_is_added_long_after_its_watch_started_is_no_jump() {
     let mut world = World::new(budget());
     world.watch(["other"], &every(600_000, 12_000));
-    let options = WaitOptions { policy: Arc::new(every(1_000, 11_000)), timeout: None };
+    let options = WaitOptions::new(Arc::new(every(1_000, 11_000)));
     let slow = world.board.open(false, [JobId::from("job")].into_iter().collect(), options);
     world.board.start(at(0), slow);
     world.board.handle_time(at(10_900));
@@ -373,21 +373,19 @@ fn rule_05_a_job_that_is_added_long_after_its_watch_started_is_no_jump() {
 
 #[test]
 fn rule_05_an_explicit_timeout_wins_over_that_of_a_policy() {
-    let options = WaitOptions { policy: Arc::new(every(1_000, 60_000)), timeout: Some(secs(5)) };
+    let options = WaitOptions::new(Arc::new(every(1_000, 60_000)));
+    let options = WaitOptions { timeout: Some(secs(5)), ..options };
     let mut world = World::new(budget());
     let key = world.board.open(false, Pending::default(), options);
     world.board.start(at(0), key);
     world.board.set_options(key, |_| panic!("the options of a started watch are fixed"));
     assert!(world.board.add(at(0), key, "job".into(), None));
     assert_eq!(world.board.jobs(at(0), key, None, 1).0[0].time_left, secs(5));
-    let own = WaitOptions { policy: Arc::new(every(1_000, 7_000)), timeout: None };
+    let own = JobOptions::from(every(1_000, 7_000));
     assert!(world.board.add(at(0), key, "own".into(), Some(own)));
     assert_eq!(world.board.jobs(at(0), key, None, 2).0[1].time_left, secs(7));
-    let waiting = world.board.open(
-        false,
-        Pending::default(),
-        WaitOptions { policy: Arc::new(Policy::new()), timeout: None },
-    );
+    let waiting =
+        world.board.open(false, Pending::default(), WaitOptions::new(Arc::new(Policy::new())));
     world.board.set_options(waiting, |options| options.timeout = Some(secs(3)));
     world.board.set_options(waiting, |options| options.policy = Arc::new(every(1_000, 9_000)));
     world.board.start(at(0), waiting);

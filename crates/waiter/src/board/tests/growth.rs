@@ -99,7 +99,7 @@ fn rule_14_four_thousand_waits_on_one_id_cost_a_poll_no_more_than_one() {
 #[test]
 fn rule_14_removed_pending_jobs_leave_nothing_behind() {
     let mut world = World::new(budget());
-    let options = WaitOptions { policy: Arc::new(Policy::new()), timeout: None };
+    let options = WaitOptions::new(Arc::new(Policy::new()));
     let key = world.board.open(false, Pending::default(), options);
     let now = at(0);
     assert!(world.board.add(now, key, "kept".into(), None));

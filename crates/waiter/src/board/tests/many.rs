@@ -266,7 +266,7 @@ fn rule_03_of_waits_with_one_schedule_the_one_that_started_last_decides() {
     let mut world = World::new(budget());
     world.script("job", Script::never());
     // Added last, but its clock has run from the start.
-    let options = WaitOptions { policy: Arc::new(grown.clone()), timeout: None };
+    let options = WaitOptions::new(Arc::new(grown.clone()));
     let slow = world.board.open(false, [JobId::from("job")].into_iter().collect(), options);
     world.board.start(at(0), slow);
     world.run_until(at(100_000));

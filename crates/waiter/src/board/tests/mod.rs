@@ -10,5 +10,6 @@ mod many;
 mod properties;
 mod script;
 mod single;
+mod starts;
 mod verdicts;
 mod world;

@@ -74,12 +74,13 @@ pub(super) fn policy() -> impl Strategy<Value = Policy> {
     ];
     let timeout = prop_oneof![9 => 0_u64..200_000, 1 => Just(u64::MAX)];
     let limits = (prop::option::weighted(0.2, 1_u32..4), prop::option::weighted(0.2, 1_u32..6));
-    (schedule, timeout, 0_u64..30_000, limits, prop::bool::weighted(0.2)).prop_map(
-        |(schedule, timeout, grace, (row, total), fail)| {
+    let flags = (prop::bool::weighted(0.2), prop::bool::weighted(0.2));
+    (schedule, timeout, 0_u64..30_000, limits, flags).prop_map(
+        |(schedule, timeout, grace, (row, total), (fail, at_once))| {
             let unknown = if fail { UnknownStatus::Fail } else { UnknownStatus::WaitOn };
             let timeout = if timeout == u64::MAX { std::time::Duration::MAX } else { ms(timeout) };
             let policy = Policy::new().schedule(schedule).timeout(timeout).unknown_status(unknown);
-            let policy = policy.not_found_grace(ms(grace));
+            let policy = policy.not_found_grace(ms(grace)).first_poll_at_once(at_once);
             let policy = policy.failures_in_a_row(row.unwrap_or(u32::MAX));
             policy.failures_in_total(total.unwrap_or(u32::MAX))
         },
@@ -177,10 +178,13 @@ pub(super) fn play(case: &Case) -> World {
 
 /// Adds a job unless it is or was in the watch: what was heard of it is kept per watch and id.
 fn add(world: &mut World, watch: usize, job: usize, policy: &Policy) {
-    if !world.heard.contains_key(&(watch, id(job).as_str().into())) {
+    // A wait without any time has ended at once, and its consumer looks only after the next turn.
+    let has_time = policy.timeout > world.budget.resolution;
+    let heard = world.heard.get(&(watch, id(job).into()));
+    let has_ended = heard.is_some_and(|heard| heard.end.is_some());
+    if heard.is_none() {
         assert!(world.add(watch, &id(job), policy));
-    } else if world.keeps_up(watch) && world.heard[&(watch, id(job).as_str().into())].end.is_none()
-    {
+    } else if world.keeps_up(watch) && has_time && !has_ended {
         assert!(!world.add(watch, &id(job), policy));
     }
 }

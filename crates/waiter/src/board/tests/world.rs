@@ -118,14 +118,23 @@ impl World {
         ids: impl IntoIterator<Item = &'a str>,
         policy: &Policy,
     ) -> usize {
-        let options = WaitOptions { policy: Arc::new(policy.clone()), timeout: None };
+        self.watch_with(ids, WaitOptions::new(Arc::new(policy.clone())))
+    }
+
+    /// The same with options.
+    pub(super) fn watch_with<'a>(
+        &mut self,
+        ids: impl IntoIterator<Item = &'a str>,
+        options: WaitOptions,
+    ) -> usize {
+        let policy = Arc::clone(&options.policy);
         let key = self.board.open(false, Pending::default(), options);
         self.board.set_runtime(key, RUNTIME);
         self.board.start(self.now, key);
         let number = self.watches.len();
         self.watches.push(Some((key, true)));
         for id in ids {
-            self.add(number, id, policy);
+            self.add(number, id, &policy);
         }
         number
     }

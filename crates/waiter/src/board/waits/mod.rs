@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use super::jobs::{Job, Jobs, StatusKey};
-use super::time::Time;
+use super::time::{Time, nanos};
 use super::{RuntimeKey, WaitOptions};
 use crate::util::interner::{Interned, Interner};
 use crate::util::key_map::KeyMap;
@@ -96,6 +96,15 @@ pub(super) struct WaitFailures {
     pub(super) unexpected_since: Time,
 }
 
+/// What the age of a job is worth to a wait that began later.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct HeadStart {
+    /// The age when the wait began, in nanoseconds.
+    pub(super) age: u64,
+    /// How many delays of the schedule had passed then.
+    pub(super) delays: u32,
+}
+
 /// The last look of a wait whose deadline passed while the process was suspended (rule 5).
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LastLook {
@@ -115,6 +124,7 @@ pub(super) struct Waits {
     outcomes: KeyMap<Wait, Outcome>,
     failures: KeyMap<Wait, WaitFailures>,
     last_looks: KeyMap<Wait, LastLook>,
+    head_starts: KeyMap<Wait, HeadStart>,
     /// Waits that have not ended.
     live: usize,
     /// Which waits and watches were polled last on which runtime, by `RuntimeKey`.
@@ -138,6 +148,7 @@ impl Waits {
             outcomes: KeyMap::default(),
             failures: KeyMap::default(),
             last_looks: KeyMap::default(),
+            head_starts: KeyMap::default(),
             live: 0,
             on_runtime: Vec::new(),
             recent_policy: None,
@@ -210,7 +221,13 @@ impl Waits {
         if let Some(next) = entry.first_wait.replace(key) {
             let next = &mut self.waits[next];
             next.prev_in_job = Some(key);
-            entry.has_mixed_plans |= next.policy != policy || next.started > started;
+            // An older job's wait asks for longer delays, though it is the youngest.
+            let is_mixed = next.policy != policy || next.started > started;
+            entry.has_mixed_plans |= is_mixed || !options.since.is_zero();
+        }
+        if !options.since.is_zero() {
+            let delays = options.policy.schedule.delays_until(options.since);
+            self.head_starts.insert(key, HeadStart { age: nanos(options.since), delays });
         }
         let watch = &mut self.watches[watch];
         watch.last = Some(key);
@@ -257,6 +274,7 @@ impl Waits {
         }
         remove_rare(&mut self.failures, key);
         remove_rare(&mut self.last_looks, key);
+        remove_rare(&mut self.head_starts, key);
         Some(job)
     }
 
@@ -350,6 +368,14 @@ impl Waits {
         if self.last_looks.is_empty() { None } else { self.last_looks.get(&key).copied() }
     }
 
+    /// Returns how old a wait's job was when the wait began.
+    pub(super) fn head_start(&self, key: Key<Wait>) -> HeadStart {
+        if self.head_starts.is_empty() {
+            return HeadStart::default();
+        }
+        self.head_starts.get(&key).copied().unwrap_or_default()
+    }
+
     pub(super) fn set_last_look(&mut self, key: Key<Wait>, look: LastLook) {
         self.last_looks.insert(key, look);
     }
@@ -388,12 +414,14 @@ impl Waits {
     /// Returns how much room the tables of rare things keep.
     #[cfg(test)]
     pub(super) fn room(&self) -> usize {
-        self.outcomes.capacity() + self.failures.capacity() + self.last_looks.capacity()
+        let verdicts = self.outcomes.capacity() + self.failures.capacity();
+        verdicts + self.last_looks.capacity() + self.head_starts.capacity()
     }
 
     #[cfg(test)]
     pub(super) fn counts(&self) -> [usize; 5] {
-        let tables = self.outcomes.len() + self.failures.len() + self.last_looks.len();
+        let verdicts = self.outcomes.len() + self.failures.len();
+        let tables = verdicts + self.last_looks.len() + self.head_starts.len();
         [self.waits.len(), self.watches.len(), self.policies.len(), tables, self.live]
     }
 

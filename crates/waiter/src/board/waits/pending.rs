@@ -2,8 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use crate::JobId;
-use crate::board::WaitOptions;
+use crate::{JobId, JobOptions};
 
 /// Jobs that were added before the watch started. A removed one leaves a gap, so removing costs the same among any number.
 #[derive(Debug, Default)]
@@ -19,16 +18,17 @@ pub(crate) struct Pending {
 pub(in crate::board) struct PendingJob {
     pub(in crate::board) id: JobId,
     /// None for those of the watch.
-    pub(in crate::board) options: Option<WaitOptions>,
+    pub(in crate::board) options: Option<Box<JobOptions>>,
 }
 
 impl Pending {
     /// Adds a job. Returns whether it is new.
-    pub(crate) fn add(&mut self, id: JobId, options: Option<WaitOptions>) -> bool {
+    pub(crate) fn add(&mut self, id: JobId, options: Option<JobOptions>) -> bool {
         if self.index.contains_key(&id) {
             return false;
         }
         self.index.insert(id.clone(), self.next_serial);
+        let options = options.map(Box::new);
         self.jobs.push_back((self.next_serial, Some(PendingJob { id, options })));
         self.next_serial += 1;
         true

@@ -239,10 +239,15 @@ impl Play {
                     continue;
                 }
                 let base = if answers == 0 { wait.started } else { job.last_answer };
-                let age = base.nanos_since(wait.started);
-                let schedule = &board.waits.policy(wait).schedule;
-                let mut wanted =
-                    wait.started.after_nanos(age + schedule.next_delay(age, answers, u));
+                let policy = board.waits.policy(wait);
+                let start = board.waits.head_start(wait_key);
+                let age = start.age + base.nanos_since(wait.started);
+                let mut wanted = if answers == 0 && policy.first_poll_at_once {
+                    base
+                } else {
+                    let delays = answers - u32::from(policy.first_poll_at_once);
+                    base.after_nanos(policy.schedule.next_delay(age, delays, start.delays, u))
+                };
                 let failing = board.jobs.failure(key).filter(|_| answers > 0);
                 match failing.map(|failing| (failing.error.class(), failing.failures)) {
                     Some((ErrorClass::Throttled { .. }, _)) => wanted = base,

@@ -68,7 +68,8 @@ enum Late {
 #[derive(Clone, Debug)]
 struct Case {
     budget: Budget,
-    options: Vec<(Policy, Option<u64>)>,
+    /// Policies, timeouts of their own, and ages of jobs.
+    options: Vec<(Policy, Option<u64>, u64)>,
     /// A job that is never answered otherwise.
     ill: Option<(usize, ErrorClass)>,
     events: Vec<Event>,
@@ -161,10 +162,12 @@ fn case() -> impl Strategy<Value = Case> {
     });
     let timeout = prop_oneof![1 => Just(0_u64), 20 => 1_u64..30_000, 20 => 30_000_u64..200_000];
     let own = prop::option::weighted(0.2, 0_u64..60_000);
-    let options =
-        (policy(), timeout, 0_u64..4_000, own).prop_map(|(policy, timeout, grace, own)| {
-            (policy.timeout(ms(timeout)).not_found_grace(ms(grace)), own)
-        });
+    let since = prop_oneof![4 => Just(0_u64), 1 => 1_u64..200_000];
+    let options = (policy(), timeout, 0_u64..4_000, own, since).prop_map(
+        |(policy, timeout, grace, own, since)| {
+            (policy.timeout(ms(timeout)).not_found_grace(ms(grace)), own, since)
+        },
+    );
     let class = prop_oneof![
         4 => Just(ErrorClass::NotFound),
         1 => Just(ErrorClass::TRANSIENT),
@@ -267,6 +270,7 @@ fn handles_may_act_between_any_two_orders_of_the_driver() {
         "a last look after a jump",
         "a last look sees the end",
         "a late joiner",
+        "an older job",
         "a request takes too long",
         "a request is lost in a jump",
         "an unexpected answer before any state",

@@ -1,10 +1,11 @@
 //! What each wait must hear, judged wait by wait without any of the board's tables.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::world::*;
-use crate::board::{Budget, Time};
+use crate::board::{Budget, Time, WaitOptions, nanos};
 use crate::policy::UnknownStatus;
 use crate::{ErrorClass, JobState, Phase, Policy, Progress, Stats, WaitErrorKind};
 
@@ -18,7 +19,8 @@ pub(super) struct ModelWait {
     added: Time,
     pub(super) started: Time,
     pub(super) deadline: Time,
-    policy: Policy,
+    policy: Arc<Policy>,
+    since: Duration,
     /// Requests sent for it, one in flight included.
     pub(super) polls: u32,
     not_found: u32,
@@ -123,7 +125,13 @@ impl<R: Copy + Ord + std::fmt::Debug> Model<R> {
         self.live_on(job).iter().any(|&wait| self.waits[wait].watch == watch)
     }
 
-    pub(super) fn join(&mut self, watch: usize, job: usize, policy: &Policy, time: (Time, Time)) {
+    pub(super) fn join(
+        &mut self,
+        watch: usize,
+        job: usize,
+        options: &WaitOptions,
+        time: (Time, Time),
+    ) {
         let in_flight = self.is_in_flight(job);
         if self.live_on(job).is_empty() && in_flight {
             self.note("a request is taken over");
@@ -139,7 +147,8 @@ impl<R: Copy + Ord + std::fmt::Debug> Model<R> {
             added: self.now,
             started,
             deadline,
-            policy: policy.clone(),
+            policy: Arc::clone(&options.policy),
+            since: options.since,
             polls: u32::from(in_flight),
             not_found: 0,
             not_found_since: Time::ZERO,
@@ -456,10 +465,15 @@ impl<R: Copy + Ord + std::fmt::Debug> Model<R> {
             return Time::ZERO;
         }
         let base = if wait.polls == 0 { wait.started } else { last_answer };
-        let age = base.nanos_since(wait.started);
+        let policy = &wait.policy;
+        if wait.polls == 0 && policy.first_poll_at_once {
+            return wait.started;
+        }
+        let age = nanos(wait.since) + base.nanos_since(wait.started);
         let most = 1.0 - f64::EPSILON;
-        let due =
-            wait.started.after_nanos(age + wait.policy.schedule.next_delay(age, wait.polls, most));
+        let delays = wait.polls - u32::from(policy.first_poll_at_once);
+        let skipped = policy.schedule.delays_until(wait.since);
+        let due = base.after_nanos(policy.schedule.next_delay(age, delays, skipped, most));
         match job.failing.filter(|_| wait.polls > 0) {
             Some(class) if class.is_transient() => {
                 let doublings = job.failures.saturating_sub(1).min(10);

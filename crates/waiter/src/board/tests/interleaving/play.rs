@@ -14,7 +14,7 @@ use crate::board::{
     Answer, Board, Budget, Pending, RequestId, Role, RuntimeKey, Time, WaitOptions, WatchKey,
 };
 use crate::util::slab::Key;
-use crate::{Policy, SourceError, WaitErrorKind};
+use crate::{JobOptions, Policy, SourceError, WaitErrorKind};
 
 /// A consumer's waker.
 #[derive(Debug, Default)]
@@ -33,7 +33,7 @@ pub(super) struct Consumer {
     pub(super) has_handle: bool,
     pub(super) started: Option<Time>,
     pub(super) runtime: Option<usize>,
-    pub(super) pending: Vec<(usize, Option<WaitOptions>)>,
+    pub(super) pending: Vec<(usize, Option<JobOptions>)>,
     /// None: open. Some(true): all of it is gone.
     pub(super) closed: Option<bool>,
     pub(super) flag: Arc<Flag>,
@@ -57,9 +57,10 @@ pub(super) struct Play {
 
 impl Play {
     pub(super) fn new(case: &Case) -> Self {
-        let options = |(policy, timeout): &(Policy, Option<u64>)| WaitOptions {
+        let options = |(policy, timeout, since): &(Policy, Option<u64>, u64)| WaitOptions {
             policy: Arc::new(policy.clone()),
             timeout: timeout.map(ms),
+            since: ms(*since),
         };
         Self {
             board: Board::new(7, case.budget),
@@ -107,7 +108,13 @@ impl Play {
             }
             Event::Add(number, job, own) => {
                 let Some(at) = self.pick(*number) else { return };
-                self.add(at, *job, own.map(|own| self.options[own].clone()));
+                let own = own.map(|own| {
+                    let WaitOptions { policy, timeout, since } = self.options[own].clone();
+                    // Without a policy, the watch's counts.
+                    let policy = Some(policy).filter(|_| own % 2 == 0);
+                    JobOptions { policy, timeout, since }
+                });
+                self.add(at, *job, own);
             }
             Event::Remove(number, job) => {
                 let Some(at) = self.pick(*number) else { return };
@@ -191,7 +198,7 @@ impl Play {
             Event::ClockBack(span) => {
                 // The board takes the later one of this time and the latest that it knows.
                 let earlier = self.now.before(ms(*span));
-                let is_jump = self.board.is_jump(earlier);
+                let is_jump = self.board.is_jump(earlier.max(self.board.now));
                 self.board.handle_time(earlier);
                 self.now = self.board.now;
                 self.tick();
@@ -256,10 +263,20 @@ impl Play {
         });
     }
 
-    pub(super) fn join(&mut self, at: usize, job: usize, own: Option<WaitOptions>, started: Time) {
-        let options = own.unwrap_or_else(|| self.consumers[at].options.clone());
+    pub(super) fn join(&mut self, at: usize, job: usize, own: Option<JobOptions>, started: Time) {
+        let mut options = self.consumers[at].options.clone();
+        if let Some(own) = own {
+            if let Some(policy) = own.policy {
+                (options.policy, options.timeout) = (policy, None);
+            }
+            options.timeout = own.timeout.or(options.timeout);
+            options.since = own.since;
+        }
+        if !options.since.is_zero() {
+            self.model.note("an older job");
+        }
         let deadline = started.after(options.timeout());
-        self.model.join(at, job, &options.policy, (started, deadline));
+        self.model.join(at, job, &options, (started, deadline));
     }
 
     pub(super) fn add_pending(&mut self, at: usize, limit: usize) {
@@ -281,7 +298,7 @@ impl Play {
         self.model.settle();
     }
 
-    pub(super) fn add(&mut self, at: usize, job: usize, own: Option<WaitOptions>) {
+    pub(super) fn add(&mut self, at: usize, job: usize, own: Option<JobOptions>) {
         let is_new = self.board.add(self.now, self.consumers[at].key, id(job).into(), own.clone());
         let is_pending = self.consumers[at].pending.iter().any(|(known, _)| *known == job);
         let is_held = is_pending || self.model.is_watched(at, job);

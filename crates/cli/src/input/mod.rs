@@ -1,12 +1,16 @@
-//! Job ids from standard input.
+//! Jobs from files and from standard input, one per line.
 
-use std::io::{self, BufRead, Read as _};
+mod line;
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read as _};
+use std::sync::Arc;
 use std::thread;
 
-use cfw_api::JobId;
 use tokio::sync::mpsc;
 
-use crate::ids;
+pub(crate) use self::line::Job;
+use crate::exit::CliError;
 
 /// The longest line that is read. The rest of a longer line is skipped.
 const MAX_LINE_LEN: u64 = 4096;
@@ -14,30 +18,94 @@ const MAX_LINE_LEN: u64 = 4096;
 /// The number of ids that are read ahead.
 const READ_AHEAD: usize = 64;
 
-/// A line that is not a job id, or a read error.
+/// A source of lines.
+pub(crate) enum Source {
+    Stdin,
+    File { path: Arc<str>, file: File },
+}
+
+impl Source {
+    /// Opens a file; `-` is standard input.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error that names the flag and the path if the file cannot be opened or is a directory.
+    pub(crate) fn open(path: &str) -> Result<Self, CliError> {
+        if path == "-" {
+            return Ok(Self::Stdin);
+        }
+        let opened = File::open(path).and_then(|file| match file.metadata()?.is_dir() {
+            true => Err(io::Error::from(io::ErrorKind::IsADirectory)),
+            false => Ok(file),
+        });
+        match opened {
+            Ok(file) => Ok(Self::File { path: path.into(), file }),
+            Err(error) => {
+                let message = format!("--ids-file {path:?}: cannot be read: {error}");
+                Err(CliError::usage(message))
+            }
+        }
+    }
+
+    /// Returns where the lines are, for a message.
+    pub(crate) fn origin(&self) -> String {
+        self.path().map_or_else(|| "on standard input".to_owned(), |path| format!("in {path}"))
+    }
+
+    /// Returns the path, or `None` for standard input.
+    fn path(&self) -> Option<&Arc<str>> {
+        match self {
+            Self::Stdin => None,
+            Self::File { path, .. } => Some(path),
+        }
+    }
+}
+
+/// A line that does not describe a job, or a read error.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct BadLine {
+    /// The path of the file, or `None` for standard input.
+    pub(crate) path: Option<Arc<str>>,
     /// The number of the line, from 1.
     pub(crate) number: u64,
     pub(crate) problem: String,
 }
 
-pub(crate) type Line = Result<JobId, BadLine>;
+pub(crate) type Line = Result<Job, BadLine>;
 
-/// Reads standard input on a new thread.
+/// Reads the sources, one after another, on a new thread.
 ///
 /// The thread is never joined, because a read from a terminal or an idle pipe cannot be interrupted.
 /// A blocking task of the runtime would delay the end of the process.
-pub(crate) fn read_stdin() -> io::Result<mpsc::Receiver<Line>> {
+///
+/// # Errors
+///
+/// Returns an error if the system refuses a thread.
+pub(crate) fn read_lines(sources: Vec<Source>) -> io::Result<mpsc::Receiver<Line>> {
     let (sender, receiver) = mpsc::channel(READ_AHEAD);
-    thread::Builder::new()
-        .name("cfw-wait-stdin".to_owned())
-        .spawn(move || read(io::stdin().lock(), |line| sender.blocking_send(line).is_ok()))?;
+    let read_all = move || {
+        for source in sources {
+            let path = source.path().cloned();
+            let send = |line: Result<Job, (u64, String)>| {
+                let line = line.map_err(|(number, problem)| BadLine {
+                    path: path.clone(),
+                    number,
+                    problem,
+                });
+                sender.blocking_send(line).is_ok()
+            };
+            match source {
+                Source::Stdin => read(io::stdin().lock(), send),
+                Source::File { file, .. } => read(BufReader::new(file), send),
+            }
+        }
+    };
+    thread::Builder::new().name("cfw-wait-input".to_owned()).spawn(read_all)?;
     Ok(receiver)
 }
 
 /// Sends every line that is not blank, until the input ends or `send` returns false.
-fn read(mut input: impl BufRead, mut send: impl FnMut(Line) -> bool) {
+fn read(mut input: impl BufRead, mut send: impl FnMut(Result<Job, (u64, String)>) -> bool) {
     let mut line = Vec::new();
     for number in 1.. {
         line.clear();
@@ -46,14 +114,14 @@ fn read(mut input: impl BufRead, mut send: impl FnMut(Line) -> bool) {
         let parsed = match read {
             Ok(0) => return,
             Ok(_) if is_cut => Some(Err(format!("is longer than {MAX_LINE_LEN} bytes"))),
-            Ok(_) => parse(&line),
+            Ok(_) => line::parse(&line),
             Err(error) => {
-                send(Err(BadLine { number, problem: format!("cannot be read: {error}") }));
+                send(Err((number, format!("cannot be read: {error}"))));
                 return;
             }
         };
         if let Some(line) = parsed
-            && !send(line.map_err(|problem| BadLine { number, problem }))
+            && !send(line.map_err(|problem| (number, problem)))
         {
             return;
         }
@@ -63,26 +131,6 @@ fn read(mut input: impl BufRead, mut send: impl FnMut(Line) -> bool) {
     }
 }
 
-fn parse(line: &[u8]) -> Option<Result<JobId, String>> {
-    let Ok(text) = str::from_utf8(line) else {
-        return Some(Err("is not UTF-8".to_owned()));
-    };
-    let text = ids::trim(without_comment(text));
-    (!text.is_empty()).then(|| ids::parse(text))
-}
-
-/// Cuts a comment off: from a `#` at the start of a line, or after a blank, to its end.
-fn without_comment(line: &str) -> &str {
-    let mut previous = ' ';
-    for (at, char) in line.char_indices() {
-        if char == '#' && ids::is_blank(previous) {
-            return line.get(..at).unwrap_or(line);
-        }
-        previous = char;
-    }
-    line
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -90,9 +138,7 @@ mod tests {
     fn lines(input: impl BufRead) -> Vec<Result<String, (u64, String)>> {
         let mut lines = Vec::new();
         read(input, |line| {
-            lines.push(
-                line.map(|id| id.as_str().to_owned()).map_err(|bad| (bad.number, bad.problem)),
-            );
+            lines.push(line.map(|job| job.id.as_str().to_owned()));
             true
         });
         lines
@@ -141,7 +187,7 @@ mod tests {
                 Err(io::Error::other("the tape tore"))
             }
         }
-        let read = lines(io::BufReader::new(io::Read::chain(&b"a\n"[..], Broken)));
+        let read = lines(BufReader::new(io::Read::chain(&b"a\n"[..], Broken)));
         let torn = Err((2, "cannot be read: the tape tore".to_owned()));
         assert_eq!(read, [Ok("a".to_owned()), torn]);
     }

@@ -1,0 +1,117 @@
+//! The jobs that the arguments name, and how each is waited for.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cfw_api::JobId;
+use cfw_waiter::{JobOptions, Policy};
+use tokio::sync::mpsc;
+
+use crate::args::WaitArgs;
+use crate::exit::CliError;
+use crate::ids;
+use crate::input::{self, Job, Line, Source};
+use crate::waiter;
+
+/// The jobs to wait for.
+pub(crate) struct Jobs {
+    pub(crate) jobs: Vec<Job>,
+    /// Lines of files and of standard input, if any are read.
+    pub(crate) lines: Option<mpsc::Receiver<Line>>,
+    /// Where the lines come from, such as `on standard input`.
+    pub(crate) origin: String,
+    pub(crate) defaults: Defaults,
+}
+
+impl Jobs {
+    /// Checks the ids of the command line, and starts to read the files and standard input, if they are named.
+    pub(crate) fn from_args(args: &WaitArgs) -> Result<Self, CliError> {
+        if args.ids.is_empty() && args.ids_file.is_empty() {
+            let message =
+                "no JOB_ID: name the jobs to wait for, or - to read their ids from standard input";
+            return Err(CliError::usage(message));
+        }
+        let ids = args.ids.iter().filter(|id| *id != "-").map(|id| ids::parse(id));
+        let jobs = ids
+            .map(|id| id.map(Job::from))
+            .collect::<Result<_, _>>()
+            .map_err(|error| CliError::usage(format!("JOB_ID: {error}")))?;
+        let mut sources = Vec::new();
+        // Files first: standard input may stay open.
+        let paths = args.ids_file.iter().filter(|path| *path != "-");
+        for path in paths {
+            sources.push(Source::open(path)?);
+        }
+        let is_dash = |text: &String| text == "-";
+        if args.ids.iter().any(is_dash) || args.ids_file.iter().any(is_dash) {
+            if args.cloud.token_file.as_deref() == Some("-") {
+                let message = "standard input cannot hold both: JOB_ID - and --token-file -";
+                return Err(CliError::usage(message));
+            }
+            sources.push(Source::Stdin);
+        }
+        let origins: Vec<_> = sources.iter().map(Source::origin).collect();
+        let lines = if sources.is_empty() { None } else { Some(input::read_lines(sources)) };
+        let lines = lines.transpose().map_err(|error| {
+            CliError::misconfigured(format!("no thread to read job ids on: {error}"))
+        })?;
+        Ok(Self { jobs, lines, origin: origins.join(" or "), defaults: Defaults::from_args(args)? })
+    }
+
+    pub(crate) fn from_ids(ids: Vec<JobId>) -> Self {
+        let jobs = ids.into_iter().map(Job::from).collect();
+        Self { jobs, lines: None, origin: String::new(), defaults: Defaults::default() }
+    }
+}
+
+/// How a job is waited for, unless its line says otherwise.
+#[derive(Debug, Default)]
+pub(crate) struct Defaults {
+    age: Duration,
+    /// `None` leaves it to the waiter.
+    timeout: Option<Duration>,
+    look: Look,
+}
+
+/// How a job is looked at once, which a timeout of zero asks for.
+#[derive(Debug, Default)]
+struct Look {
+    policy: Arc<Policy>,
+    /// The time for the look at a single job.
+    limit: Duration,
+    /// The time that the rate adds for each job before it.
+    interval: Duration,
+}
+
+impl Defaults {
+    fn from_args(args: &WaitArgs) -> Result<Self, CliError> {
+        let policy = waiter::policy(args)?.not_found_grace(Duration::ZERO);
+        let quota = args.rate.map_or(waiter::QUOTA, |rate| (rate.0.calls().get(), rate.0.per()));
+        Ok(Self {
+            age: args.since.map_or(Duration::ZERO, |age| age.0),
+            timeout: Some(args.timeout.duration()),
+            look: Look {
+                policy: Arc::new(policy.first_poll_at_once(true)),
+                limit: args.attempt_timeout.duration,
+                interval: quota.1 / quota.0,
+            },
+        })
+    }
+
+    /// Returns the options for a job that comes after `before` others, and whether it is only looked at.
+    ///
+    /// A look ends with the first status. Failed polls are repeated for as long as a poll may take, and a job that is
+    /// not found three times is lost.
+    pub(crate) fn options(&self, job: &Job, before: u32) -> (JobOptions, bool) {
+        let options = JobOptions::new().since(job.age.unwrap_or(self.age));
+        match job.timeout.or(self.timeout) {
+            Some(Duration::ZERO) => {
+                let queue = self.look.interval.saturating_mul(before);
+                let limit = self.look.limit.saturating_add(queue);
+                (options.policy(Arc::clone(&self.look.policy)).timeout(limit), true)
+            }
+            Some(timeout) => (options.timeout(timeout), false),
+            None => (options, false),
+        }
+    }
+}

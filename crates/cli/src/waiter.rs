@@ -1,0 +1,68 @@
+//! The waiter that the flags describe.
+
+use std::time::Duration;
+
+use cfw_api::Client;
+use cfw_waiter::{Policy, Schedule, Waiter};
+
+use crate::args::WaitArgs;
+use crate::exit::CliError;
+
+/// The factor by which the delay between two polls grows.
+const GROWTH: f64 = 1.5;
+const FIRST_INTERVAL: Duration = Duration::from_secs(1);
+const MAX_INTERVAL: Duration = Duration::from_secs(15);
+
+/// The calls, and the time for them, of the default rate.
+pub(crate) const QUOTA: (u32, Duration) = (50, Duration::from_secs(1));
+
+/// Builds the waiter that the flags describe.
+pub(crate) fn build(args: &WaitArgs, client: Client) -> Result<Waiter, CliError> {
+    let mut builder = Waiter::builder(client)
+        .policy(policy(args)?)
+        .max_in_flight(args.concurrency)
+        .min_interval(args.min_interval.duration)
+        .attempt_timeout(args.attempt_timeout.duration);
+    if let Some(rate) = args.rate {
+        builder = builder.quota(rate.0);
+    }
+    builder.build().map_err(|error| CliError::usage(interval_message(args, &error)))
+}
+
+/// Returns the policy that the flags describe.
+pub(crate) fn policy(args: &WaitArgs) -> Result<Policy, CliError> {
+    let max = args.max_interval.as_ref().map(|max| max.duration);
+    let first = match (&args.interval, max) {
+        (Some(first), _) => first.duration,
+        // A maximum below the default first delay lowers the first delay, too.
+        (None, Some(max)) => FIRST_INTERVAL.min(max),
+        (None, None) => FIRST_INTERVAL,
+    };
+    let max = max.unwrap_or(MAX_INTERVAL.max(first));
+    let schedule = Schedule::exponential(first, GROWTH, max);
+    let schedule = schedule.map_err(|error| CliError::usage(interval_message(args, &error)))?;
+    let mut policy = Policy::new()
+        .schedule(schedule)
+        .timeout(args.timeout.duration())
+        .not_found_grace(args.grace.duration)
+        .first_poll_at_once(!args.delay_first_poll);
+    if let Some(limit) = args.max_failures {
+        policy = policy.failures_in_a_row(limit);
+    }
+    Ok(policy)
+}
+
+/// Describes an error of the schedule, with the interval flags that were given.
+fn interval_message(args: &WaitArgs, error: &cfw_waiter::ConfigError) -> String {
+    let mut flags = Vec::new();
+    for (flag, value) in [
+        ("--interval", &args.interval),
+        ("--max-interval", &args.max_interval),
+        ("--min-interval", &Some(args.min_interval.clone())),
+    ] {
+        if let Some(value) = value {
+            flags.push(format!("{flag} {value}"));
+        }
+    }
+    format!("{}: {error}", flags.join(" "))
+}

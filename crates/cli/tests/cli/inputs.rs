@@ -1,0 +1,201 @@
+//! Jobs in files and as JSON, their ages, and looks at once.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use cfw_simulator::{Fault, JobScript, Simulator};
+use serde_json::Value;
+
+use crate::support::{
+    Running, add, bare_command, ms, parse_objects, read_all, run, simulator, wait_command,
+};
+
+/// A file that is removed at the end of the test.
+struct TempFile(PathBuf);
+
+impl TempFile {
+    fn new(name: &str, text: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("cfw-wait-{}-{name}", std::process::id()));
+        std::fs::write(&path, text).unwrap();
+        Self(path)
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+}
+
+impl Drop for TempFile {
+    fn drop(&mut self) {
+        std::fs::remove_file(&self.0).unwrap();
+    }
+}
+
+/// Returns the command with the default intervals.
+fn default_command(sim: &Simulator, args: &[&str]) -> Command {
+    let mut command = bare_command(args);
+    command
+        .env("CFW_ENDPOINT", sim.endpoint())
+        .env("CFW_PROJECT_ID", sim.project_id())
+        .env("CFW_TOKEN", sim.token());
+    command
+}
+
+fn end_of<'a>(objects: &'a [Value], id: &str) -> &'a Value {
+    objects.iter().find(|object| object["type"] == "ended" && object["job_id"] == id).unwrap()
+}
+
+#[test]
+fn ids_come_from_files_and_standard_input() {
+    let sim = simulator();
+    for id in ["a", "b", "c", "d"] {
+        add(&sim, id, JobScript::succeeds_after(ms(0)));
+    }
+    let first = TempFile::new("ids-1", "\u{feff}# first\r\na\r\nb # two\r\n");
+    let second = TempFile::new("ids-2", "{\"id\":\"c\"}");
+    let args = ["--ids-file", first.path(), "--ids-file", second.path(), "--ids-file=-"];
+    let mut command = wait_command(&sim, &args);
+    let mut child = Running::start(command.stdin(Stdio::piped()).stderr(Stdio::piped()));
+    child.stdin().write_all(b"d").unwrap();
+    let stderr = read_all(child.stderr());
+    assert_eq!(child.code(), Some(0), "{stderr}");
+    assert!(stderr.contains("4 jobs: 4 succeeded"), "{stderr}");
+}
+
+#[test]
+fn a_file_is_named_in_messages() {
+    let sim = simulator();
+    add(&sim, "a", JobScript::succeeds_after(ms(0)));
+    let file = TempFile::new("bad-ids", "a\nnull\n");
+    let output = run(wait_command(&sim, &["--output=json", "--ids-file", file.path()]));
+    assert_eq!(output.code, Some(2), "{output:?}");
+    let message = format!("cfw-wait: line 2 of {}: invalid job id \"null\"", file.path());
+    assert!(output.stderr.contains(&message), "{}", output.stderr);
+    let objects = parse_objects(&output.stdout);
+    let rejected = objects.iter().find(|object| object["type"] == "rejected").unwrap();
+    assert_eq!((&rejected["file"], &rejected["line"]), (&file.path().into(), &2.into()));
+    assert_eq!(end_of(&objects, "a")["outcome"], "succeeded");
+
+    let empty = TempFile::new("no-ids", "# nothing yet\n");
+    let output = run(wait_command(&sim, &["--ids-file", empty.path()]));
+    let message = format!("cfw-wait: no job id in {}\n", empty.path());
+    assert!(output.code == Some(2) && output.stderr.starts_with(&message), "{output:?}");
+
+    for (path, problem) in [("/no/such/file", "No such file"), ("/", "is a directory")] {
+        let output = run(wait_command(&sim, &["a", "--ids-file", path]));
+        let message = format!("cfw-wait: --ids-file {path:?}: cannot be read: ");
+        assert!(output.stderr.starts_with(&message), "{}", output.stderr);
+        assert!(output.stderr.contains(problem), "{}", output.stderr);
+        assert_eq!(output.code, Some(2));
+    }
+}
+
+#[test]
+fn an_object_sets_the_timeout_and_the_kind_of_its_job() {
+    let sim = simulator();
+    add(&sim, "slow", JobScript::never());
+    add(&sim, "good", JobScript::succeeds_after(ms(600)));
+    sim.fail_polls("slow", [Fault::unavailable()]);
+    let lines = r#"
+        {"id": "slow", "timeout": "300ms", "kind": "create-firewall"}
+        {"id": "good", "kind": null}
+    "#;
+    let mut command = wait_command(&sim, &["--output=json", "--quiet", "-"]);
+    let mut child = Running::start(command.stdin(Stdio::piped()).stdout(Stdio::piped()));
+    child.stdin().write_all(lines.as_bytes()).unwrap();
+    let objects = parse_objects(&read_all(child.stdout()));
+    assert_eq!(child.code(), Some(124));
+    let slow: Vec<_> = objects.iter().filter(|object| object["job_id"] == "slow").collect();
+    let types: Vec<_> = slow.iter().map(|object| object["type"].as_str().unwrap()).collect();
+    assert_eq!(types, ["trouble", "changed", "ended"]);
+    assert!(slow.iter().all(|object| object["kind"] == "create-firewall"), "{slow:?}");
+    assert_eq!(slow[2]["outcome"], "timed_out");
+    let good = end_of(&objects, "good");
+    assert_eq!((&good["outcome"], &good["kind"]), (&"succeeded".into(), &Value::Null));
+}
+
+#[test]
+fn an_old_job_is_polled_less_often() {
+    let sim = simulator();
+    for id in ["old", "new"] {
+        add(&sim, id, JobScript::never());
+    }
+    let lines = b"{\"id\":\"old\",\"since\":\"1h\"}\n{\"id\":\"new\",\"since\":\"0s\"}\n";
+    let args = ["--interval=50ms", "--min-interval=20ms", "--max-interval=1h", "--timeout=2s"];
+    for (flags, lines) in [
+        (&[][..], &lines[..]),
+        (&["--since=1h"], b"old\n{\"id\":\"new\",\"since\":\"0s\"}\n"),
+        (&["--since=2020-01-01T00:00:00Z"], b"old\n{\"id\":\"new\",\"since\":\"0s\"}\n"),
+    ] {
+        let args = [&args[..], &["--output=json", "--quiet", "-"], flags].concat();
+        let mut command = default_command(&sim, &args);
+        let mut child = Running::start(command.stdin(Stdio::piped()).stdout(Stdio::piped()));
+        child.stdin().write_all(lines).unwrap();
+        let objects = parse_objects(&read_all(child.stdout()));
+        assert_eq!(child.code(), Some(124));
+        // One poll at once, and one before the deadline.
+        assert_eq!(end_of(&objects, "old")["polls"], 2, "{flags:?}");
+        assert!(end_of(&objects, "new")["polls"].as_u64().unwrap() > 3, "{flags:?}");
+    }
+}
+
+#[test]
+fn a_job_that_has_ended_is_known_at_once_unless_the_first_poll_is_delayed() {
+    let sim = simulator();
+    add(&sim, "a", JobScript::succeeds_after(ms(0)));
+    let elapsed = |args: &[&str]| {
+        let args = [&["--output=json", "a"], args].concat();
+        let output = run(default_command(&sim, &args));
+        assert_eq!(output.code, Some(0), "{output:?}");
+        end_of(&parse_objects(&output.stdout), "a")["elapsed_ms"].as_u64().unwrap()
+    };
+    assert!(elapsed(&["--interval=10m"]) < 60_000);
+    // The first delay is between half of the interval and all of it.
+    assert!(elapsed(&["--interval=1s", "--delay-first-poll"]) >= 500);
+}
+
+#[test]
+fn a_timeout_of_zero_is_one_look() {
+    let sim = simulator();
+    add(&sim, "good", JobScript::succeeds_after(ms(0)));
+    add(&sim, "bad", JobScript::fails_after(ms(0)));
+    add(&sim, "slow", JobScript::never());
+    add(&sim, "odd", JobScript::never().status_at(ms(0), "Preparing"));
+    for (id, code, outcome) in [
+        ("good", 0, "succeeded"),
+        ("bad", 1, "failed"),
+        ("slow", 124, "timed_out"),
+        ("odd", 124, "timed_out"),
+    ] {
+        let output = run(wait_command(&sim, &["--timeout=0", "--output=json", id]));
+        assert_eq!(output.code, Some(code), "{id}: {}", output.stderr);
+        let objects = parse_objects(&output.stdout);
+        let end = end_of(&objects, id);
+        assert_eq!((&end["outcome"], &end["exit_code"]), (&outcome.into(), &code.into()));
+        assert_eq!(end["polls"], 1, "{id}");
+        let summary = objects.last().unwrap();
+        assert_eq!(summary["unsuccessful"], u8::from(code != 0), "{summary}");
+        assert_eq!((&summary["total"], &summary["unfinished"]), (&1.into(), &0.into()));
+    }
+    let lost = run(wait_command(&sim, &["--timeout=0s", "nowhere"]));
+    assert_eq!(lost.code, Some(4), "{}", lost.stderr);
+    let output = run(wait_command(&sim, &["--timeout=0", "slow", "good"]));
+    assert!(output.stderr.contains("slow  still Running after "), "{}", output.stderr);
+    assert!(output.stderr.contains(" (1 poll), looked at once"), "{}", output.stderr);
+    assert!(output.stderr.contains("2 jobs: 1 succeeded, 1 timed out"), "{}", output.stderr);
+}
+
+#[test]
+fn a_look_survives_a_fault_and_ends_without_an_answer() {
+    let sim = simulator();
+    add(&sim, "slow", JobScript::never());
+    sim.fail_polls("slow", [Fault::unavailable()]);
+    let output = run(wait_command(&sim, &["--timeout=0", "slow"]));
+    assert_eq!(output.code, Some(124));
+    assert!(output.stderr.contains("still Running after "), "{}", output.stderr);
+    sim.fail_polls("slow", vec![Fault::unavailable(); 1000]);
+    let output = run(wait_command(&sim, &["--timeout=0", "--attempt-timeout=300ms", "slow"]));
+    assert_eq!(output.code, Some(124));
+    assert!(output.stderr.contains("without any status"), "{}", output.stderr);
+}
