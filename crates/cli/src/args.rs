@@ -196,7 +196,7 @@ pub(crate) struct WaitArgs {
     /// `sh -c` runs it, up to 8 at once, with the JSON object of the type ended on standard input and the variables
     /// CFW_JOB_ID, CFW_OUTCOME and CFW_EXIT, the exit code for this job. What it prints goes to standard error. Its
     /// failure is reported and changes no exit code. It is killed after 30 seconds, and after the last job all
-    /// together may take a minute.
+    /// together may take a minute, or five seconds after Ctrl-C.
     #[arg(long, value_name = "COMMAND", value_hint = ValueHint::CommandString, help_heading = "At the end of a job")]
     pub(crate) exec: Option<String>,
 

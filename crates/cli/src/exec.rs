@@ -23,7 +23,10 @@ const MAX_RUNNING: usize = 8;
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// The time for which the commands of all ends may delay the end of the process.
-const EXIT_LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const EXIT_LIMIT: Duration = Duration::from_secs(60);
+
+/// The same after a signal. Container runtimes kill a process ten seconds after SIGTERM.
+pub(crate) const SIGNAL_LIMIT: Duration = Duration::from_secs(5);
 
 /// The time for which output is read after a command has ended. A process that it left behind may keep the pipe open.
 const OUTPUT_GRACE: Duration = Duration::from_millis(200);
@@ -89,9 +92,14 @@ impl Exec {
         }))
     }
 
-    /// Waits for all runs to end, but not for longer than a minute, and not after a signal. Then those left are
-    /// killed, and one more report says how many they were.
-    pub(crate) async fn finish(mut self, signals: Option<Signals>, mut report: impl FnMut(Report)) {
+    /// Waits for all runs to end, but not for longer than `limit`, and not after a signal. Then those left are killed,
+    /// and one more report says how many they were.
+    pub(crate) async fn finish(
+        mut self,
+        limit: Duration,
+        signals: Option<Signals>,
+        mut report: impl FnMut(Report),
+    ) {
         let is_signalled = async {
             match signals {
                 Some(mut signals) => drop(signals.first().await),
@@ -109,7 +117,7 @@ impl Exec {
                 () = all => true,
             }
         };
-        if is_within(EXIT_LIMIT, all_or_signal).await != Some(true) {
+        if is_within(limit, all_or_signal).await != Some(true) {
             let left = self.running.len() + self.waiting.len();
             self.running.shutdown().await;
             let runs = if left == 1 { "1 run".to_owned() } else { format!("{left} runs") };
@@ -122,7 +130,7 @@ impl Exec {
         while self.running.len() < MAX_RUNNING {
             let Some(end) = self.waiting.pop_front() else { return };
             let command = self.prepare(&end);
-            self.running.spawn(run(command, end));
+            self.running.spawn(run(command, end, LIMIT));
         }
     }
 
@@ -160,13 +168,13 @@ fn is_secret(name: &str) -> bool {
     words.iter().any(|word| rest.contains(word)) || ["AK", "SK"].contains(&rest)
 }
 
-async fn run(command: Command, end: End) -> Report {
+async fn run(command: Command, end: End, limit: Duration) -> Report {
     let mut printed = (Vec::new(), Vec::new());
-    let problem = match is_within(LIMIT, status(command, &end.json, &mut printed)).await {
+    let problem = match is_within(limit, status(command, &end.json, &mut printed)).await {
         Some(Ok(status)) if status.success() => None,
         Some(Ok(status)) => Some(status.to_string()),
         Some(Err(error)) => Some(error.to_string()),
-        None => Some(format!("killed after {LIMIT:?}")),
+        None => Some(format!("killed after {limit:?}")),
     };
     let printed = [printed.0, printed.1].concat();
     let printed = String::from_utf8_lossy(&printed);
@@ -254,6 +262,54 @@ async fn is_within<T>(limit: Duration, future: impl Future<Output = T>) -> Optio
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn exec(command: &str) -> Exec {
+        Exec {
+            command: command.to_owned(),
+            keeps_secrets: false,
+            waiting: VecDeque::new(),
+            running: JoinSet::new(),
+        }
+    }
+
+    fn end(id: &str) -> End {
+        let (id, json) = (id.to_owned(), b"{}\n".to_vec());
+        End { id, outcome: "succeeded", exit: Exit::Succeeded, json }
+    }
+
+    #[tokio::test]
+    async fn a_command_that_takes_too_long_is_killed() {
+        let exec = exec("echo hello; sleep 60");
+        let command = exec.prepare(&end("a"));
+        let report = run(command, end("a"), Duration::from_millis(500)).await;
+        assert_eq!(report.problem.as_deref(), Some("killed after 500ms"));
+        assert_eq!(report.lines, ["hello"]);
+    }
+
+    #[tokio::test]
+    async fn the_end_of_all_is_bounded() {
+        let mut exec = exec("exec sleep 60");
+        (0..20).for_each(|n| exec.add(end(&n.to_string())));
+        let mut reports = Vec::new();
+        exec.finish(Duration::from_millis(100), None, |report| reports.push(report)).await;
+        let problems: Vec<_> = reports.iter().map(|report| report.problem.as_deref()).collect();
+        assert_eq!(problems, [Some("stopped 20 runs before the end")]);
+        assert_eq!(reports[0].id, None);
+    }
+
+    #[tokio::test]
+    async fn all_runs_are_reported_if_there_is_time() {
+        let mut exec = exec("exit 3");
+        (0..20).for_each(|n| exec.add(end(&n.to_string())));
+        let mut ids = Vec::new();
+        exec.finish(EXIT_LIMIT, None, |report| {
+            assert_eq!(report.problem.as_deref(), Some("exit status: 3"));
+            ids.push(report.id.unwrap().parse::<u32>().unwrap());
+        })
+        .await;
+        ids.sort_unstable();
+        assert_eq!(ids, (0..20).collect::<Vec<_>>());
+    }
 
     #[test]
     fn secrets_are_known_by_their_names() {

@@ -79,14 +79,18 @@ mod tests {
             ("]", "bracket; jq -r"),
             ("{", "bracket; jq -r"),
             ("a b", "blank; each id"),
-            ("a\u{feff}b", "blank; each id"),
             ("a\u{a0}b", "blank; each id"),
         ] {
             assert!(refused(text).contains(hint), "{}", refused(text));
         }
         let long = format!("{}\"", "x".repeat(200));
         assert!(refused(&long).len() < 150, "{}", refused(&long));
-        for (text, problem) in [("", "is empty"), ("a/b", "holds a '/'"), ("a\nb", "control")] {
+        for (text, problem) in [
+            ("", "is empty"),
+            ("a\u{feff}b", "invisible"),
+            ("a/b", "holds a '/'"),
+            ("a\nb", "control"),
+        ] {
             assert!(refused(text).contains(problem), "{}", refused(text));
         }
     }

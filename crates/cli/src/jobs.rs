@@ -115,3 +115,32 @@ impl Defaults {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_of_a_job_takes_precedence_over_the_flags() {
+        let secs = Duration::from_secs;
+        let policy = Arc::new(Policy::new());
+        let look = Look { policy: Arc::clone(&policy), limit: secs(10), interval: secs(1) };
+        let mut defaults = Defaults { age: secs(90), timeout: Some(secs(60)), look };
+        let mut job = Job::from(JobId::new("a").unwrap());
+        let waits = JobOptions::new().since(secs(90)).timeout(secs(60));
+        assert_eq!(defaults.options(&job, 5), (waits, false));
+
+        job.age = Some(secs(5));
+        job.timeout = Some(secs(7));
+        let waits = JobOptions::new().since(secs(5)).timeout(secs(7));
+        assert_eq!(defaults.options(&job, 5), (waits.clone(), false));
+        defaults.timeout = Some(Duration::ZERO);
+        assert_eq!(defaults.options(&job, 5), (waits, false), "not a look");
+
+        // A look has the time that the rate needs for the jobs before it.
+        job.timeout = None;
+        let looks = JobOptions::new().since(secs(5)).policy(policy).timeout(secs(15));
+        assert_eq!(defaults.options(&job, 5), (looks, true));
+        assert!(defaults.options(&job, u32::MAX).1, "no overflow");
+    }
+}

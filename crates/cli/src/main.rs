@@ -30,6 +30,8 @@ mod waiter;
 
 use std::io::Write as _;
 use std::process::ExitCode;
+#[cfg(unix)]
+use std::{io, os::unix::net::UnixStream};
 
 use tokio::runtime::Runtime;
 
@@ -54,6 +56,8 @@ fn main() -> ExitCode {
 /// Runs the command line.
 fn start() -> Result<Exit, CliError> {
     let no_runtime = |error| CliError::misconfigured(format!("no runtime: {error}"));
+    #[cfg(unix)]
+    check_descriptors().map_err(no_runtime)?;
     // One worker thread, which polls even while a slow reader blocks the main thread.
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
@@ -68,6 +72,16 @@ fn start() -> Result<Exit, CliError> {
     // Requests in flight are no longer needed.
     runtime.shutdown_background();
     result
+}
+
+/// Returns an error if there are too few file descriptors left for a runtime, which would panic.
+#[cfg(unix)]
+fn check_descriptors() -> io::Result<()> {
+    // The runtime opens an epoll instance, an event and a pair of sockets, and duplicates some of them.
+    const PAIRS: usize = 4;
+    let pairs: Vec<_> = (0..PAIRS).map(|_| UnixStream::pair()).collect::<io::Result<_>>()?;
+    drop(pairs);
+    Ok(())
 }
 
 fn run(cli: &Cli, runtime: &Runtime, signals: Signals) -> Result<Exit, CliError> {

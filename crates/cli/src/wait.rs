@@ -89,10 +89,12 @@ pub(crate) async fn wait(
         stats: waiter.stats(),
     };
     if let Some(exec) = session.exec {
-        // A second signal ends the process at once.
-        let is_interrupted = matches!(reason, Reason::Interrupted(_));
-        let signals = (!is_interrupted).then_some(session.signals);
-        exec.finish(signals, |report| output.exec(&report)).await;
+        let (limit, signals) = match reason {
+            // A second signal ends the process at once.
+            Reason::Interrupted(_) => (exec::SIGNAL_LIMIT, None),
+            _ => (exec::EXIT_LIMIT, Some(session.signals)),
+        };
+        exec.finish(limit, signals, |report| output.exec(&report)).await;
     }
     Ok(summary)
 }

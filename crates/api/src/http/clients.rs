@@ -3,6 +3,7 @@
 use std::{
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     path::PathBuf,
+    sync::Arc,
     time::Duration,
 };
 
@@ -13,6 +14,7 @@ use reqwest::{
 };
 
 use super::{
+    client_pool::{ClientPool, PooledRequest},
     connection_limit::{ActiveRequest, ConnectionLimiter},
     endpoint::{Endpoint, is_local},
 };
@@ -35,7 +37,7 @@ enum Clients {
     Application(reqwest::Client),
     /// A client for plain http on this machine, which needs neither proxy nor certificates, and one for all
     /// other URLs.
-    Split { local: Option<reqwest::Client>, remote: Option<reqwest::Client> },
+    Split { local: Option<ClientPool>, remote: Option<ClientPool> },
 }
 
 impl HttpClients {
@@ -53,16 +55,23 @@ impl HttpClients {
         more: bool,
         connect_timeout: Duration,
         tls: &TlsOptions,
+        resolver: Option<&Resolver>,
     ) -> Result<Self, ConfigError> {
         let limiter = ConnectionLimiter::new(connect_timeout);
-        let builder = || {
-            reqwest::Client::builder()
+        let (layer, resolver) = (limiter.clone(), resolver.cloned());
+        let builder = move || {
+            let builder = reqwest::Client::builder()
                 .connect_timeout(connect_timeout)
-                .connector_layer(limiter.clone())
+                .connector_layer(layer.clone())
                 // A redirected request carries the token to the host that the answer names.
                 .redirect(redirect::Policy::none())
                 // reqwest would resend requests that HTTP/2 refused, with the same signature and without our limits.
-                .retry(reqwest::retry::never())
+                .retry(reqwest::retry::never());
+            let builder = with_pings(builder);
+            match resolver.clone() {
+                Some(resolver) => builder.dns_resolver(resolver),
+                None => builder,
+            }
         };
         if let Some((field, endpoint)) =
             known.iter().find(|(_, endpoint)| endpoint.is_https() && !TLS)
@@ -81,11 +90,20 @@ impl HttpClients {
         // reqwest uses proxy variables even for 127.0.0.1, which no proxy can reach.
         let without_proxy = is_remote && !more && remote.all(|endpoint| endpoint.is_loopback());
 
-        let local = is_local
-            .then(|| built(without_certificates(builder().no_proxy().dns_resolver(Loopback))))
-            .transpose()?;
-        let with_tls = tls.apply(builder())?;
-        let remote = || built(if without_proxy { with_tls.no_proxy() } else { with_tls });
+        let tls = tls.load()?;
+        let local = || {
+            let builder = builder.clone();
+            ClientPool::new(Box::new(move || {
+                built(without_certificates(builder().no_proxy().dns_resolver(Loopback)))
+            }))
+        };
+        let local = is_local.then(local).transpose()?;
+        let remote = || {
+            ClientPool::new(Box::new(move || {
+                let with_tls = tls.apply(builder());
+                built(if without_proxy { with_tls.no_proxy() } else { with_tls })
+            }))
+        };
         let remote = if is_remote {
             Some(remote()?)
         } else if more && TLS {
@@ -101,13 +119,31 @@ impl HttpClients {
         self.limiter.start_request()
     }
 
-    pub(crate) fn for_url(&self, url: &Url) -> Option<&reqwest::Client> {
-        match &self.clients {
-            Clients::Application(client) => Some(client),
+    /// Starts a request that may take as long as `limit`, if there is a client for the URL.
+    pub(super) fn for_url(&self, url: &Url, limit: Duration) -> Option<PooledRequest<'_>> {
+        let pool = match &self.clients {
+            Clients::Application(client) => return Some(PooledRequest::of_application(client)),
             Clients::Split { local, .. } if is_local(url) => local.as_ref(),
             Clients::Split { remote, .. } => remote.as_ref(),
-        }
+        };
+        Some(pool?.start(limit))
     }
+}
+
+/// A resolver in place of the system's.
+pub(crate) type Resolver = Arc<dyn Resolve>;
+
+/// Lets HTTP/2 find a dead connection while a request waits for its answer: within 7 s, whatever the request's limit.
+#[cfg(feature = "http2")]
+fn with_pings(builder: ClientBuilder) -> ClientBuilder {
+    builder
+        .http2_keep_alive_interval(Duration::from_secs(3))
+        .http2_keep_alive_timeout(Duration::from_secs(4))
+}
+
+#[cfg(not(feature = "http2"))]
+fn with_pings(builder: ClientBuilder) -> ClientBuilder {
+    builder
 }
 
 /// Resolves every name to this machine. The resolver of the system may ask others for names such as
@@ -143,21 +179,48 @@ pub(crate) struct TlsOptions {
 
 #[cfg(any(feature = "rustls", feature = "rustls-no-provider", feature = "native-tls"))]
 impl TlsOptions {
-    fn apply(&self, builder: ClientBuilder) -> Result<ClientBuilder, ConfigError> {
-        let mut builder = builder.tls_danger_accept_invalid_certs(self.accept_invalid_certs);
-        if let Some((certificate, key)) = &self.identity {
-            builder = builder.identity(identity(certificate, key.as_deref())?);
-        }
-        let Some(path) = &self.ca_file else {
-            return Ok(builder);
+    /// Reads the files.
+    fn load(&self) -> Result<Tls, ConfigError> {
+        let identity = match &self.identity {
+            Some((certificate, key)) => Some(identity(certificate, key.as_deref())?),
+            None => None,
         };
-        let pem = read("ca_file", path)?;
-        match reqwest::Certificate::from_pem_bundle(&pem) {
-            Ok(certificates) if !certificates.is_empty() => {
-                Ok(builder.tls_certs_merge(certificates))
-            }
-            _ => Err(unusable("ca_file", path, "holds no certificates in PEM form".to_owned())),
+        let certificates = match &self.ca_file {
+            Some(path) => certificates(path)?,
+            None => Vec::new(),
+        };
+        Ok(Tls { certificates, identity, accept_invalid_certs: self.accept_invalid_certs })
+    }
+}
+
+/// Certificates that have been read.
+#[cfg(any(feature = "rustls", feature = "rustls-no-provider", feature = "native-tls"))]
+struct Tls {
+    certificates: Vec<reqwest::Certificate>,
+    identity: Option<reqwest::Identity>,
+    accept_invalid_certs: bool,
+}
+
+#[cfg(any(feature = "rustls", feature = "rustls-no-provider", feature = "native-tls"))]
+impl Tls {
+    fn apply(&self, builder: ClientBuilder) -> ClientBuilder {
+        let mut builder = builder.tls_danger_accept_invalid_certs(self.accept_invalid_certs);
+        if let Some(identity) = &self.identity {
+            builder = builder.identity(identity.clone());
         }
+        match self.certificates.is_empty() {
+            true => builder,
+            false => builder.tls_certs_merge(self.certificates.iter().cloned()),
+        }
+    }
+}
+
+#[cfg(any(feature = "rustls", feature = "rustls-no-provider", feature = "native-tls"))]
+fn certificates(path: &std::path::Path) -> Result<Vec<reqwest::Certificate>, ConfigError> {
+    let pem = read("ca_file", path)?;
+    match reqwest::Certificate::from_pem_bundle(&pem) {
+        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
+        _ => Err(unusable("ca_file", path, "holds no certificates in PEM form".to_owned())),
     }
 }
 
@@ -204,9 +267,19 @@ fn unusable(field: &'static str, path: &std::path::Path, problem: String) -> Con
 
 /// Without TLS there are no certificates.
 #[cfg(not(any(feature = "rustls", feature = "rustls-no-provider", feature = "native-tls")))]
+struct Tls;
+
+#[cfg(not(any(feature = "rustls", feature = "rustls-no-provider", feature = "native-tls")))]
 impl TlsOptions {
-    fn apply(&self, builder: ClientBuilder) -> Result<ClientBuilder, ConfigError> {
-        Ok(builder)
+    fn load(&self) -> Result<Tls, ConfigError> {
+        Ok(Tls)
+    }
+}
+
+#[cfg(not(any(feature = "rustls", feature = "rustls-no-provider", feature = "native-tls")))]
+impl Tls {
+    fn apply(&self, builder: ClientBuilder) -> ClientBuilder {
+        builder
     }
 }
 

@@ -1,6 +1,7 @@
 //! HTTP: clients and their connections, one exchange, and what an answer means.
 
 pub(crate) mod classify;
+mod client_pool;
 pub(crate) mod clients;
 mod connection_limit;
 pub(crate) mod endpoint;

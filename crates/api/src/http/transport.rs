@@ -54,7 +54,7 @@ impl Transport {
         // Mandatory by the manual, even without a body.
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
 
-        let Some(client) = self.clients.for_url(request.url()) else {
+        let Some(mut pooled) = self.clients.for_url(request.url(), limit) else {
             // Only the catalog can name a URL that was unknown when the client was built.
             let problem = format!(
                 "the endpoint in the token's catalog, {}, cannot be reached without TLS and certificates",
@@ -65,15 +65,23 @@ impl Transport {
             );
         };
         let active_request = self.clients.start_request();
-        let sent = active_request.send(client.execute(request)).await;
-        let mut response = sent.map_err(|error| without_head(operation, &error, limit, secrets))?;
+        let sent = active_request.send(pooled.client().execute(request)).await;
+        let mut response = sent.map_err(|error| {
+            pooled.failed(&error);
+            without_head(operation, &error, limit, secrets)
+        })?;
         let mut answer = HttpResponse::from_head(&response, secrets, self.clock.now());
         if answer.status == PROXY_AUTHENTICATION_REQUIRED {
             return Err(Error::new(operation, ErrorKind::Connect, Class::Unreached)
                 .with_summary("the proxy refuses the request without other credentials")
                 .with_response(answer.status, None));
         }
-        match read_body(&mut response).await {
+        let body = read_body(&mut response).await;
+        match &body {
+            Err(BodyError::Broken(error)) => pooled.failed(error),
+            _ => pooled.answered(answer.status, response.version()),
+        }
+        match body {
             Ok(body) => answer.body = body,
             // The status and `Retry-After` of these are enough; an error here would lose them.
             Err(_) if matches!(answer.status, 429 | 500..=599) => (),

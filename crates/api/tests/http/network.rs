@@ -5,10 +5,7 @@ use std::error::Error as _;
 use crate::common::{builder, id};
 use crate::server::{Then, list_job_of};
 use cfw_api::{Class, ErrorKind};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpListener,
-};
+use tokio::net::TcpListener;
 
 const OK_HEAD: &str = "HTTP/1.1 200 OK\r\nX-Request-Id: r-1\r\nContent-Length: 30\r\n\r\n";
 
@@ -96,6 +93,7 @@ async fn tls_to_a_plain_port_names_the_host_and_the_cause() {
     let address = listener.local_addr().unwrap();
     let client =
         builder(&format!("https://{address}")).danger_accept_invalid_certs(true).build().unwrap();
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let (id, serve) = (id(), async {
         let (mut stream, _) = listener.accept().await.unwrap();
         let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;

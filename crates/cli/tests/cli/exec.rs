@@ -80,6 +80,11 @@ fn its_failure_is_reported_and_its_output_goes_to_standard_error() {
     assert_eq!(run("echo hello", &["--quiet"]).stderr, "");
     let escapes = run(r"printf '\033[31mred\n'", &[]);
     assert!(!escapes.stderr.contains('\u{1b}'), "{}", escapes.stderr);
+    let mut command = exec_command(&sim, Path::new("/"), "true", &["a"]);
+    command.env("PATH", "/no/such/directory");
+    let missing = crate::support::run(command);
+    assert_eq!(missing.code, Some(0));
+    assert!(missing.stderr.contains("--exec a: cannot start sh: "), "{}", missing.stderr);
     // A process that is left behind keeps the pipes open.
     let left = run("sleep 20 & echo hello", &[]);
     assert!(left.stderr.contains("--exec a: hello\n"), "{}", left.stderr);

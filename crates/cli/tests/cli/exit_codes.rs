@@ -1,6 +1,6 @@
 //! Exit codes.
 
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use cfw_simulator::{Fault, JobScript};
 
@@ -47,6 +47,30 @@ fn an_attempt_that_takes_too_long_is_a_transient_failure() {
     let objects = parse_objects(&output.stdout);
     let trouble = objects.iter().find(|object| object["type"] == "trouble").unwrap();
     assert!(trouble["elapsed_ms"].as_u64().unwrap() < 5_000, "{trouble}");
+}
+
+/// The command must say so wherever the limit stops it; without any to spare, it is exit code 3.
+#[test]
+fn exit_code_3_if_no_file_descriptor_is_left() {
+    let sim = simulator();
+    add(&sim, "a", JobScript::succeeds_after(ms(0)));
+    for limit in 4..16 {
+        let mut command = Command::new("/bin/sh");
+        let script = format!("ulimit -n {limit} && exec \"$@\"");
+        command.args(["-c", &script, "sh", env!("CARGO_BIN_EXE_cfw-wait"), "--timeout=1s", "a"]);
+        command
+            .env_clear()
+            .stdin(Stdio::null())
+            .env("CFW_ENDPOINT", sim.endpoint())
+            .env("CFW_PROJECT_ID", sim.project_id())
+            .env("CFW_TOKEN", sim.token());
+        let output = run(command);
+        let expected: &[i32] = if limit < 8 { &[3] } else { &[0, 3, 124] };
+        assert!(expected.contains(&output.code.unwrap()), "{limit}: {output:?}");
+        if output.code == Some(3) {
+            assert!(output.stderr.to_lowercase().contains("too many open files"), "{output:?}");
+        }
+    }
 }
 
 #[test]

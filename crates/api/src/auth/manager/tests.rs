@@ -13,8 +13,14 @@ fn manager(seconds: Arc<AtomicU64>) -> CredentialManager {
     let clock =
         Clock::new(move || SystemTime::UNIX_EPOCH + Duration::from_secs(seconds.load(SeqCst)));
     let transport = Transport {
-        clients: HttpClients::for_urls(&[], false, Duration::from_secs(1), &TlsOptions::default())
-            .unwrap(),
+        clients: HttpClients::for_urls(
+            &[],
+            false,
+            Duration::from_secs(1),
+            &TlsOptions::default(),
+            None,
+        )
+        .unwrap(),
         request_timeout: Duration::from_secs(10),
         user_agent: HeaderValue::from_static("test"),
         clock,

@@ -11,7 +11,7 @@ use crate::{
     clock::Clock,
     clouds::{Named, is_domain},
     http::{
-        clients::{HttpClients, TlsOptions},
+        clients::{HttpClients, Resolver, TlsOptions},
         endpoint::Endpoint,
         transport::Transport,
     },
@@ -37,6 +37,7 @@ pub struct ClientBuilder {
     tls: TlsOptions,
     allow_plain_http: bool,
     clock: Clock,
+    resolver: Option<Resolver>,
 }
 
 impl ClientBuilder {
@@ -57,6 +58,7 @@ impl ClientBuilder {
             tls: TlsOptions::default(),
             allow_plain_http: false,
             clock: Clock::system(),
+            resolver: None,
         }
     }
 
@@ -149,6 +151,10 @@ impl ClientBuilder {
     /// It should not follow redirects (`redirect::Policy::none()`), because a redirected request carries the
     /// token, nor repeat requests (`retry::never()`). The built-in clients open no more connections than there
     /// are requests at once; hyper's pool alone sometimes opens a few more.
+    ///
+    /// The built-in clients leave a connection that seems dead or leads to a host that fails; this client keeps its
+    /// own. With HTTP/2 it should find dead connections by pings: `http2_keep_alive_interval` with a
+    /// `http2_keep_alive_timeout` of a few seconds.
     pub fn http_client(mut self, client: reqwest::Client) -> Self {
         self.http_client = Some(client);
         self
@@ -183,6 +189,12 @@ impl ClientBuilder {
     /// Allows plain `http` to other machines. Anyone on the network path can then read the token.
     pub fn allow_plain_http(mut self, allow: bool) -> Self {
         self.allow_plain_http = allow;
+        self
+    }
+
+    #[cfg(test)]
+    pub(crate) fn resolver(mut self, resolver: Resolver) -> Self {
+        self.resolver = Some(resolver);
         self
     }
 
@@ -290,7 +302,13 @@ impl ClientBuilder {
                 if let EndpointSource::Fixed(endpoint) = &endpoint {
                     known.push(("endpoint", endpoint));
                 }
-                HttpClients::for_urls(&known, wants_catalog, self.connect_timeout, &self.tls)?
+                HttpClients::for_urls(
+                    &known,
+                    wants_catalog,
+                    self.connect_timeout,
+                    &self.tls,
+                    self.resolver.as_ref(),
+                )?
             }
         };
         let transport = Arc::new(Transport {

@@ -1,0 +1,250 @@
+//! A client that starts anew when its connections are not to be trusted any more.
+//!
+//! reqwest cannot close a single connection of its pool, so the whole client is replaced: the next request opens a new
+//! connection, for which the name is resolved again. Requests in flight keep the old client and end as they do. Only a
+//! failure of a request that the current client sent replaces it, so that failures that were under way together
+//! replace it once.
+//!
+//! - A timeout replaces the client at once where requests share a connection (HTTP/2): that one may be dead. Over
+//!   HTTP/1.1 hyper closes the connection of a request that has timed out.
+//! - Failures in a row, and HTTP 421 at once, replace it at most every few seconds, more and more rarely: the
+//!   name may lead to another machine by now.
+
+use std::{
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{
+            AtomicBool, AtomicU32,
+            Ordering::{Relaxed, SeqCst},
+        },
+    },
+    time::{Duration, Instant},
+};
+
+use reqwest::Version;
+
+use crate::ConfigError;
+
+/// So many failures in a row replace the client.
+const FAILURES: u32 = 3;
+/// The shortest and the longest time between two replacements because of failures in a row.
+const MIN_INTERVAL: Duration = Duration::from_secs(5);
+const MAX_INTERVAL: Duration = Duration::from_secs(60);
+/// A request that its caller drops after this time, or half of its limit, counts as timed out.
+const PATIENCE: Duration = Duration::from_secs(1);
+const MISDIRECTED_REQUEST: u16 = 421;
+
+/// Makes a client. Called again whenever the client is replaced.
+type Build = Box<dyn Fn() -> Result<reqwest::Client, ConfigError> + Send + Sync>;
+
+/// The current client, and what its requests came to.
+pub(super) struct ClientPool {
+    build: Build,
+    current: Mutex<Current>,
+    /// Failures in a row.
+    failures: AtomicU32,
+    /// Whether requests may share a connection: until an answer shows that they do not.
+    is_shared: AtomicBool,
+    saw_http2: AtomicBool,
+}
+
+struct Current {
+    client: reqwest::Client,
+    generation: u64,
+    /// Set when the next request must not use the client.
+    is_stale: bool,
+    limit: RenewalLimit,
+}
+
+impl ClientPool {
+    pub(super) fn new(build: Build) -> Result<Self, ConfigError> {
+        let client = build()?;
+        Ok(Self {
+            build,
+            current: Mutex::new(Current {
+                client,
+                generation: 0,
+                is_stale: false,
+                limit: RenewalLimit::default(),
+            }),
+            failures: AtomicU32::new(0),
+            is_shared: AtomicBool::new(true),
+            saw_http2: AtomicBool::new(false),
+        })
+    }
+
+    /// Starts a request that may take as long as `limit`.
+    pub(super) fn start(&self, limit: Duration) -> PooledRequest<'_> {
+        let mut current = self.current();
+        if current.is_stale {
+            match (self.build)() {
+                Ok(client) => {
+                    tracing::debug!("connections replaced");
+                    current.client = client;
+                    current.generation += 1;
+                }
+                // Without certificates or file descriptors, say. The old client is better than none.
+                Err(error) => tracing::debug!(%error, "connections not replaced"),
+            }
+            current.is_stale = false;
+        }
+        PooledRequest {
+            pool: Some(self),
+            client: current.client.clone(),
+            generation: current.generation,
+            started: now(),
+            patience: PATIENCE.min(limit / 2),
+        }
+    }
+
+    fn current(&self) -> MutexGuard<'_, Current> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn timed_out(&self, generation: u64) {
+        if self.is_shared.load(Relaxed) {
+            let mut current = self.current();
+            current.is_stale |= generation == current.generation;
+        }
+    }
+
+    fn failed(&self, generation: u64) {
+        if self.failures.fetch_add(1, SeqCst).saturating_add(1) >= FAILURES {
+            self.replace(generation);
+        }
+    }
+
+    /// Replaces the client unless that happened a short time ago.
+    fn replace(&self, generation: u64) {
+        let mut current = self.current();
+        if generation == current.generation && !current.is_stale && current.limit.allows(now()) {
+            current.is_stale = true;
+        }
+    }
+
+    fn note_version(&self, version: Version) {
+        if version == Version::HTTP_2 {
+            if !self.saw_http2.load(Relaxed) {
+                self.saw_http2.store(true, Relaxed);
+                self.is_shared.store(true, Relaxed);
+            }
+        } else if self.is_shared.load(Relaxed) && !self.saw_http2.load(Relaxed) {
+            self.is_shared.store(false, Relaxed);
+        }
+    }
+}
+
+impl std::fmt::Debug for ClientPool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let generation = self.current().generation;
+        f.debug_struct("ClientPool").field("generation", &generation).finish_non_exhaustive()
+    }
+}
+
+/// A request. Dropped after a while without a result, it counts as timed out.
+pub(super) struct PooledRequest<'a> {
+    /// None for a client of the application, and once the result is known.
+    pool: Option<&'a ClientPool>,
+    client: reqwest::Client,
+    generation: u64,
+    started: Instant,
+    patience: Duration,
+}
+
+impl PooledRequest<'_> {
+    /// Starts a request of a client that is not ours to replace.
+    pub(super) fn of_application(client: &reqwest::Client) -> Self {
+        Self {
+            pool: None,
+            client: client.clone(),
+            generation: 0,
+            started: now(),
+            patience: Duration::MAX,
+        }
+    }
+
+    pub(super) fn client(&self) -> &reqwest::Client {
+        &self.client
+    }
+
+    /// Records the answer.
+    pub(super) fn answered(&mut self, status: u16, version: Version) {
+        let Some(pool) = self.pool.take() else { return };
+        pool.note_version(version);
+        match status {
+            MISDIRECTED_REQUEST => pool.replace(self.generation),
+            // The service answers, and says that it is too much.
+            429 => (),
+            500.. => pool.failed(self.generation),
+            _ => {
+                if pool.failures.load(Relaxed) != 0 {
+                    pool.failures.store(0, Relaxed);
+                }
+            }
+        }
+    }
+
+    /// Records that no complete answer came.
+    pub(super) fn failed(&mut self, error: &reqwest::Error) {
+        let Some(pool) = self.pool.take() else { return };
+        // Without a connection there is none to replace.
+        if error.is_connect() {
+            return;
+        }
+        if error.is_timeout() {
+            pool.timed_out(self.generation);
+        }
+        pool.failed(self.generation);
+    }
+}
+
+impl Drop for PooledRequest<'_> {
+    fn drop(&mut self) {
+        if let Some(pool) = self.pool.take()
+            && now().saturating_duration_since(self.started) >= self.patience
+        {
+            pool.timed_out(self.generation);
+        }
+    }
+}
+
+/// How often failures in a row may replace the client.
+#[derive(Debug)]
+struct RenewalLimit {
+    last: Option<Instant>,
+    interval: Duration,
+}
+
+impl Default for RenewalLimit {
+    fn default() -> Self {
+        Self { last: None, interval: MIN_INTERVAL }
+    }
+}
+
+impl RenewalLimit {
+    /// Returns whether the client may be replaced now. If so, the next time is later.
+    fn allows(&mut self, now: Instant) -> bool {
+        let Some(last) = self.last.replace(now) else { return true };
+        let since = now.saturating_duration_since(last);
+        if since < self.interval {
+            self.last = Some(last);
+            return false;
+        }
+        self.interval = match since > MAX_INTERVAL.saturating_mul(2) {
+            true => MIN_INTERVAL,
+            false => self.interval.saturating_mul(2).min(MAX_INTERVAL),
+        };
+        true
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "measures how long a request has taken, and paces new connections"
+)]
+fn now() -> Instant {
+    Instant::now()
+}
+
+#[cfg(test)]
+mod tests;

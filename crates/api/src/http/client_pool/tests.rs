@@ -1,0 +1,209 @@
+//! Which failures replace the client, and what the next request then does.
+
+use std::{
+    net::{SocketAddr, TcpListener},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+};
+
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use wiremock::{Mock, MockServer, Request, ResponseTemplate, matchers::any};
+
+use super::*;
+use crate::{Class, Client, Credentials, ErrorKind, JobId};
+
+#[test]
+fn failures_in_a_row_replace_the_client_more_and_more_rarely() {
+    let start = now();
+    let mut limit = RenewalLimit::default();
+    let allowed = (0..400).filter(|secs| limit.allows(start + Duration::from_secs(*secs)));
+    assert_eq!(allowed.collect::<Vec<_>>(), [0, 5, 15, 35, 75, 135, 195, 255, 315, 375]);
+    assert!(limit.allows(start + Duration::from_secs(600)));
+    assert!(!limit.allows(start + Duration::from_secs(604)));
+    assert!(limit.allows(start + Duration::from_secs(605)));
+}
+
+/// A name that leads to the old host, and later to the new one.
+#[derive(Clone, Default)]
+struct FailingOver {
+    lookups: Arc<AtomicUsize>,
+    is_over: Arc<AtomicBool>,
+}
+
+impl Resolve for FailingOver {
+    fn resolve(&self, _: Name) -> Resolving {
+        self.lookups.fetch_add(1, SeqCst);
+        let last = if self.is_over.load(SeqCst) { 2 } else { 1 };
+        let addresses: Addrs = Box::new(std::iter::once(SocketAddr::from(([127, 0, 0, last], 0))));
+        Box::pin(std::future::ready(Ok(addresses)))
+    }
+}
+
+/// Two hosts that share a port: the statuses of the first in turn (the last for ever), and a good second one.
+struct World {
+    name: FailingOver,
+    client: Client,
+    _hosts: [MockServer; 2],
+}
+
+impl World {
+    async fn new(statuses: &'static [u16]) -> Self {
+        let (old, new) = loop {
+            let old = TcpListener::bind("127.0.0.1:0").unwrap();
+            if let Ok(new) = TcpListener::bind(("127.0.0.2", old.local_addr().unwrap().port())) {
+                break (old, new);
+            }
+        };
+        let port = old.local_addr().unwrap().port();
+        let hosts = [
+            MockServer::builder().listener(old).start().await,
+            MockServer::builder().listener(new).start().await,
+        ];
+        let polls = AtomicUsize::new(0);
+        let statuses =
+            move |_: &Request| answer(statuses[polls.fetch_add(1, SeqCst).min(statuses.len() - 1)]);
+        Mock::given(any()).respond_with(statuses).mount(&hosts[0]).await;
+        Mock::given(any()).respond_with(answer(200)).mount(&hosts[1]).await;
+        let name = FailingOver::default();
+        let client = Client::builder()
+            .endpoint(format!("http://cfw.example:{port}"))
+            .allow_plain_http(true)
+            .project_id("p")
+            .credentials(Credentials::token("t"))
+            .resolver(Arc::new(name.clone()))
+            .build()
+            .unwrap();
+        Self { name, client, _hosts: hosts }
+    }
+
+    async fn poll(&self) -> Option<u16> {
+        let id = JobId::new("j").unwrap();
+        self.client.list_job(&id).await.map_or_else(|error| error.status(), |_| Some(200))
+    }
+
+    fn lookups(&self) -> usize {
+        self.name.lookups.load(SeqCst)
+    }
+}
+
+fn answer(status: u16) -> ResponseTemplate {
+    ResponseTemplate::new(status).set_body_string(r#"{"data":{"status":"Running"}}"#)
+}
+
+#[tokio::test]
+async fn after_failures_in_a_row_the_name_is_looked_up_again() {
+    let world = World::new(&[200, 503]).await;
+    for expected in [200, 503, 503, 503] {
+        assert_eq!((world.poll().await, world.lookups()), (Some(expected), 1));
+    }
+    world.name.is_over.store(true, SeqCst);
+    assert_eq!((world.poll().await, world.lookups()), (Some(200), 2));
+}
+
+#[tokio::test]
+async fn a_long_outage_does_not_open_a_connection_per_poll() {
+    let world = World::new(&[503]).await;
+    for _ in 0..50 {
+        assert_eq!(world.poll().await, Some(503));
+    }
+    assert_eq!(world.lookups(), 2);
+}
+
+#[tokio::test]
+async fn single_failures_keep_the_connection() {
+    let world = World::new(&[503, 503, 200, 429, 503, 503, 404, 503, 503, 200]).await;
+    for _ in 0..10 {
+        world.poll().await;
+    }
+    assert_eq!(world.lookups(), 1);
+}
+
+#[tokio::test]
+async fn a_misdirected_request_opens_a_new_connection_at_once() {
+    let world = World::new(&[200, 421]).await;
+    assert_eq!((world.poll().await, world.poll().await), (Some(200), Some(421)));
+    world.name.is_over.store(true, SeqCst);
+    assert_eq!((world.poll().await, world.lookups()), (Some(200), 2));
+}
+
+#[tokio::test]
+async fn a_name_without_an_address_is_named() {
+    struct Nothing;
+    impl Resolve for Nothing {
+        fn resolve(&self, _: Name) -> Resolving {
+            let error = std::io::Error::other(
+                "failed to lookup address information: Name or service not known",
+            );
+            Box::pin(std::future::ready(Err(error.into())))
+        }
+    }
+    let client = Client::builder()
+        .endpoint("http://nosuch.example")
+        .allow_plain_http(true)
+        .project_id("p")
+        .credentials(Credentials::token("t"))
+        .resolver(Arc::new(Nothing))
+        .build()
+        .unwrap();
+    let error = client.list_job(&JobId::new("j").unwrap()).await.unwrap_err();
+    assert_eq!((error.kind(), error.class()), (ErrorKind::Connect, Class::Unreached));
+    assert_eq!(error.to_string(), "list job j: cannot resolve nosuch.example");
+    let cause = std::error::Error::source(&error).unwrap().to_string();
+    assert_eq!(cause, "name or service not known");
+}
+
+fn pool() -> ClientPool {
+    ClientPool::new(Box::new(|| {
+        let builder = reqwest::Client::builder().no_proxy();
+        #[cfg(any(feature = "rustls", feature = "rustls-no-provider", feature = "native-tls"))]
+        let builder = builder.tls_certs_only([]);
+        Ok(builder.build().unwrap())
+    }))
+    .unwrap()
+}
+
+const LIMIT: Duration = Duration::from_secs(10);
+
+fn generation(pool: &ClientPool) -> u64 {
+    pool.start(LIMIT).generation
+}
+
+#[test]
+fn timeouts_of_one_generation_replace_it_once() {
+    let pool = pool();
+    let requests = [pool.start(LIMIT), pool.start(LIMIT)];
+    pool.timed_out(requests[0].generation);
+    assert_eq!(generation(&pool), 1);
+    pool.timed_out(requests[1].generation);
+    assert_eq!(generation(&pool), 1);
+    pool.timed_out(1);
+    assert_eq!(generation(&pool), 2);
+}
+
+#[test]
+fn over_http1_a_timeout_replaces_nothing() {
+    let pool = pool();
+    pool.start(LIMIT).answered(200, Version::HTTP_11);
+    pool.timed_out(0);
+    assert_eq!(generation(&pool), 0);
+    // Another host of the same client shares connections.
+    pool.start(LIMIT).answered(200, Version::HTTP_2);
+    pool.start(LIMIT).answered(200, Version::HTTP_11);
+    pool.timed_out(0);
+    assert_eq!(generation(&pool), 1);
+}
+
+#[test]
+fn a_request_dropped_late_counts_as_timed_out_and_one_dropped_early_does_not() {
+    let pool = pool();
+    drop(pool.start(LIMIT));
+    assert_eq!(generation(&pool), 0);
+    drop(pool.start(Duration::ZERO));
+    assert_eq!(generation(&pool), 1);
+    let mut answered = pool.start(Duration::ZERO);
+    answered.answered(200, Version::HTTP_2);
+    drop(answered);
+    assert_eq!(generation(&pool), 1);
+}
