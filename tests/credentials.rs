@@ -69,12 +69,14 @@ async fn rule_08_a_token_revoked_under_five_hundred_waits_is_renewed_once_and_no
     for refusal in [TokenRefusal::Unauthorized, TokenRefusal::MustUpdate, TokenRefusal::Forbidden] {
         let sim = simulator();
         sim.set_token_refusal(refusal);
-        let ids = sim.add_jobs(WAITS, &JobScript::succeeds_after(ms(700)));
+        let ids = sim.add_jobs(WAITS, &JobScript::never());
         let waiter = waiter(client(&sim, password(&sim, sim.user().password())));
         let all = waiter.watch(&ids).all_or_first_failure();
         let revoke = async {
             wait_until(|| sim.counts().polls >= 700).await;
             sim.revoke_tokens();
+            wait_until(|| sim.counts().tokens == 2).await;
+            assert!(ids.iter().all(|id| sim.finish(id)));
         };
         let (reports, ()) = tokio::join!(all, revoke);
         assert_eq!(reports.expect("no wait fails").len(), WAITS);
@@ -119,6 +121,59 @@ async fn rule_08_a_wrong_password_is_tried_once() {
         ends.iter().all(|(_, end)| end.as_ref().is_err_and(|e| e.kind() == WaitErrorKind::Refused))
     );
     assert_eq!((sim.counts().tokens, sim.counts().polls), (1, 0));
+}
+
+/// One node of the gateway refuses what the others accept, now and then.
+#[tokio::test]
+async fn rule_08_one_bare_refusal_of_proven_credentials_ends_no_wait() {
+    for kind in ["token", "password", "key"] {
+        let sim = simulator();
+        let ids = sim.add_jobs(100, &JobScript::never());
+        let waiter = waiter(client(
+            &sim,
+            match kind {
+                "token" => Credentials::token(sim.token()),
+                "password" => password(&sim, sim.user().password()),
+                _ => key(&sim, sim.access_key().secret()),
+            },
+        ));
+        let all = waiter.watch(&ids).all_or_first_failure();
+        let flap = async {
+            wait_until(|| sim.counts().polls >= 150).await;
+            sim.fail_next(1, Fault::Status(401));
+            wait_until(|| sim.requests().iter().any(|poll| poll.status == Some(401))).await;
+            assert!(ids.iter().all(|id| sim.finish(id)));
+        };
+        let (reports, ()) = tokio::join!(all, flap);
+        assert_eq!(reports.unwrap_or_else(|e| panic!("{kind}: {e}")).len(), 100);
+        let refused = sim.requests().iter().filter(|poll| poll.status == Some(401)).count();
+        assert_eq!((refused, waiter.stats().refused), (1, 0), "{kind}");
+        assert_eq!(sim.counts().tokens, if kind == "password" { 2 } else { 0 }, "{kind}");
+    }
+}
+
+/// What is revoked for good is told soon, and the key is not locked.
+#[tokio::test]
+async fn rule_08_proven_credentials_that_stay_refused_end_all_waits_after_few_requests() {
+    let sim = simulator();
+    let ids = sim.add_jobs(20, &JobScript::never());
+    let waiter = waiter(client(&sim, Credentials::token(sim.token())));
+    let all = waiter.watch(&ids).all();
+    let revoke = async {
+        wait_until(|| sim.counts().polls >= 40 && sim.in_flight() == 0).await;
+        sim.fail_during(.., Fault::Status(401));
+    };
+    let (ends, ()) = tokio::join!(all, revoke);
+    for (_, end) in ends {
+        assert_eq!(end.expect_err("refused").kind(), WaitErrorKind::Refused);
+    }
+    let refused: Vec<_> =
+        sim.requests().iter().filter(|poll| poll.status == Some(401)).map(|poll| poll.at).collect();
+    let (first, last) = (refused.first().expect("one"), refused.last().expect("one"));
+    assert!(*last - *first >= Duration::from_secs(10), "{refused:?}");
+    // The first ones can have been on their way together, then one at a time.
+    let later = refused.iter().filter(|at| **at > *first + ms(900)).count();
+    assert_eq!(later, 2, "{refused:?}");
 }
 
 #[tokio::test]

@@ -156,6 +156,7 @@ async fn a_timeout_ends_the_use_of_its_connection() {
 async fn waits_outlive_a_dead_connection_by_a_few_seconds() {
     let one = World::new("one").await;
     let many = World::new("many").await;
+    #[expect(clippy::disallowed_methods, reason = "the bar is a time")]
     let begun = tokio::time::Instant::now();
     let play = |world| World::play(world, Duration::from_secs(3), Duration::from_secs(8));
     let policy = Policy::new().timeout(Duration::from_secs(75));

@@ -28,12 +28,36 @@ fn throttled() -> Fault {
 /// All that passes by itself. Pauses and hung requests cost time, so they are rare.
 fn faults() -> Vec<Fault> {
     let cheap = || {
-        let others =
-            [Fault::NotFound, Fault::UnknownStatus, Fault::Status(408), Fault::Status(502)];
+        let others = [
+            Fault::NotFound,
+            Fault::UnknownStatus,
+            Fault::EqualId,
+            Fault::Status(408),
+            Fault::Status(502),
+        ];
         Fault::transient().into_iter().chain(others)
     };
-    let rare = [throttled(), Fault::Hang, Fault::Endless, Fault::Slow(ms(60))];
-    (0..5).flat_map(|_| cheap()).chain(rare).collect()
+    let rare = [
+        throttled(),
+        Fault::Hang,
+        Fault::DeadConnection,
+        Fault::Endless,
+        Fault::Slow(ms(60)),
+        Fault::SlowBody(ms(60)),
+    ];
+    let odd = Fault::passing().into_iter().skip(Fault::transient().len());
+    (0..2).flat_map(|_| cheap()).chain(odd).chain(rare).collect()
+}
+
+/// What passes only once something good was heard. What slows all jobs down is left out, and has tests of its own.
+fn faults_amid() -> Vec<Fault> {
+    let foreign = Fault::foreign_client_errors().into_iter();
+    foreign.filter(|fault| !Fault::passing().contains(fault) && !slows_all(fault)).collect()
+}
+
+fn slows_all(fault: &Fault) -> bool {
+    // A refusal rests all jobs, and `OverLimit`, which names no quota, would slow them down for a minute or more.
+    matches!(fault, Fault::Status(401) | Fault::OverLimit { .. })
 }
 
 /// What one job was told to have done.
@@ -82,7 +106,10 @@ async fn two_thousand_jobs_with_faults_of_every_kind_end_once_and_correctly() {
         .attempt_timeout(ms(1_000))
         .build()
         .unwrap();
-    let heard = hear(waiter.watch(expected.keys())).await;
+    let (heard, ()) = tokio::join!(hear(waiter.watch(expected.keys())), async {
+        eventually(|| sim.counts().polls >= 500).await;
+        faults_amid().into_iter().for_each(|fault| sim.fail_next(3, fault));
+    });
     eventually(|| sim.in_flight() == 0).await;
 
     // Every job, once, and as it was scripted.
@@ -103,14 +130,17 @@ async fn two_thousand_jobs_with_faults_of_every_kind_end_once_and_correctly() {
     println!("{counts:?}, {:?}, {:?}", sim.connections(), waiter.stats());
     // By this seed first polls alone meet all of them, so it does not depend on how many others there are.
     let met = |fault: &Fault| record.iter().any(|poll| poll.fault.as_deref() == Some(fault));
-    assert_eq!(faults().into_iter().find(|fault| !met(fault)), None);
+    assert_eq!(faults().into_iter().chain(faults_amid()).find(|fault| !met(fault)), None);
     assert_eq!(counts.overlapping, 0, "one request at a time per job");
     assert!(sim.max_in_flight() <= MAX_IN_FLIGHT, "{}", sim.max_in_flight());
-    assert!(sim.connections().peak <= MAX_IN_FLIGHT, "{:?}", sim.connections());
+    // After a time-out new connections replace all others, which close meanwhile.
+    assert!(sim.connections().peak <= 2 * MAX_IN_FLIGHT, "{:?}", sim.connections());
     assert_eq!(counts.requests, counts.polls);
-    // A request can be given up before the server has read it.
+    // A request can be given up before the server has read it, and one is sent on each dead connection.
     let stats = waiter.stats();
-    assert!(stats.polls - counts.polls <= stats.timed_out, "{stats:?}");
+    let is_dead = |poll: &&Request| poll.fault.as_deref() == Some(&Fault::DeadConnection);
+    let dead = u64::try_from(record.iter().filter(is_dead).count()).unwrap();
+    assert!(stats.polls - counts.polls <= stats.timed_out + dead, "{stats:?}");
     assert_eq!(notes.lock().unwrap().begun_in_pauses(), 0, "polls begun during a pause");
     assert_eq!(arrived_in_pauses(&record), [] as [&Request; 0], "polls during a pause");
     // None after the end of its job, whatever its answer was worth.

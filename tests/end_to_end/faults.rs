@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use cfw_api::{Class, Error};
 use cfw_simulator::{Fault, JobScript, TimeFormat};
 use cfw_waiter::Schedule;
 
 use crate::support::{
-    PATIENCE, brisk, brisk_policy, eventually, finish_after, ms, pause, simulator,
+    PATIENCE, brisk, brisk_policy, client, eventually, finish_after, ms, pause, simulator,
     simulator_with_times, story,
 };
 
@@ -24,7 +25,7 @@ fn throttled_for(retry_after: &str) -> Fault {
 }
 
 fn all_that_passes() -> Vec<Fault> {
-    let mut faults = Fault::transient();
+    let mut faults = Fault::passing();
     faults.extend([
         Fault::Status(408),
         Fault::Status(425),
@@ -55,6 +56,83 @@ async fn one_bad_answer_of_any_kind_is_survived() {
             Fault::Hang => assert!(report.polls >= 2),
             _ => assert_eq!(report.polls, 2, "{fault:?}"),
         }
+        assert_eq!(sim.counts().overlapping, 0, "{fault:?}");
+    }
+}
+
+/// Asks once, and returns what came of it. With `is_proven` the client has had a good answer before.
+async fn class_of(fault: &Fault, is_proven: bool) -> Result<(), Error> {
+    let sim = simulator();
+    let id = sim.add_job(JobScript::succeeds_after(ms(0))).parse().unwrap();
+    let client = client(&sim);
+    if is_proven {
+        client.list_job(&id).await.unwrap();
+    }
+    sim.fail_next(1, fault.clone());
+    client.list_job(&id).await.map(drop)
+}
+
+/// The simulator's lists of what passes and the client's table of answers say the same.
+#[tokio::test]
+async fn what_the_simulator_calls_passing_the_client_does_not_call_final() {
+    for fault in Fault::transient() {
+        match class_of(&fault, false).await.map_err(|error| error.class()) {
+            Ok(()) => assert!(matches!(fault, Fault::Slow(_)), "{fault:?} is an answer"),
+            Err(Class::Transient { .. } | Class::Unreached) => (),
+            Err(class) => panic!("{fault:?}: {class:?}"),
+        }
+    }
+    for fault in Fault::passing().into_iter().skip(Fault::transient().len()) {
+        let error = class_of(&fault, false).await.unwrap_err();
+        assert_eq!(error.class(), Class::Unexpected { can_pass: true }, "{fault:?}");
+        assert!(Fault::foreign_client_errors().contains(&fault), "{fault:?}");
+    }
+    // The others are final where nothing good was heard, or throttle.
+    let mut seen = Vec::new();
+    for fault in Fault::foreign_client_errors() {
+        if Fault::passing().contains(&fault) {
+            continue;
+        }
+        let name = |class| match class {
+            Class::Unauthorized => "refused",
+            Class::Transient { retry_after: Some(_) } => "rests",
+            Class::Throttled { retry_after: Some(_), .. } => "throttled",
+            Class::Unexpected { can_pass: false } => "stays",
+            _ => "other",
+        };
+        let [fresh, proven] =
+            [class_of(&fault, false).await, class_of(&fault, true).await].map(Result::unwrap_err);
+        seen.push((fresh.status().unwrap(), name(fresh.class()), name(proven.class())));
+    }
+    let expected = [
+        (401, "refused", "rests"),
+        (404, "stays", "stays"),
+        (405, "stays", "stays"),
+        (413, "throttled", "throttled"),
+    ];
+    assert_eq!(seen, expected);
+}
+
+#[tokio::test]
+async fn one_foreign_answer_amid_good_ones_ends_no_wait() {
+    for fault in Fault::foreign_client_errors() {
+        if matches!(fault, Fault::OverLimit { .. }) {
+            // It is throttling, and without a quota slows the source down for a minute or more.
+            continue;
+        }
+        let sim = simulator();
+        let ids = sim.add_jobs(20, &JobScript::never());
+        let waiter = brisk(&sim).build().unwrap();
+        let all = waiter.watch(&ids).all_or_first_failure();
+        let trouble = async {
+            eventually(|| ids.iter().all(|id| sim.polls_of(id).len() >= 2)).await;
+            sim.fail_next(1, fault.clone());
+            let is_met = || sim.requests().iter().any(|poll| poll.fault.is_some());
+            eventually(is_met).await;
+            assert!(ids.iter().all(|id| sim.finish(id)));
+        };
+        let (reports, ()) = tokio::join!(all, trouble);
+        assert_eq!(reports.unwrap_or_else(|e| panic!("{fault:?}: {e}")).len(), 20);
         assert_eq!(sim.counts().overlapping, 0, "{fault:?}");
     }
 }
@@ -106,13 +184,13 @@ async fn a_server_that_is_down_is_waited_for() {
 async fn trouble_is_told_once_until_a_good_answer() {
     let sim = simulator();
     let id = sim.add_job(JobScript::never());
-    let reset = [Fault::Reset, Fault::Reset, Fault::Busy];
-    sim.fail_polls(&id, reset);
+    sim.fail_polls(&id, [Fault::Reset, Fault::Reset, Fault::Reset]);
     let waiter = brisk(&sim).build().unwrap();
     let watch = waiter.watch([&id]);
     let (told, ()) = tokio::join!(story(watch), finish_after(&sim, &id, 5));
-    let expected = ["trouble: transient failure", "Running", "Running -> Success", "succeeded"];
-    assert_eq!(told, expected);
+    let expected = ["Running", "Running -> Success", "succeeded"];
+    assert!(told[0].starts_with("trouble: not reached"), "{told:?}");
+    assert_eq!(told[1..], expected);
 }
 
 #[tokio::test]

@@ -64,6 +64,13 @@
 //! Tokens, passwords and keys do not appear in `Debug` output, errors or logs, even if a server echoes them.
 //! Plain http is refused except for this machine, and answers are read up to a bound of 1 MiB.
 //!
+//! # Proxies
+//!
+//! The built-in clients use the proxies in `ALL_PROXY`, `HTTPS_PROXY` and `HTTP_PROXY`, in upper or lower case, except
+//! for plain http on this machine and for the hosts in `NO_PROXY`: `*`, `host`, `.domain` or `*.domain` (the domain and
+//! all names in it), an address or a network such as `10.0.0.0/8`, each with or without a port. SOCKS proxies are
+//! not supported; to need one is an error when the client is built.
+//!
 //! # Runtime and logs
 //!
 //! Calls need a tokio runtime with I/O and time enabled. Requests and renewals are reported as `tracing` events

@@ -11,7 +11,8 @@ pub(crate) const SECTIONS: [(&str, &str); 3] = [
         "  0    all jobs succeeded, or one did with --any
   1    a job failed, or its wait ended for a reason not listed here
   2    the arguments are not valid, or a line of the input does not describe a job
-  3    the credentials were refused, no poll can succeed, or the configuration is not valid
+  3    the credentials were refused, no poll can succeed, the service was never reached, or the
+       configuration is not valid
   4    a job was not found for the whole --grace
   124  a job was still running at its deadline
   129  ended by SIGHUP
@@ -129,6 +130,12 @@ pub(crate) struct WaitArgs {
     )]
     pub(crate) max_failures: Option<u32>,
 
+    /// How long to try a service of which no answer has ever come, such as a mistyped host; 0 is no limit
+    ///
+    /// After one answer of any kind an outage is waited out until --timeout.
+    #[arg(long, value_name = "TIME", default_value = "60s", help_heading = "When to stop")]
+    pub(crate) give_up_unreached: TimeoutArg,
+
     /// How long ago the jobs began: an age such as 90s, or a time such as 2026-11-24T22:51:00Z
     ///
     /// Older jobs are polled less often, because they are expected to take longer. The timeout does not depend on it.
@@ -171,7 +178,9 @@ pub(crate) struct WaitArgs {
     )]
     pub(crate) rate: Option<RateArg>,
 
-    /// How long one poll may take before it counts as a transient failure
+    /// How long a poll may take before it counts as a transient failure
+    ///
+    /// The time doubles after each poll that took too long, up to a minute, and shrinks again with answers.
     #[arg(
         long,
         allow_hyphen_values = true,

@@ -13,7 +13,7 @@ pub(crate) const SUCCEEDED: u8 = 0;
 pub(crate) const FAILED: u8 = 1;
 /// The arguments are not valid, or a line of the input does not describe a job.
 pub(crate) const USAGE: u8 = 2;
-/// The service refused the credentials, no poll can succeed, or the command cannot run as configured.
+/// The service refused the credentials, no poll can succeed, the service was never reached, or the command cannot run as configured.
 pub(crate) const MISCONFIGURED: u8 = 3;
 /// The service has not found a job for the whole grace period.
 pub(crate) const LOST: u8 = 4;
@@ -42,7 +42,9 @@ impl Exit {
     /// Returns the result for a wait that ended with this error.
     pub(crate) fn from_kind(kind: WaitErrorKind) -> Self {
         match kind {
-            WaitErrorKind::Refused | WaitErrorKind::Fatal => Self::Misconfigured,
+            WaitErrorKind::Refused | WaitErrorKind::Fatal | WaitErrorKind::Unreachable => {
+                Self::Misconfigured
+            }
             WaitErrorKind::Lost => Self::Lost,
             WaitErrorKind::TimedOut => Self::TimedOut,
             // `Failed`, and rare ends that only the message distinguishes.
@@ -128,6 +130,7 @@ mod tests {
             (WaitErrorKind::Lost, 4),
             (WaitErrorKind::Refused, 3),
             (WaitErrorKind::Fatal, 3),
+            (WaitErrorKind::Unreachable, 3),
             (WaitErrorKind::TooManyFailures, 1),
             (WaitErrorKind::UnknownStatus, 1),
             (WaitErrorKind::Panicked, 1),

@@ -85,16 +85,18 @@ struct Look {
 
 impl Defaults {
     fn from_args(args: &WaitArgs) -> Result<Self, CliError> {
-        let policy = waiter::policy(args)?.not_found_grace(Duration::ZERO);
+        let limit = args.attempt_timeout.duration;
+        // Before the deadline, which would mean that the job is running.
+        let unreached = args.give_up_unreached.nonzero().map(|time| time.min(limit / 2));
+        let policy = waiter::policy(args)?
+            .not_found_grace(Duration::ZERO)
+            .first_poll_at_once(true)
+            .give_up_unreached(unreached);
         let quota = args.rate.map_or(waiter::QUOTA, |rate| (rate.0.calls().get(), rate.0.per()));
         Ok(Self {
             age: args.since.map_or(Duration::ZERO, |age| age.0),
             timeout: Some(args.timeout.duration()),
-            look: Look {
-                policy: Arc::new(policy.first_poll_at_once(true)),
-                limit: args.attempt_timeout.duration,
-                interval: quota.1 / quota.0,
-            },
+            look: Look { policy: Arc::new(policy), limit, interval: quota.1 / quota.0 },
         })
     }
 

@@ -51,6 +51,7 @@ pub(crate) fn describe_update(update: &Update) -> Option<(Style, String)> {
         UpdateKind::Changed { from, to } => {
             let mut text = from.as_ref().map_or_else(String::new, |from| format!("{from} -> "));
             text.push_str(&to.status);
+            text = printable(text);
             if to.phase == Phase::Unknown {
                 text.push_str(" (a status not known here; still waiting)");
             }
@@ -79,7 +80,7 @@ fn describe_end(id: &JobId, outcome: &Outcome) -> (Style, String) {
                 format_duration(report.elapsed),
                 format_polls(report.polls)
             );
-            (Style::Success, text)
+            (Style::Success, printable(text))
         }
         Err(error) => {
             let text = outcome::message(error).replace(&format!("list job {id}: "), "");
@@ -154,6 +155,20 @@ pub(crate) fn format_counts(progress: Progress, failures: &FailureCounts) -> Str
     text
 }
 
+/// Replaces what would move the cursor, or hide or reorder other text, on a terminal: control characters and Unicode's
+/// bidirectional and zero-width ones.
+///
+/// The client cleans what the service says. This is the last line of defence against texts of others, such as a
+/// certificate's names in the error of a TLS library.
+pub(crate) fn printable(text: String) -> String {
+    let is_unprintable = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+    };
+    if text.contains(is_unprintable) { text.replace(is_unprintable, " ") } else { text }
+}
+
 /// Formats an error and its causes in one line.
 pub(crate) fn error_chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
@@ -166,7 +181,7 @@ pub(crate) fn error_chain(error: &dyn Error) -> String {
         }
         next = cause.source();
     }
-    text
+    printable(text)
 }
 
 /// Formats as `0.4s`, `12.0s`, `3m 04s`, `1h 02m`.
@@ -202,6 +217,28 @@ mod tests {
     use cfw_waiter::WaitErrorKind;
 
     use super::*;
+
+    #[test]
+    fn no_text_of_others_moves_hides_or_reorders_anything() {
+        #[derive(Debug)]
+        struct Hostile(Option<Box<Self>>);
+        impl std::fmt::Display for Hostile {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                let text =
+                    if self.0.is_some() { "a\u{202e}b\x1b[2J" } else { "c\u{200b}\u{2066}d\r\n" };
+                f.write_str(text)
+            }
+        }
+        impl Error for Hostile {
+            fn source(&self) -> Option<&(dyn Error + 'static)> {
+                self.0.as_deref().map(|cause| cause as &(dyn Error + 'static))
+            }
+        }
+        let error = Hostile(Some(Box::new(Hostile(None))));
+        assert_eq!(error_chain(&error), "a b [2J: c  d  ");
+        let harmless = "Größe 日本語 – 😀 é";
+        assert_eq!(printable(harmless.to_owned()), harmless);
+    }
 
     #[test]
     fn formats_durations_and_clocks() {

@@ -37,6 +37,11 @@ impl TimeoutArg {
     pub(crate) const fn duration(&self) -> Duration {
         self.0.duration
     }
+
+    /// Returns `None` for zero.
+    pub(crate) fn nonzero(&self) -> Option<Duration> {
+        Some(self.0.duration).filter(|duration| !duration.is_zero())
+    }
 }
 
 impl FromStr for TimeoutArg {

@@ -45,6 +45,7 @@ pub(crate) fn policy(args: &WaitArgs) -> Result<Policy, CliError> {
         .schedule(schedule)
         .timeout(args.timeout.duration())
         .not_found_grace(args.grace.duration)
+        .give_up_unreached(args.give_up_unreached.nonzero())
         .first_poll_at_once(!args.delay_first_poll);
     if let Some(limit) = args.max_failures {
         policy = policy.failures_in_a_row(limit);

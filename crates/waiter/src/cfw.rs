@@ -133,6 +133,8 @@ fn source_error(error: Error) -> SourceError {
     let message = match (&code, error.status(), message) {
         (None, Some(status), Some(message)) => Some(format!("HTTP {status}: {message}")),
         (None, Some(status), None) => Some(format!("HTTP {status}")),
+        // Where no answer came, what the request came to.
+        (None, None, None) if class == ErrorClass::Unreached => error.summary().map(str::to_owned),
         (_, _, message) => message,
     };
     let request_id = error.request_id().map(str::to_owned);

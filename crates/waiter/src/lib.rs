@@ -42,7 +42,8 @@
 //!
 //! - A wait ends exactly once, at or before its deadline, which is 30 minutes unless set. `Ok` means that the job
 //!   succeeded; everything else is a [`WaitError`] with the last known state and the cause.
-//! - Transient failures end no wait unless a limit was set. A throttled answer slows the whole waiter, a refused
+//! - Transient failures end no wait unless a limit was set, nor does an outage of the network, unless the policy gives up
+//!   on a source that was never reached. A throttled answer slows the whole waiter, a refused
 //!   credential ends all its waits, an unknown status is reported and waited on.
 //! - A job is never asked for twice at once, nor more often than its waits' schedules, the pauses and the
 //!   rate allow. The same id waited for twice is polled once.
@@ -100,7 +101,7 @@ pub use config::ConfigError;
 pub use id::JobId;
 pub use options::JobOptions;
 pub use policy::{Policy, UnknownStatus};
-pub use report::{JobReport, Outcome, WaitError, WaitErrorKind};
+pub use report::{JobReport, Outcome, WaitError, WaitErrorKind, WaitingOn};
 pub use schedule::Schedule;
 pub use source::{Attempt, ErrorClass, JobSource, Quota, SourceError, SourceFn, source_fn};
 pub use state::{JobState, Phase};

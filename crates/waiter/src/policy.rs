@@ -25,6 +25,7 @@ pub struct Policy {
     pub(crate) unknown: UnknownStatus,
     pub(crate) in_a_row: u32,
     pub(crate) in_total: u32,
+    pub(crate) give_up_unreached: Option<Duration>,
     pub(crate) first_poll_at_once: bool,
 }
 
@@ -49,6 +50,7 @@ impl Policy {
             unknown: UnknownStatus::WaitOn,
             in_a_row: u32::MAX,
             in_total: u32::MAX,
+            give_up_unreached: None,
             first_poll_at_once: false,
         }
     }
@@ -105,6 +107,20 @@ impl Policy {
         self
     }
 
+    /// Sets after how long the wait ends if the source was never reached: not one answer of any kind, good or bad, came to
+    /// any poll of the waiter. Default: never.
+    ///
+    /// What ends so is mostly not going to pass: a host name with a typing error, a port on which nothing listens, a proxy
+    /// that lets nothing through. After one answer an outage is waited out, whatever this is. The time counts from the
+    /// beginning of the wait, and at least one attempt has failed since; zero means: at the first failure. After a
+    /// suspension of the machine an attempt that was made since must have failed. The wait ends as
+    /// [`Unreachable`](crate::WaitErrorKind::Unreachable).
+    #[must_use]
+    pub fn give_up_unreached(mut self, after: impl Into<Option<Duration>>) -> Self {
+        self.give_up_unreached = after.into();
+        self
+    }
+
     /// Sets whether the first poll comes at once rather than after the schedule's first delay. Default: false.
     ///
     /// The schedule's delays then follow the first answer. Pauses, the rate and the minimum interval hold all the same.
@@ -148,6 +164,11 @@ impl Policy {
     /// Returns after how many transient failures in total the wait ends; none for no limit.
     pub fn get_failures_in_total(&self) -> Option<u32> {
         Some(self.in_total).filter(|&limit| limit != u32::MAX)
+    }
+
+    /// Returns after how long the wait ends if the source was never reached; none for never.
+    pub fn get_give_up_unreached(&self) -> Option<Duration> {
+        self.give_up_unreached
     }
 
     /// Returns whether the first poll comes at once.

@@ -39,6 +39,7 @@ struct Inner {
     seen: Option<Duration>,
     limit: Option<String>,
     cause: Option<SourceError>,
+    waiting_on: Option<WaitingOn>,
 }
 
 /// The ways in which a wait ends without success.
@@ -57,6 +58,8 @@ pub enum WaitErrorKind {
     Fatal,
     /// The limit of transient failures, which the policy set, was reached.
     TooManyFailures,
+    /// The source was never reached for the time that the policy set: no answer of any kind came, to no poll of any job.
+    Unreachable,
     /// The job has a status that the source does not know, and the policy says to fail then.
     UnknownStatus,
     /// The source panicked while it fetched this job.
@@ -79,10 +82,40 @@ impl WaitErrorKind {
             Self::Refused => "refused",
             Self::Fatal => "fatal",
             Self::TooManyFailures => "too_many_failures",
+            Self::Unreachable => "unreachable",
             Self::UnknownStatus => "unknown_status",
             Self::Panicked => "panicked",
             Self::Stopped => "stopped",
             Self::Removed => "removed",
+        }
+    }
+}
+
+/// What a wait hung on when its deadline came. Each has how long it had hung on that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WaitingOn {
+    /// On the answer to a poll in flight.
+    Answer(Duration),
+    /// On a pause that the service asked for, or the rate that it allows: they held back a poll that was due.
+    Throttling(Duration),
+    /// On the rate that was set, for the waiter or by its source: it held back a poll that was due.
+    Rate(Duration),
+    /// On other requests in flight: as many as there may be held back a poll that was due.
+    InFlight(Duration),
+}
+
+impl fmt::Display for WaitingOn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Answer(lasted) => write!(f, "unanswered for {lasted:.1?}"),
+            Self::Throttling(lasted) => {
+                write!(f, "held back for {lasted:.1?} by the service's throttling")
+            }
+            Self::Rate(lasted) => write!(f, "held back for {lasted:.1?} by the set rate"),
+            Self::InFlight(lasted) => {
+                write!(f, "held back for {lasted:.1?} by the limit of requests in flight")
+            }
         }
     }
 }
@@ -96,12 +129,14 @@ pub(crate) struct ErrorContext {
     pub(crate) limit: Option<String>,
     /// The last failure.
     pub(crate) cause: Option<SourceError>,
+    /// What the wait hung on.
+    pub(crate) waiting_on: Option<WaitingOn>,
 }
 
 impl WaitError {
     pub(crate) fn new(kind: WaitErrorKind, report: JobReport, context: ErrorContext) -> Self {
-        let ErrorContext { age: seen, limit, cause } = context;
-        Self(Arc::new(Inner { kind, report, seen, limit, cause }))
+        let ErrorContext { age: seen, limit, cause, waiting_on } = context;
+        Self(Arc::new(Inner { kind, report, seen, limit, cause, waiting_on }))
     }
 
     /// Returns why the wait ended.
@@ -124,6 +159,11 @@ impl WaitError {
         self.0.cause.as_ref()
     }
 
+    /// Returns what the wait hung on when its deadline came; none where nothing but the job itself was waited for.
+    pub fn waiting_on(&self) -> Option<WaitingOn> {
+        self.0.waiting_on
+    }
+
     fn fmt_what(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Inner { kind, report, limit, .. } = &*self.0;
         let status = report.state.as_ref().map(|state| &*state.status);
@@ -137,6 +177,11 @@ impl WaitError {
             WaitErrorKind::Lost => f.write_str("lost: the service does not know it"),
             WaitErrorKind::Refused | WaitErrorKind::Fatal => f.write_str("cannot be polled"),
             WaitErrorKind::TooManyFailures => f.write_str("given up after too many failures"),
+            WaitErrorKind::Unreachable => match &self.0.cause {
+                // The cause comes first, and whole: it is why the wait ended.
+                Some(cause) => fmt_chain(cause, f),
+                None => f.write_str("not reached"),
+            },
             WaitErrorKind::UnknownStatus => {
                 write!(f, "has the unknown status {}", status.unwrap_or("(none)"))
             }
@@ -160,6 +205,7 @@ impl WaitError {
             | WaitErrorKind::Refused
             | WaitErrorKind::Fatal
             | WaitErrorKind::TooManyFailures
+            | WaitErrorKind::Unreachable
             | WaitErrorKind::UnknownStatus
             | WaitErrorKind::Removed => self.0.limit.as_deref(),
         }
@@ -168,9 +214,12 @@ impl WaitError {
 
 impl fmt::Display for WaitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { report, seen, cause, .. } = &*self.0;
+        let Inner { kind, report, seen, cause, waiting_on, .. } = &*self.0;
         write!(f, "job {} ", report.id)?;
         self.fmt_what(f)?;
+        if *kind == WaitErrorKind::Unreachable {
+            f.write_str("; given up")?;
+        }
         write!(f, " after {:.1?} (", report.elapsed)?;
         if let Some(limit) = self.limit() {
             write!(f, "{limit}, ")?;
@@ -178,6 +227,14 @@ impl fmt::Display for WaitError {
         match report.polls {
             1 => f.write_str("1 poll")?,
             polls => write!(f, "{polls} polls")?,
+        }
+        match waiting_on {
+            Some(answer @ WaitingOn::Answer(_)) if report.polls > 1 => {
+                write!(f, ", the last one {answer}")?;
+            }
+            Some(answer @ WaitingOn::Answer(_)) => write!(f, ", {answer}")?,
+            Some(held_back) => write!(f, ", the next one {held_back}")?,
+            None => {}
         }
         let ended = report.state.as_ref().is_some_and(|state| state.phase.is_terminal());
         match (seen, &report.state) {
@@ -197,10 +254,27 @@ impl fmt::Display for WaitError {
             Some(_) | None => {}
         }
         match cause {
-            Some(cause) => write!(f, "; last error: {cause}"),
-            None => Ok(()),
+            Some(cause) if *kind != WaitErrorKind::Unreachable => {
+                write!(f, "; last error: {cause}")
+            }
+            Some(_) | None => Ok(()),
         }
     }
+}
+
+/// Writes an error and its sources, each unless the one before ends with it.
+fn fmt_chain(error: &SourceError, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let mut last = error.to_string();
+    f.write_str(&last)?;
+    let mut next = std::error::Error::source(error);
+    while let Some(source) = next {
+        let text = source.to_string();
+        if !last.ends_with(&text) {
+            write!(f, ": {text}")?;
+        }
+        (last, next) = (text, source.source());
+    }
+    Ok(())
 }
 
 impl fmt::Debug for WaitError {
@@ -217,6 +291,7 @@ impl fmt::Debug for WaitError {
 impl std::error::Error for WaitError {
     // The message holds the words of the last failure already, so the chain goes on below it.
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.cause().and_then(std::error::Error::source)
+        let has_whole_chain = self.0.kind == WaitErrorKind::Unreachable;
+        self.cause().filter(|_| !has_whole_chain).and_then(std::error::Error::source)
     }
 }

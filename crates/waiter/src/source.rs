@@ -51,6 +51,8 @@ pub trait JobSource: Send + Sync + 'static {
 
     /// Returns how long a fetch may take if each of its requests may take `attempt_timeout`.
     ///
+    /// The waiter asks for it when it is built, for each value to which time-outs may raise the attempt timeout.
+    ///
     /// The default is the same: a fetch is one request. A source whose fetch is more than one limits each by
     /// [`Attempt::timeout`] itself, and adds here what lies between them, such as renewing credentials.
     fn fetch_timeout(&self, attempt_timeout: Duration) -> Duration {
@@ -62,7 +64,8 @@ pub trait JobSource: Send + Sync + 'static {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Attempt {
-    /// How long one request may take: the attempt timeout of the waiter, or less where all waits on the job end before.
+    /// How long one request may take: the attempt timeout of the waiter, more after time-outs, or less where all waits on the
+    /// job end before.
     pub timeout: Duration,
 }
 
@@ -146,7 +149,8 @@ pub enum ErrorClass {
         retry_after: Option<Duration>,
     },
     /// No answer of the service arrived: it could not be connected to, or did not answer in time. This counts as a
-    /// transient failure.
+    /// transient failure. Where no other answer ever came of the source, a policy can give up:
+    /// [`Policy::give_up_unreached`](crate::Policy::give_up_unreached).
     Unreached,
     /// An answer that is not the service's own word: a gateway's or a proxy's, say. This counts as a transient failure until
     /// it has come three times in a row over at least 10 s; then it ends the wait as a fatal error.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 
-use crate::board::{Budget, WaitOptions};
+use crate::board::{AttemptTimeouts, Budget, WaitOptions};
 use crate::driver::shared::Shared;
 use crate::{ConfigError, JobId, JobSource, JobState, Policy, Quota, Stats, Wait, Watch, driver};
 
@@ -182,8 +182,12 @@ impl<S: JobSource> WaiterBuilder<S> {
 
     /// Sets how long one request may take before it counts as a transient failure. Default: 10 s; at least 1 ms.
     ///
-    /// The CFW client limits each request by this or by its own request timeout, whichever is shorter; the time
-    /// in which it renews credentials does not count.
+    /// This is where it starts: the time doubles with each time-out in a row, to at most a minute and no longer than the wait
+    /// still takes, and comes back to this as answers come that do not need more. Jobs that are slower than the others
+    /// have more time than these.
+    ///
+    /// The CFW client limits each request by this, or by a request timeout that was set for it where that is shorter; the
+    /// time in which it renews credentials does not count.
     pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
         self.attempt_timeout = timeout;
         self
@@ -235,17 +239,17 @@ impl<S: JobSource> WaiterBuilder<S> {
     }
 
     fn make(self) -> Waiter {
-        let attempt_timeout = self.attempt_timeout;
+        let source = Arc::new(self.source);
+        let fetch_timeout = |attempt_timeout| source.fetch_timeout(attempt_timeout);
         let budget = Budget {
             max_in_flight: self.max_in_flight,
             quota: self.quota,
             min_interval: self.min_interval,
-            attempt_timeout: self.source.fetch_timeout(attempt_timeout),
+            attempt_timeouts: AttemptTimeouts::new(self.attempt_timeout, fetch_timeout),
             resolution: RESOLUTION,
         };
-        let source = Arc::new(self.source);
         let start = Box::new(move |shared: &Arc<Shared>, runtime: &Handle, new| {
-            driver::start(shared, &source, attempt_timeout, runtime, new);
+            driver::start(shared, &source, runtime, new);
         });
         let shared = Shared::new(self.seed, budget, self.runtime, start);
         Waiter { shared, policy: Arc::new(self.policy) }

@@ -43,7 +43,8 @@ impl Client {
     }
 
     /// Returns this client, with the same connections and credentials, whose requests take no longer than `limit`,
-    /// nor longer than the [`request_timeout`](ClientBuilder::request_timeout).
+    /// nor longer than the [`request_timeout`](ClientBuilder::request_timeout) if that was set. A limit above its default
+    /// allows more.
     #[must_use]
     pub fn limit_requests(mut self, limit: Duration) -> Self {
         self.limit = Some(self.limit.map_or(limit, |known| known.min(limit)));
@@ -53,8 +54,9 @@ impl Client {
     /// Returns the longest time that a call may take: waiting for another call to probe new credentials, or for
     /// their renewal, and sending a request twice.
     pub fn longest_call(&self) -> Duration {
-        let probe = self.inner.transport.request_timeout;
-        let request = self.limit.map_or(probe, |limit| limit.min(probe));
+        let transport = &self.inner.transport;
+        let request = transport.request_limit(self.limit);
+        let probe = transport.request_timeout;
         request
             .saturating_mul(2)
             .saturating_add(probe)

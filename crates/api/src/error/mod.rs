@@ -77,6 +77,12 @@ impl Error {
         self.0.kind
     }
 
+    /// Returns what came of a request without an answer, in words that name the host: the first part of the message after
+    /// the call. None for other errors.
+    pub fn summary(&self) -> Option<&str> {
+        self.0.summary.as_deref()
+    }
+
     /// Returns what to do about it.
     pub fn class(&self) -> Class {
         self.0.class

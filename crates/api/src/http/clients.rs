@@ -17,6 +17,7 @@ use super::{
     client_pool::{ClientPool, PooledRequest},
     connection_limit::{ActiveRequest, ConnectionLimiter},
     endpoint::{Endpoint, is_local},
+    proxies::Proxies,
 };
 use crate::ConfigError;
 
@@ -29,6 +30,8 @@ pub(crate) struct HttpClients {
     clients: Clients,
     /// Limits the connections of the built-in clients.
     limiter: ConnectionLimiter,
+    /// The proxies of the client for other machines.
+    proxies: Proxies,
 }
 
 #[derive(Debug)]
@@ -45,6 +48,7 @@ impl HttpClients {
         Self {
             clients: Clients::Application(client),
             limiter: ConnectionLimiter::new(Duration::ZERO),
+            proxies: Proxies::default(),
         }
     }
 
@@ -87,8 +91,12 @@ impl HttpClients {
             .filter(|endpoint| !endpoint.is_local())
             .peekable();
         let is_remote = remote.peek().is_some();
-        // reqwest uses proxy variables even for 127.0.0.1, which no proxy can reach.
+        // No proxy can reach this machine.
         let without_proxy = is_remote && !more && remote.all(|endpoint| endpoint.is_loopback());
+        let proxies = if without_proxy { Proxies::default() } else { Proxies::from_env() };
+        for (_, endpoint) in known.iter().filter(|(_, endpoint)| !endpoint.is_local()) {
+            proxies.check(endpoint.url())?;
+        }
 
         let tls = tls.load()?;
         let local = || {
@@ -99,10 +107,8 @@ impl HttpClients {
         };
         let local = is_local.then(local).transpose()?;
         let remote = || {
-            ClientPool::new(Box::new(move || {
-                let with_tls = tls.apply(builder());
-                built(if without_proxy { with_tls.no_proxy() } else { with_tls })
-            }))
+            let proxies = proxies.clone();
+            ClientPool::new(Box::new(move || built(proxies.apply(tls.apply(builder())))))
         };
         let remote = if is_remote {
             Some(remote()?)
@@ -111,7 +117,13 @@ impl HttpClients {
         } else {
             None
         };
-        Ok(Self { clients: Clients::Split { local, remote }, limiter })
+        Ok(Self { clients: Clients::Split { local, remote }, limiter, proxies })
+    }
+
+    /// Returns the proxy through which a URL is reached: its host and port.
+    pub(super) fn proxy(&self, url: &Url) -> Option<String> {
+        let proxy = self.proxies.proxy(url).filter(|_| !is_local(url))?;
+        Some(host_and_port(proxy))
     }
 
     /// Registers a request. The guard is held until the answer has been read.
@@ -127,6 +139,15 @@ impl HttpClients {
             Clients::Split { remote, .. } => remote.as_ref(),
         };
         Some(pool?.start(limit))
+    }
+}
+
+/// Returns a URL's host and port, without user name, password and path.
+pub(super) fn host_and_port(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    match url.port_or_known_default() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
     }
 }
 

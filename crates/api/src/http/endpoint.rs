@@ -50,6 +50,10 @@ impl Endpoint {
         Ok(Self(url))
     }
 
+    pub(crate) fn url(&self) -> &Url {
+        &self.0
+    }
+
     pub(crate) fn is_https(&self) -> bool {
         self.0.scheme() == "https"
     }

@@ -6,6 +6,7 @@ pub(crate) mod clients;
 mod connection_limit;
 pub(crate) mod endpoint;
 mod no_answer;
+mod proxies;
 pub(crate) mod redact;
 pub(crate) mod response;
 pub(crate) mod transport;

@@ -2,7 +2,7 @@
 
 use std::{error::Error as StdError, io, time::Duration};
 
-use super::redact::sanitise;
+use super::{clients::host_and_port, redact::sanitise};
 use crate::{
     Class, Error, ErrorKind,
     error::{CODE_CHARS, MESSAGE_CHARS, Operation},
@@ -13,9 +13,14 @@ pub(super) fn without_head(
     operation: Operation<'_>,
     error: &reqwest::Error,
     limit: Duration,
+    proxy: Option<&str>,
     secrets: &[&str],
 ) -> Error {
-    let host = host_and_port(error, secrets);
+    let host = target(error, secrets);
+    let (via, to) = match proxy {
+        Some(proxy) => (format!("the proxy {proxy}"), format!("the proxy {proxy} for {host}")),
+        None => ("the proxy".to_owned(), host.clone()),
+    };
     let cause = root_cause(error);
     let is_https = error.url().is_none_or(|url| url.scheme() == "https");
     if let Some(fatal) = fatal(operation, error, &cause, secrets) {
@@ -30,13 +35,14 @@ pub(super) fn without_head(
         }
     } else if error.is_timeout() {
         let cause = io::ErrorKind::TimedOut.into();
-        (ErrorKind::Timeout, format!("cannot connect to {host}"), Some(cause))
+        (ErrorKind::Timeout, format!("cannot connect to {to}"), Some(cause))
     } else {
         let summary = match Step::of(error) {
+            Step::Resolve if proxy.is_some() => format!("cannot resolve {via}"),
             Step::Resolve => format!("cannot resolve {}", host_alone(error, secrets)),
-            Step::Tunnel => format!("the proxy opens no tunnel to {host}"),
+            Step::Tunnel => format!("{via} opens no tunnel to {host}"),
             Step::Unknown if is_https => format!("TLS handshake with {host} failed"),
-            Step::Connect | Step::Unknown => format!("cannot connect to {host}"),
+            Step::Connect | Step::Unknown => format!("cannot connect to {to}"),
         };
         (ErrorKind::Connect, summary, Some(cause))
     };
@@ -158,12 +164,9 @@ fn host_alone(error: &reqwest::Error, secrets: &[&str]) -> String {
     sanitise(host, secrets, CODE_CHARS)
 }
 
-fn host_and_port(error: &reqwest::Error, secrets: &[&str]) -> String {
-    let host = host_alone(error, secrets);
-    match error.url().and_then(reqwest::Url::port_or_known_default) {
-        Some(port) => format!("{host}:{port}"),
-        None => host,
-    }
+fn target(error: &reqwest::Error, secrets: &[&str]) -> String {
+    let target = error.url().map_or_else(|| "the host".to_owned(), host_and_port);
+    sanitise(&target, secrets, CODE_CHARS)
 }
 
 /// Returns whether any error of the chain is about a certificate. The error types of TLS libraries differ by

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use reqwest::{
     Request,
-    header::{CONTENT_TYPE, HeaderValue, USER_AGENT},
+    header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, USER_AGENT},
 };
 
 use super::{
@@ -27,11 +27,22 @@ const PROXY_AUTHENTICATION_REQUIRED: u16 = 407;
 pub(crate) struct Transport {
     pub(crate) clients: HttpClients,
     pub(crate) request_timeout: Duration,
+    /// Whether the application set it: then no request takes longer, whatever limit comes with it.
+    pub(crate) is_timeout_set: bool,
     pub(crate) user_agent: HeaderValue,
     pub(crate) clock: Clock,
 }
 
 impl Transport {
+    /// Returns how long a request may take that comes with this limit.
+    pub(crate) fn request_limit(&self, limit: Option<Duration>) -> Duration {
+        match limit {
+            Some(limit) if self.is_timeout_set => limit.min(self.request_timeout),
+            Some(limit) => limit,
+            None => self.request_timeout,
+        }
+    }
+
     /// Sends `request` once and reads the answer, both within the request timeout. Header values of the
     /// answer are cleaned of `secrets`; its body is not.
     pub(crate) async fn exchange(
@@ -45,12 +56,12 @@ impl Transport {
             return Err(Error::new(operation, ErrorKind::Request, Class::Fatal)
                 .with_message("no tokio runtime is running"));
         }
-        let limit = request
-            .timeout()
-            .map_or(self.request_timeout, |limit| self.request_timeout.min(*limit));
+        let limit = self.request_limit(request.timeout().copied());
         *request.timeout_mut() = Some(limit);
         let headers = request.headers_mut();
         headers.insert(USER_AGENT, self.user_agent.clone());
+        // Without this, any encoding would be acceptable.
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         // Mandatory by the manual, even without a body.
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
 
@@ -68,7 +79,8 @@ impl Transport {
         let sent = active_request.send(pooled.client().execute(request)).await;
         let mut response = sent.map_err(|error| {
             pooled.failed(&error);
-            without_head(operation, &error, limit, secrets)
+            let proxy = error.url().and_then(|url| self.clients.proxy(url));
+            without_head(operation, &error, limit, proxy.as_deref(), secrets)
         })?;
         let mut answer = HttpResponse::from_head(&response, secrets, self.clock.now());
         if answer.status == PROXY_AUTHENTICATION_REQUIRED {
@@ -81,7 +93,19 @@ impl Transport {
             Err(BodyError::Broken(error)) => pooled.failed(error),
             _ => pooled.answered(answer.status, response.version()),
         }
+        let encoding = response.headers().get(CONTENT_ENCODING);
         match body {
+            // An encoding that was not asked for, from a proxy that caches, say.
+            Ok(_) if encoding.is_some_and(|encoding| encoding != "identity") => {
+                if answer.is_success() {
+                    let encoding = encoding.and_then(|name| name.to_str().ok()).unwrap_or("?");
+                    let encoding = sanitise(encoding, secrets, CODE_CHARS);
+                    let problem = format!(
+                        "encoded as {encoding:?}, although nothing but identity is accepted"
+                    );
+                    return Err(answer.unusable(operation, problem));
+                }
+            }
             Ok(body) => answer.body = body,
             // The status and `Retry-After` of these are enough; an error here would lose them.
             Err(_) if matches!(answer.status, 429 | 500..=599) => (),

@@ -138,6 +138,21 @@ async fn an_endless_body_is_read_up_to_a_bound() {
     assert_eq!(list_job_of(Then::Say(body)).await.unwrap_err().class(), Class::NotFound);
 }
 
+#[tokio::test]
+async fn an_encoding_that_was_not_asked_for_is_named() {
+    let gzip = "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\n\x1f\x7f";
+    let error = list_job_of(Then::Say(gzip.into())).await.unwrap_err();
+    assert_eq!(error.class(), Class::Transient { retry_after: None });
+    assert!(error.to_string().contains("encoded as \"gzip\""), "{error}");
+    // The status of an error counts, but its encoded body says nothing.
+    let busy = gzip.replace("200 OK", "503 Service Unavailable");
+    let error = list_job_of(Then::Say(busy.into())).await.unwrap_err();
+    assert_eq!((error.kind(), error.message()), (ErrorKind::Service, None));
+    let plain =
+        "HTTP/1.1 200 OK\r\nContent-Encoding: identity\r\n\r\n{\"data\":{\"status\":\"Running\"}}";
+    list_job_of(Then::Say(plain.into())).await.unwrap();
+}
+
 #[test]
 fn a_call_outside_a_runtime_is_an_error_and_no_panic() {
     let (client, id) = (builder("http://127.0.0.1:1").build().unwrap(), id());

@@ -134,6 +134,21 @@ fn at_most_eight_run_at_once() {
 }
 
 #[test]
+fn a_run_can_end_after_a_signal_that_ends_the_wait() {
+    let sim = simulator();
+    add(&sim, "a", JobScript::succeeds_after(ms(0)));
+    add(&sim, "b", JobScript::never());
+    let script = "sleep 1; echo done";
+    let mut command = exec_command(&sim, Path::new("/"), script, &["a", "b"]);
+    let mut child = Running::start(command.stderr(Stdio::piped()));
+    let lines = Lines::of(child.stderr());
+    lines.until("a  Success after");
+    child.interrupt();
+    lines.until("--exec a: done");
+    assert_eq!(child.code(), Some(130));
+}
+
+#[test]
 fn a_signal_stops_the_wait_for_it_and_kills_it() {
     let sim = simulator();
     add(&sim, "a", JobScript::succeeds_after(ms(0)));

@@ -26,6 +26,32 @@ fn transient_faults_do_not_change_the_exit_code() {
 }
 
 #[test]
+fn one_foreign_answer_amid_good_ones_does_not_change_the_exit_code() {
+    for fault in Fault::foreign_client_errors() {
+        let sim = simulator();
+        add(&sim, "a", JobScript::succeeds_after(ms(0)));
+        // A correct answer first.
+        sim.fail_polls("a", [Fault::UnknownStatus, fault.clone()]);
+        let output = run(wait_command(&sim, &["a"]));
+        assert_eq!(output.code, Some(0), "{fault:?}: {}", output.stderr);
+        assert_eq!(sim.polls_of("a").len(), 3, "{fault:?}");
+    }
+}
+
+#[test]
+fn the_wait_ends_at_once_if_nothing_good_was_heard_before_a_final_answer() {
+    let not_published = Fault::gateway_code(404, "APIGW.0101", "The API does not exist");
+    for fault in [Fault::Status(401), Fault::Status(405), not_published] {
+        let sim = simulator();
+        add(&sim, "a", JobScript::succeeds_after(ms(0)));
+        sim.fail_polls("a", [fault.clone()]);
+        let output = run(wait_command(&sim, &["a"]));
+        assert_eq!(output.code, Some(3), "{fault:?}: {}", output.stderr);
+        assert_eq!(sim.polls_of("a").len(), 1, "{fault:?}");
+    }
+}
+
+#[test]
 fn exit_code_1_after_too_many_failures_in_a_row() {
     let sim = simulator();
     add(&sim, "a", JobScript::never());
@@ -99,6 +125,52 @@ fn exit_code_3_if_no_poll_can_succeed() {
     let output = run(wait_command(&sim, &["--project-id", "another", "a"]));
     assert_eq!(output.code, Some(3));
     assert!(output.stderr.contains("APIGW.0302"), "{}", output.stderr);
+}
+
+#[test]
+fn exit_code_3_if_the_service_is_never_reached() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let endpoint = format!("http://{address}");
+    let run = |args: &[&str]| {
+        let mut command = bare_command(&["--interval=50ms", "--min-interval=20ms", "a", "b"]);
+        command.args(args).env("CFW_ENDPOINT", &endpoint).env("CFW_PROJECT_ID", "p");
+        run({
+            command.env("CFW_TOKEN", "t");
+            command
+        })
+    };
+    let cause = format!("cannot connect to {address}: ");
+    for args in [
+        &["--give-up-unreached=300ms", "--output=json"][..],
+        &["--timeout=0", "--attempt-timeout=1s", "--output=json"],
+    ] {
+        let output = run(args);
+        assert_eq!(output.code, Some(3), "{args:?}: {}", output.stderr);
+        assert!(output.stderr.contains(&cause), "{args:?}: {}", output.stderr);
+        let objects = parse_objects(&output.stdout);
+        let ends: Vec<_> = objects.iter().filter(|object| object["type"] == "ended").collect();
+        assert_eq!(ends.len(), 2, "{args:?}");
+        assert!(ends.iter().all(|end| end["outcome"] == "unreachable"), "{ends:?}");
+    }
+    let output = run(&["--give-up-unreached=0", "--timeout=600ms"]);
+    assert_eq!(output.code, Some(124), "no limit: {}", output.stderr);
+}
+
+#[test]
+fn an_outage_is_waited_out_after_one_answer() {
+    let sim = simulator();
+    add(&sim, "a", JobScript::never());
+    let mut command = wait_command(&sim, &["--give-up-unreached=100ms", "a"]);
+    let mut child = Running::start(command.stderr(Stdio::piped()));
+    let lines = Lines::of(child.stderr());
+    lines.until("Running");
+    // They take at least the minimum interval of 20 ms each.
+    sim.fail_polls("a", vec![Fault::Reset; 20]);
+    sim.finish("a");
+    lines.until("not reached");
+    assert_eq!(child.code(), Some(0));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use cfw_simulator::{Fault, JobScript, Simulator};
 use serde_json::Value;
 
 use crate::support::{
-    Running, add, bare_command, ms, parse_objects, read_all, run, simulator, wait_command,
+    Lines, Running, add, bare_command, ms, parse_objects, read_all, run, simulator, wait_command,
 };
 
 /// A file that is removed at the end of the test.
@@ -113,6 +113,23 @@ fn an_object_sets_the_timeout_and_the_kind_of_its_job() {
     assert_eq!(slow[2]["outcome"], "timed_out");
     let good = end_of(&objects, "good");
     assert_eq!((&good["outcome"], &good["kind"]), (&"succeeded".into(), &Value::Null));
+}
+
+#[test]
+fn a_kind_is_that_of_one_wait() {
+    let sim = simulator();
+    add(&sim, "a", JobScript::succeeds_after(ms(0)));
+    let mut command = wait_command(&sim, &["--output=json", "--quiet", "-"]);
+    let mut child = Running::start(command.stdin(Stdio::piped()).stdout(Stdio::piped()));
+    let mut stdin = child.stdin();
+    let lines = Lines::of(child.stdout());
+    for (line, kind) in [("{\"id\":\"a\",\"kind\":\"x\"}", "x".into()), ("a", Value::Null)] {
+        writeln!(stdin, "{line}").unwrap();
+        let end = parse_objects(&lines.until(r#""type":"ended""#)).remove(0);
+        assert_eq!(end["kind"], kind, "{end}");
+    }
+    drop(stdin);
+    assert_eq!(child.code(), Some(0));
 }
 
 #[test]

@@ -91,6 +91,8 @@ pub enum Fault {
     EqualId,
     /// The correct answer with the status `Paused`. Affects polls only.
     UnknownStatus,
+    /// The correct answer with `Content-Encoding: gzip`, whatever the request accepts.
+    Gzip,
     /// A body that begins like the correct one and never ends.
     Endless,
 }
@@ -161,6 +163,20 @@ impl Fault {
             Self::OverLimit { retry_after: Some("1".to_owned()) },
             Self::Status(421),
         ]
+    }
+
+    /// Returns one fault of each kind that passes if it comes now and then, also before the first correct answer: those of
+    /// [`transient`](Self::transient), and the 4xx answers of [`foreign_client_errors`](Self::foreign_client_errors) that
+    /// neither refuse credentials nor call the path or method wrong. [`OverLimit`](Self::OverLimit) is left out, as are others
+    /// that cost a client seconds.
+    ///
+    /// A client cannot tell a long row of such 4xx answers from a wrong configuration, so a high share of them
+    /// can end its waits.
+    #[must_use]
+    pub fn passing() -> Vec<Self> {
+        let mut faults = Self::transient();
+        faults.extend([Self::Html(400), Self::Status(400), Self::Html(403), Self::Status(421)]);
+        faults
     }
 
     /// Returns one fault of each transient kind, except those that cost a client seconds:

@@ -99,6 +99,7 @@ impl Answer {
             Some(Fault::SlowBody(delay)) => {
                 (self.content_type, Content::delayed(self.body, *delay))
             }
+            Some(Fault::Gzip) => (self.content_type, Content::whole(gzip(&self.body).into())),
             Some(Fault::CutBody) => (self.content_type, Content::half(self.body)),
             Some(Fault::Endless) => (self.content_type, Content::endless(self.body)),
             _ => (self.content_type, Content::whole(self.body)),
@@ -111,7 +112,61 @@ impl Answer {
         if let Ok(id) = HeaderValue::from_str(request_id.1) {
             headers.insert(HeaderName::from_static(request_id.0), id);
         }
+        if fault == Some(&Fault::Gzip) {
+            headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        }
         headers.extend(self.headers);
         response
+    }
+}
+
+/// Returns `data` in the gzip format (RFC 1952), stored and not compressed.
+fn gzip(data: &[u8]) -> Vec<u8> {
+    const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
+    let mut out = HEADER.to_vec();
+    let mut chunks = data.chunks(u16::MAX.into()).peekable();
+    if data.is_empty() {
+        out.extend([1, 0, 0, 0xff, 0xff]);
+    }
+    while let Some(chunk) = chunks.next() {
+        let length = u16::try_from(chunk.len()).unwrap_or(u16::MAX);
+        out.push(u8::from(chunks.peek().is_none()));
+        out.extend(length.to_le_bytes());
+        out.extend((!length).to_le_bytes());
+        out.extend(chunk);
+    }
+    out.extend(crc32(data).to_le_bytes());
+    // The length modulo 2^32.
+    out.extend(data.len().to_le_bytes().into_iter().chain([0; 4]).take(4));
+    out
+}
+
+fn crc32(data: &[u8]) -> u32 {
+    const POLYNOMIAL: u32 = 0xedb8_8320;
+    let crc = data.iter().fold(u32::MAX, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
+            if crc & 1 == 1 { (crc >> 1) ^ POLYNOMIAL } else { crc >> 1 }
+        })
+    });
+    !crc
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gzip_is_what_other_programs_read() {
+        // The check value of the algorithm, and the output of `gzip -1` would differ only in its compression.
+        assert_eq!(crc32(b"123456789"), 0xcbf4_3926);
+        let expected = [
+            &[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255, 1, 2, 0, 0xfd, 0xff][..],
+            b"{}",
+            &[0x43, 0xbf, 0xa6, 0xa3, 2, 0, 0, 0],
+        ];
+        assert_eq!(gzip(b"{}"), expected.concat());
+        let long = gzip(&vec![b'x'; 100_000]);
+        assert_eq!(long.len(), 100_000 + 10 + 5 + 5 + 8);
+        assert_eq!((long[10], long[10 + 5 + 65_535]), (0, 1), "only the last block is final");
     }
 }

@@ -47,6 +47,7 @@ pub(crate) fn fault_answer(fault: &Fault, call: &Call<'_>) -> Option<Answer> {
         | Fault::EmptyBody
         | Fault::WrongId
         | Fault::EqualId
+        | Fault::Gzip
         | Fault::UnknownStatus
         | Fault::Endless => return None,
     })

@@ -121,6 +121,16 @@ async fn foreign_client_errors_are_not_answers_of_the_service() {
 }
 
 #[tokio::test]
+async fn gzip_is_sent_unasked() {
+    let answer = answer_with(Fault::Gzip).await;
+    assert_eq!((answer.status, answer.header("Content-Encoding")), (200, Some("gzip")));
+    assert_eq!(answer.body.get(..3), Some(&[0x1f, 0x8b, 8][..]));
+    // It is stored, not compressed.
+    let text = String::from_utf8_lossy(&answer.body);
+    assert!(text.contains(r#""status":"#), "{text}");
+}
+
+#[tokio::test]
 async fn html_and_gateway_codes_can_have_any_status() {
     let page = answer_with(Fault::Html(403)).await;
     assert!(page.text().contains("<h1>403 Forbidden</h1>"), "{}", page.text());

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use super::jobs::{Change, Job, Stage};
+use super::requests::Request;
+use super::throttle::HeldBackBy;
 use super::time::Time;
 use super::waits::Wait;
 use super::{Answer, Board, LogEvent, RequestId};
@@ -11,6 +13,7 @@ use crate::report::ErrorContext;
 use crate::util::slab::Key;
 use crate::{
     ErrorClass, JobReport, JobState, Outcome, Phase, SourceError, WaitError, WaitErrorKind,
+    WaitingOn,
 };
 
 /// The fewest not-found answers in a row that make a job lost (rule 7).
@@ -32,7 +35,12 @@ impl Board {
             self.jobs[key].stage = Stage::Resting;
             match answer {
                 Answer::Told(Ok(state)) => self.on_state(key, request.sent, state),
-                Answer::Told(Err(error)) => self.on_error(key, request.sent, error.clone()),
+                Answer::Told(Err(error)) => {
+                    if !is_jump && self.has_timed_out(&request, error.class()) {
+                        self.lengthen_attempts(key, request.step);
+                    }
+                    self.on_error(key, request.sent, error.clone());
+                }
                 Answer::Panicked(message) => {
                     self.stats.panicked += 1;
                     self.throttle.failed(now, request.sent, None);
@@ -47,7 +55,8 @@ impl Board {
     }
 
     /// Gives up a request that has taken too long: a transient failure, unless the process was suspended meanwhile.
-    pub(super) fn on_expiry(&mut self, key: Key<Job>, sent: Time, is_jump: bool) {
+    pub(super) fn on_expiry(&mut self, request: &Request, is_jump: bool) {
+        let (key, sent) = (request.job, request.sent);
         self.jobs[key].stage = Stage::Resting;
         if is_jump {
             // Says nothing of the service, so the poll is still due.
@@ -56,9 +65,18 @@ impl Board {
             return;
         }
         self.stats.timed_out += 1;
-        let cause = format!("no answer within {:?}", self.budget.attempt_timeout);
+        let limit = self.budget.attempt_timeouts.get(request.step).fetch;
+        self.lengthen_attempts(key, request.step);
+        let cause = format!("no answer within {limit:?}");
         self.on_error(key, sent, SourceError::new(ErrorClass::Unreached, cause));
         self.after_response(key, sent);
+    }
+
+    /// Returns whether a source that limits its requests itself gave this one up.
+    fn has_timed_out(&self, request: &Request, class: ErrorClass) -> bool {
+        let limit = self.budget.attempt_timeouts.get(request.step).request;
+        matches!(class, ErrorClass::Transient { .. } | ErrorClass::Unreached)
+            && self.now.since(request.sent) >= limit
     }
 
     /// Records when the answer came, ends the waits whose last look this was, and plans the next poll.
@@ -86,6 +104,8 @@ impl Board {
         self.stats.answers += 1;
         self.throttle.good(self.now, sent);
         self.has_warned = false;
+        self.record_reached();
+        self.shorten_attempts(key, sent);
         self.jobs.clear_failure(key, &mut self.outbox.deferred);
         if self.waits.has_failures() {
             self.waits.end_rows(&self.jobs[key]);
@@ -164,6 +184,9 @@ impl Board {
     fn on_error(&mut self, key: Key<Job>, sent: Time, error: SourceError) {
         let now = self.now;
         let class = error.class();
+        if class != ErrorClass::Unreached {
+            self.record_reached();
+        }
         match class {
             ErrorClass::Transient { retry_after } => {
                 self.stats.transient += 1;
@@ -174,6 +197,7 @@ impl Board {
             ErrorClass::Unreached => {
                 self.stats.transient += 1;
                 self.throttle.failed(now, sent, None);
+                self.record_unreached(sent, &error);
                 self.record_failure(key, error);
                 self.end_failing(key);
             }
@@ -193,6 +217,7 @@ impl Board {
                 self.stats.not_found += 1;
                 // The service works, and says what it knows.
                 self.throttle.good(now, sent);
+                self.shorten_attempts(key, sent);
                 self.record_failure(key, error);
                 self.end_lost(key);
             }
@@ -302,8 +327,33 @@ impl Board {
     /// Ends a wait whose time is up.
     pub(super) fn end_timed_out(&mut self, wait: Key<Wait>) {
         let Wait { started, deadline, .. } = self.waits[wait];
-        let limit = format!("deadline {:?}", deadline.since(started));
-        self.end_with_limit(wait, WaitErrorKind::TimedOut, limit);
+        let context = ErrorContext {
+            limit: Some(format!("deadline {:?}", deadline.since(started))),
+            cause: self.cause(wait),
+            waiting_on: self.waiting_on(wait),
+            ..ErrorContext::default()
+        };
+        self.end_with_error(wait, WaitErrorKind::TimedOut, context);
+    }
+
+    /// Returns what a wait hangs on now: the answer to a poll, or what holds back one that is due.
+    fn waiting_on(&self, key: Key<Wait>) -> Option<WaitingOn> {
+        let wait = &self.waits[key];
+        let job = &self.jobs[wait.job?];
+        let since = |time: Time| self.now.since(time.max(wait.started));
+        match job.stage {
+            Stage::InFlight(request) => Some(WaitingOn::Answer(since(self.requests[request].sent))),
+            Stage::Ready { .. } => {
+                let held_back = since(job.due);
+                match self.throttle.holds_back(self.now) {
+                    Some(HeldBackBy::Service) => Some(WaitingOn::Throttling(held_back)),
+                    Some(HeldBackBy::SetRate) => Some(WaitingOn::Rate(held_back)),
+                    None if self.may_send() => None,
+                    None => Some(WaitingOn::InFlight(held_back)),
+                }
+            }
+            Stage::Resting => None,
+        }
     }
 
     pub(super) fn end_removed(&mut self, wait: Key<Wait>) {
@@ -316,7 +366,8 @@ impl Board {
     }
 
     fn end_with_limit(&mut self, wait: Key<Wait>, kind: WaitErrorKind, limit: String) {
-        let context = ErrorContext { age: None, limit: Some(limit), cause: self.cause(wait) };
+        let cause = self.cause(wait);
+        let context = ErrorContext { limit: Some(limit), cause, ..ErrorContext::default() };
         self.end_with_error(wait, kind, context);
     }
 
@@ -327,7 +378,12 @@ impl Board {
         }
     }
 
-    fn end_with_error(&mut self, wait: Key<Wait>, kind: WaitErrorKind, mut context: ErrorContext) {
+    pub(super) fn end_with_error(
+        &mut self,
+        wait: Key<Wait>,
+        kind: WaitErrorKind,
+        mut context: ErrorContext,
+    ) {
         let Some(job) = self.waits[wait].job else { return };
         context.age = self.jobs.age(job, self.now);
         let error = WaitError::new(kind, self.report(wait, job), context);

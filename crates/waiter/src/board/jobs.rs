@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use hashbrown::HashTable;
 
+use super::attempts::Step;
 use super::requests::Request;
 use super::time::Time;
 use super::waits::Wait;
@@ -121,6 +122,8 @@ pub(super) struct Jobs {
     statuses: Interner<Status>,
     details: KeyMap<Job, JobDetails>,
     failures: KeyMap<Job, FailureState>,
+    /// How far the attempt timeouts of single jobs have grown, where they have.
+    attempt_steps: KeyMap<Job, Step>,
 }
 
 impl Jobs {
@@ -133,6 +136,7 @@ impl Jobs {
             statuses: Interner::new(),
             details: KeyMap::default(),
             failures: KeyMap::default(),
+            attempt_steps: KeyMap::default(),
         }
     }
 
@@ -187,6 +191,7 @@ impl Jobs {
     /// Forgets a job: a new wait on its id starts afresh (rule 3).
     pub(super) fn remove(&mut self, key: Key<Job>, deferred: &mut Vec<Deferred>) {
         self.forget_state(key, deferred);
+        self.set_attempt_step(key, Step::default());
         let Some(job) = self.jobs.remove(key) else { return };
         self.cold.remove(key.cast());
         let hash = jitter::hash_id(self.seed, job.id.as_str());
@@ -313,6 +318,25 @@ impl Jobs {
         if self.failures.is_empty() { None } else { self.failures.get(&key) }
     }
 
+    /// Returns how far the timeout of the job's attempts has grown.
+    pub(super) fn attempt_step(&self, key: Key<Job>) -> Step {
+        if self.attempt_steps.is_empty() {
+            return Step::default();
+        }
+        self.attempt_steps.get(&key).copied().unwrap_or_default()
+    }
+
+    pub(super) fn set_attempt_step(&mut self, key: Key<Job>, step: Step) {
+        if step != Step::default() {
+            self.attempt_steps.insert(key, step);
+        } else if !self.attempt_steps.is_empty()
+            && self.attempt_steps.remove(&key).is_some()
+            && self.attempt_steps.is_empty()
+        {
+            self.attempt_steps.shrink_to(64);
+        }
+    }
+
     /// Returns the error of the last answer, if that was bad.
     pub(super) fn cause(&self, key: Key<Job>) -> Option<SourceError> {
         self.failure(key).map(|state| state.error.clone())
@@ -358,7 +382,8 @@ impl Jobs {
     /// Returns how much room the index and the tables of rare things keep.
     #[cfg(test)]
     pub(super) fn room(&self) -> usize {
-        self.index.capacity() + self.details.capacity() + self.failures.capacity()
+        let tables = self.details.capacity() + self.failures.capacity();
+        self.index.capacity() + tables + self.attempt_steps.capacity()
     }
 
     #[cfg(test)]

@@ -26,12 +26,14 @@
 
 mod agenda;
 mod answers;
+mod attempts;
 #[cfg(any(test, debug_assertions))]
 mod check;
 mod commands;
 mod jitter;
 mod jobs;
 mod polling;
+mod reach;
 mod requests;
 #[cfg(test)]
 mod tests;
@@ -46,13 +48,16 @@ use std::task::Waker;
 use std::time::Duration;
 
 use self::agenda::Agenda;
+use self::attempts::Step;
 use self::jobs::{Job, Jobs, Stage};
+use self::reach::Reach;
 use self::requests::{AbortReason, Request, Requests};
 use self::throttle::Throttle;
 use self::waits::{Waits, Watch};
 use crate::util::slab::Key;
 use crate::{JobId, JobOptions, JobState, Outcome, Policy, Quota, SourceError, Stats};
 
+pub(crate) use self::attempts::AttemptTimeouts;
 pub(crate) use self::time::{Time, nanos};
 pub(crate) use self::waits::Pending;
 
@@ -63,8 +68,7 @@ pub(crate) struct Budget {
     pub(crate) quota: Option<Quota>,
     /// The shortest time between an answer and the next poll of the same job.
     pub(crate) min_interval: Duration,
-    /// How long a fetch may take. A source that limits its requests itself has more, for what is between them.
-    pub(crate) attempt_timeout: Duration,
+    pub(crate) attempt_timeouts: AttemptTimeouts,
     /// How late the driver's timer may be. Deadlines are taken as that much earlier, so that no wait ends after its own
     /// (rule 5).
     pub(crate) resolution: Duration,
@@ -128,8 +132,8 @@ impl RequestId {
 /// What a driver is to do, outside the lock.
 #[derive(Debug)]
 pub(crate) enum Action {
-    /// Fetch this job. The last of its waits ends in `time_left`.
-    Poll { request: RequestId, id: JobId, time_left: Duration },
+    /// Fetch this job. One request of the source may take `timeout`.
+    Poll { request: RequestId, id: JobId, timeout: Duration },
     /// Drop the request; its answer would be ignored.
     Abort(RequestId),
     /// Wake a consumer whose watch has updates.
@@ -187,6 +191,9 @@ pub(crate) struct Board {
     requests: Requests,
     agenda: Agenda,
     throttle: Throttle,
+    reach: Reach,
+    /// How far the attempt timeout of all jobs has grown.
+    attempt_step: Step,
     outbox: Outbox,
     stats: Stats,
     /// Jobs that the event at hand has changed, for `settle`. Invariant: empty between events.
@@ -217,6 +224,8 @@ impl Board {
             requests: Requests::new(),
             agenda: Agenda::new(),
             throttle: Throttle::new(seed, budget.max_in_flight, budget.quota),
+            reach: Reach::default(),
+            attempt_step: Step::default(),
             outbox: Outbox::default(),
             stats: Stats::default(),
             touched: Vec::new(),

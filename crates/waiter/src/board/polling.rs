@@ -39,7 +39,7 @@ impl Board {
         self.fire_deadlines(now, is_jump);
         while let Some((id, request)) = self.requests.pop_expired(now) {
             self.abort_timed_out(id);
-            self.on_expiry(request.job, request.sent, is_jump);
+            self.on_expiry(&request, is_jump);
         }
         while let Some(job) = self.agenda.pop_poll(now, &self.jobs, &self.waits) {
             self.fire_poll(job);
@@ -103,7 +103,7 @@ impl Board {
         self.agenda.next_poll().min(waits)
     }
 
-    fn may_send(&self) -> bool {
+    pub(super) fn may_send(&self) -> bool {
         self.requests.len() < self.throttle.window() as usize
     }
 
@@ -120,10 +120,17 @@ impl Board {
 
     /// Sets the timer of a new wait to its last poll, or to its deadline where that is all that is left.
     pub(super) fn begin_deadline(&mut self, key: Key<Wait>) {
-        let wait = &self.waits[key];
         // A job may be added long after its watch started. A timer in the past would read as a suspension.
-        let at = wait.last_poll().min(self.deadline_of(key)).max(self.now);
-        self.agenda.set_deadline(key, wait.generation, at);
+        let at = self.next_stage(key, Time::ZERO).max(self.now);
+        self.agenda.set_deadline(key, self.waits[key].generation, at);
+    }
+
+    /// Returns when the timer of a wait fires next, of its stages from `from` on: its last poll, giving up on a source that
+    /// was never reached, and its deadline.
+    fn next_stage(&self, key: Key<Wait>, from: Time) -> Time {
+        let wait = &self.waits[key];
+        let last_poll = if wait.is_last_poll_due { Time::NEVER } else { wait.last_poll() };
+        self.unreached_stage(wait, from).min(last_poll).min(self.deadline_of(key))
     }
 
     /// Returns when a wait ends, if nothing else ends it.
@@ -134,10 +141,17 @@ impl Board {
 
     /// Handles the timers of waits that are due.
     pub(super) fn fire_deadlines(&mut self, until: Time, is_jump: bool) {
+        if is_jump {
+            self.forget_unreached();
+        }
         while let Some(key) = self.agenda.pop_deadline(until, &self.waits) {
             let deadline = self.deadline_of(key);
             if deadline > until {
-                self.begin_last_poll(key, deadline);
+                if self.gives_up(key, until) {
+                    self.end_unreachable(key);
+                } else {
+                    self.begin_next_stage(key, until);
+                }
             } else if is_jump && self.waits.last_look(key).is_none() {
                 self.begin_last_look(key);
             } else {
@@ -146,20 +160,22 @@ impl Board {
         }
     }
 
-    /// The time for a wait's last poll has come; what is left is its deadline.
-    fn begin_last_poll(&mut self, key: Key<Wait>, deadline: Time) {
+    /// Sets the timer of a wait to what comes next, and wants its last poll if the time for that has come.
+    fn begin_next_stage(&mut self, key: Key<Wait>, until: Time) {
         let Some(wait) = self.waits.get_mut(key) else { return };
-        wait.is_last_poll_due = true;
+        let begins_last_poll = !wait.is_last_poll_due && wait.last_poll() <= until;
+        wait.is_last_poll_due |= begins_last_poll;
         let (generation, job) = (wait.generation, wait.job);
-        self.agenda.set_deadline(key, generation, deadline);
-        if let Some(job) = job {
+        let at = self.next_stage(key, until.after_nanos(1));
+        self.agenda.set_deadline(key, generation, at);
+        if let Some(job) = job.filter(|_| begins_last_poll) {
             self.want_last_poll(job);
         }
     }
 
     /// The deadline passed while the process was suspended: one more poll tells how the job is now.
     fn begin_last_look(&mut self, key: Key<Wait>) {
-        let until = self.now.after(LAST_LOOK.min(self.budget.attempt_timeout));
+        let until = self.now.after(LAST_LOOK.min(self.budget.attempt_timeouts.first().fetch));
         self.waits.set_last_look(key, LastLook { since: self.now, until });
         let wait = &self.waits[key];
         self.agenda.set_deadline(key, wait.generation, until);
@@ -235,11 +251,13 @@ impl Board {
     /// Sends a poll.
     fn send(&mut self, key: Key<Job>) -> Action {
         let now = self.now;
+        let step = self.attempt_step(key);
+        let timeout = self.budget.attempt_timeouts.get(step);
         // With the deadline of its last wait the request is dropped, so this is its only limit here. The source gets the
         // smaller of both (rule 5).
-        let expires = now.after(self.budget.attempt_timeout);
+        let expires = now.after(timeout.fetch);
         let generation = self.agenda.next_generation();
-        let request = self.requests.insert(key, now, expires, generation);
+        let request = self.requests.insert(key, (now, expires), step, generation);
         self.throttle.spend(now);
         self.stats.polls += 1;
         let job = &mut self.jobs[key];
@@ -247,17 +265,18 @@ impl Board {
         job.is_due_now = false;
         job.polls = job.polls.saturating_add(1);
         let job = &self.jobs[key];
-        Action::Poll { request, id: job.id.clone(), time_left: self.time_left(job) }
+        let timeout = self.time_left(job, timeout.request).min(timeout.request);
+        Action::Poll { request, id: job.id.clone(), timeout }
     }
 
     /// Returns how long it is until the last wait on a job ends. Looks no further than for a wait with enough time.
-    fn time_left(&self, job: &Job) -> Duration {
+    fn time_left(&self, job: &Job, enough: Duration) -> Duration {
         let mut time_left = Duration::ZERO;
         for (wait_key, wait) in self.waits.on(job) {
             let look = self.waits.last_look(wait_key);
             let deadline = look.map_or(wait.deadline, |look| look.until);
             time_left = time_left.max(deadline.since(self.now));
-            if time_left >= self.budget.attempt_timeout {
+            if time_left >= enough {
                 break;
             }
         }

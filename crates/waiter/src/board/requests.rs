@@ -1,16 +1,20 @@
 //! The requests in flight, and when each is given up.
 
-use std::collections::VecDeque;
+use std::ops::Index;
 
+use super::attempts::Step;
 use super::jobs::Job;
 use super::time::Time;
 use super::{RequestId, pop};
+use crate::util::ordered_queue::OrderedQueue;
 use crate::util::slab::{Key, Slab};
 
 #[derive(Debug)]
 pub(super) struct Request {
     pub(super) job: Key<Job>,
     pub(super) sent: Time,
+    /// How far its timeout had grown when it was sent.
+    pub(super) step: Step,
     generation: u32,
 }
 
@@ -23,7 +27,7 @@ pub(super) enum AbortReason {
     TimedOut,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Expiry {
     at: Time,
     request: RequestId,
@@ -32,15 +36,14 @@ struct Expiry {
 #[derive(Debug)]
 pub(super) struct Requests {
     requests: Slab<Request>,
-    /// Invariant: holds an entry for each request, in order of time, since all have the same timeout; the first entry is for
-    /// a request in flight.
-    expiries: VecDeque<Expiry>,
+    /// Invariant: holds an entry for each request; the first entry is for a request in flight.
+    expiries: OrderedQueue<Expiry>,
     aborts: Vec<(RequestId, AbortReason)>,
 }
 
 impl Requests {
     pub(super) fn new() -> Self {
-        Self { requests: Slab::new(), expiries: VecDeque::new(), aborts: Vec::new() }
+        Self { requests: Slab::new(), expiries: OrderedQueue::new(), aborts: Vec::new() }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -51,13 +54,13 @@ impl Requests {
     pub(super) fn insert(
         &mut self,
         job: Key<Job>,
-        sent: Time,
-        expires: Time,
+        (sent, expires): (Time, Time),
+        step: Step,
         generation: u32,
     ) -> RequestId {
-        let key = self.requests.insert(Request { job, sent, generation });
+        let key = self.requests.insert(Request { job, sent, step, generation });
         let request = RequestId { key, generation };
-        self.expiries.push_back(Expiry { at: expires, request });
+        self.expiries.push(Expiry { at: expires, request });
         if self.expiries.len() > 2 * self.requests.len() + 64 {
             // Entries of ended requests gather behind one that is not answered.
             let requests = &self.requests;
@@ -90,14 +93,14 @@ impl Requests {
 
     /// Ends the first request whose time is up.
     pub(super) fn pop_expired(&mut self, now: Time) -> Option<(RequestId, Request)> {
-        let first = *self.expiries.front().filter(|first| first.at <= now)?;
+        let first = *self.expiries.first().filter(|first| first.at <= now)?;
         let request = self.remove(first.request)?;
         Some((first.request, request))
     }
 
     /// Returns when the first request is given up; never if there are none.
     pub(super) fn next_expiry(&self) -> Time {
-        self.expiries.front().map_or(Time::NEVER, |first| first.at)
+        self.expiries.first().map_or(Time::NEVER, |first| first.at)
     }
 
     pub(super) fn push_abort(&mut self, request: RequestId, reason: AbortReason) {
@@ -118,8 +121,8 @@ impl Requests {
 
     fn drop_stale(&mut self) {
         let requests = &self.requests;
-        while self.expiries.front().is_some_and(|first| !is_in_flight(requests, first.request)) {
-            self.expiries.pop_front();
+        while self.expiries.first().is_some_and(|first| !is_in_flight(requests, first.request)) {
+            self.expiries.pop();
         }
     }
 
@@ -131,6 +134,15 @@ impl Requests {
     #[cfg(test)]
     pub(super) fn count_expiries(&self) -> usize {
         self.expiries.len()
+    }
+}
+
+/// For keys of requests that are known to be in flight.
+impl Index<Key<Request>> for Requests {
+    type Output = Request;
+
+    fn index(&self, key: Key<Request>) -> &Request {
+        &self.requests[key]
     }
 }
 

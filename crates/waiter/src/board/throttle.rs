@@ -53,6 +53,15 @@ struct ServerQuota {
     until: Time,
 }
 
+/// What keeps a request from being sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum HeldBackBy {
+    /// A pause that the service asked for, or the rate that it allows.
+    Service,
+    /// The rate that the user or the source set.
+    SetRate,
+}
+
 #[derive(Debug)]
 struct Adaptive {
     rate: Rate,
@@ -106,6 +115,19 @@ impl Throttle {
         let server = self.server_quota.iter().filter(|server| now < server.until);
         let server = server.map(|server| server.rate.free_at().min(server.until));
         own.chain(server).fold(self.paused_until, Time::max)
+    }
+
+    /// Returns what keeps a request from being sent now, as far as pause and rates go.
+    pub(super) fn holds_back(&self, now: Time) -> Option<HeldBackBy> {
+        let server = self.server_quota.iter().filter(|server| now < server.until);
+        let server = server.map(|server| &server.rate);
+        let adaptive = self.adaptive.iter().map(|adaptive| &adaptive.rate);
+        let mut by_service = server.chain(adaptive);
+        if self.paused_until > now || by_service.any(|rate| rate.free_at() > now) {
+            return Some(HeldBackBy::Service);
+        }
+        let set = self.set.as_ref().filter(|rate| rate.free_at() > now);
+        set.map(|_| HeldBackBy::SetRate)
     }
 
     /// Counts a request that is sent now.

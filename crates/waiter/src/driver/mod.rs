@@ -28,19 +28,17 @@ const STEPS_PER_TURN: u32 = 128;
 /// How often a leader tries again to empty the in-flight set of a driver that is in a turn, and may be blocked there.
 const RETRY: Duration = Duration::from_millis(5);
 
-/// Starts the task that drives the board for the waits on one runtime. `attempt` bounds each request of the source.
+/// Starts the task that drives the board for the waits on one runtime.
 pub(crate) fn start<S: JobSource>(
     shared: &Arc<Shared>,
     source: &Arc<S>,
-    attempt_timeout: Duration,
     runtime: &Handle,
     driver: Arc<Driver>,
 ) {
     let source = Arc::clone(source);
-    let fetch = move |id: JobId, time_left: Duration| {
+    let fetch = move |id: JobId, timeout: Duration| {
         let source = Arc::clone(&source);
-        let attempt = Attempt::new(attempt_timeout.min(time_left));
-        async move { source.fetch(&id, attempt).await }
+        async move { source.fetch(&id, Attempt::new(timeout)).await }
     };
     let in_flight = Arc::new(Mutex::new(InFlightSet::new(Arc::clone(&driver))));
     let revocable: Arc<dyn Revoke> = Arc::<Mutex<_>>::clone(&in_flight);
@@ -188,9 +186,9 @@ where
             in_flight::drop_answers(&mut self.answers);
             log.into_iter().flatten().for_each(write_log);
             match step {
-                Step::Act(Action::Poll { request, id, time_left }) => {
+                Step::Act(Action::Poll { request, id, timeout }) => {
                     let _ = contain(|| trace!(job = %id, "polling"));
-                    in_flight.start(request, (self.fetch)(id, time_left), &mut self.answers);
+                    in_flight.start(request, (self.fetch)(id, timeout), &mut self.answers);
                 }
                 Step::Act(Action::Abort(request)) => in_flight.abort(request),
                 Step::Act(Action::Wake(waker)) => drop(contain(|| waker.wake())),
@@ -305,7 +303,7 @@ mod tests {
     use std::sync::Weak;
 
     use super::*;
-    use crate::board::{Budget, WaitOptions};
+    use crate::board::{AttemptTimeouts, Budget, WaitOptions};
     use crate::{Policy, source_fn};
 
     /// A driver and the set of its requests refer to one another.
@@ -318,14 +316,14 @@ mod tests {
             let started = Arc::clone(&started);
             move |shared: &Arc<Shared>, runtime: &Handle, driver| {
                 started.lock().unwrap_or_else(|e| e.into_inner()).push(Arc::downgrade(&driver));
-                start(shared, &source, Duration::from_secs(1), runtime, driver);
+                start(shared, &source, runtime, driver);
             }
         };
         let budget = Budget {
             max_in_flight: 1,
             quota: None,
             min_interval: Duration::from_millis(500),
-            attempt_timeout: Duration::from_secs(1),
+            attempt_timeouts: AttemptTimeouts::new(Duration::from_secs(1), |timeout| timeout),
             resolution: Duration::from_millis(2),
         };
         let shared = Shared::new(7, budget, None, Box::new(start));

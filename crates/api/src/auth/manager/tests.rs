@@ -22,6 +22,7 @@ fn manager(seconds: Arc<AtomicU64>) -> CredentialManager {
         )
         .unwrap(),
         request_timeout: Duration::from_secs(10),
+        is_timeout_set: false,
         user_agent: HeaderValue::from_static("test"),
         clock,
     };

@@ -18,6 +18,9 @@ use crate::{
     id,
 };
 
+/// How long one HTTP request may take unless the application says otherwise.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// Settings of a [`Client`]. Setters cannot fail; [`build`](Self::build) checks them all.
 #[derive(Clone)]
 #[must_use = "a builder does nothing until `build` is called"]
@@ -31,7 +34,7 @@ pub struct ClientBuilder {
     pub(super) project_name: Option<String>,
     pub(super) credentials: Option<Credentials>,
     connect_timeout: Duration,
-    request_timeout: Duration,
+    request_timeout: Option<Duration>,
     user_agent: String,
     http_client: Option<reqwest::Client>,
     tls: TlsOptions,
@@ -52,7 +55,7 @@ impl ClientBuilder {
             project_name: None,
             credentials: None,
             connect_timeout: Duration::from_secs(5),
-            request_timeout: Duration::from_secs(10),
+            request_timeout: None,
             user_agent: concat!("cfw-api/", env!("CARGO_PKG_VERSION")).to_owned(),
             http_client: None,
             tls: TlsOptions::default(),
@@ -134,9 +137,10 @@ impl ClientBuilder {
     }
 
     /// Sets how long one HTTP request may take, from connecting to the last byte of the answer. The default is
-    /// 10 s. A shorter limit makes failures of slow answers; a much longer one hides dead connections.
+    /// 10 s, and a waiter can allow more after time-outs unless this is set. A shorter limit makes failures of slow
+    /// answers; a much longer one hides dead connections.
     pub fn request_timeout(mut self, limit: Duration) -> Self {
-        self.request_timeout = limit;
+        self.request_timeout = Some(limit);
         self
     }
 
@@ -279,8 +283,9 @@ impl ClientBuilder {
             }
             _ => return Err(ConfigError::hidden("project_id", "is missing")),
         };
+        let request_timeout = self.request_timeout.unwrap_or(REQUEST_TIMEOUT);
         for (field, limit) in
-            [("connect_timeout", self.connect_timeout), ("request_timeout", self.request_timeout)]
+            [("connect_timeout", self.connect_timeout), ("request_timeout", request_timeout)]
         {
             if limit.is_zero() {
                 return Err(ConfigError::new(field, "0s", "must be longer than nothing"));
@@ -313,7 +318,8 @@ impl ClientBuilder {
         };
         let transport = Arc::new(Transport {
             clients,
-            request_timeout: self.request_timeout,
+            request_timeout,
+            is_timeout_set: self.request_timeout.is_some(),
             user_agent,
             clock: self.clock,
         });

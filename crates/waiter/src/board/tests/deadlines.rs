@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::script::*;
 use super::world::*;
-use crate::board::{Action, Answer, Budget, Pending, Role, Time, WaitOptions};
+use crate::board::{Action, Answer, AttemptTimeouts, Budget, Pending, Role, Time, WaitOptions};
 use crate::{JobId, JobOptions, JobState, Policy, Quota, Schedule, WaitErrorKind};
 
 fn every(interval: u64, timeout: u64) -> Policy {
@@ -252,7 +252,10 @@ fn rule_05_a_last_look_takes_two_seconds_or_an_attempt_at_most() {
     for (attempt, most, is_held_back) in
         [(10_000, 2_000, false), (700, 700, false), (10_000, 2_000, true), (700, 700, true)]
     {
-        let mut world = World::new(Budget { attempt_timeout: ms(attempt), ..budget() });
+        let mut world = World::new(Budget {
+            attempt_timeouts: AttemptTimeouts::new(ms(attempt), |timeout| timeout),
+            ..budget()
+        });
         world.watch(["job"], &every(1_000, 60_000));
         world.board.handle_time(at(3_600_000));
         world.now = at(3_600_000);

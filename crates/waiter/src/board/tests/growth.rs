@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::script::*;
 use super::world::*;
-use crate::board::{Action, Answer, Budget, Pending, Role, WaitOptions};
+use crate::board::{Action, Answer, AttemptTimeouts, Budget, Pending, Role, WaitOptions};
 use crate::{JobState, Policy, Schedule};
 
 fn every(interval: u64) -> Policy {
@@ -149,7 +149,10 @@ fn rule_14_lists_of_what_is_to_be_done_give_back_the_memory_of_a_crowd() {
 
 #[test]
 fn rule_14_expiries_stay_few_behind_a_request_that_hangs() {
-    let mut world = World::new(Budget { attempt_timeout: secs(100_000), ..budget() });
+    let mut world = World::new(Budget {
+        attempt_timeouts: AttemptTimeouts::new(secs(100_000), |timeout| timeout),
+        ..budget()
+    });
     world.script("hog", Script::never().faults([Fault::Hang]));
     world.script("job", Script::never());
     let patient = every(1).timeout(secs(50_000));

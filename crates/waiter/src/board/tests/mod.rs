@@ -1,5 +1,6 @@
 //! The rules of waiting, on the board alone: virtual time, no runtime, no sleep.
 
+mod attempts;
 mod budgets;
 mod commands;
 mod deadlines;
@@ -8,6 +9,7 @@ mod growth;
 mod interleaving;
 mod many;
 mod properties;
+mod reach;
 mod script;
 mod single;
 mod starts;

@@ -12,7 +12,7 @@ use super::script::*;
 use super::world::*;
 use crate::board::{Budget, Time};
 use crate::policy::UnknownStatus;
-use crate::{Policy, Quota, Schedule, WaitErrorKind};
+use crate::{ErrorClass, Policy, Quota, Schedule, WaitErrorKind};
 
 const CASES: u32 = 10_000;
 const JOBS: usize = 5;
@@ -55,13 +55,12 @@ fn fault() -> impl Strategy<Value = Fault> {
 pub(super) fn script() -> impl Strategy<Value = Script> {
     let faults = prop::collection::vec(prop::option::weighted(0.4, fault()), 0..12);
     let ends = prop::option::weighted(0.85, (0_u64..120_000, prop::bool::weighted(0.7)));
-    (0_u64..20_000, ends, faults, 1_u64..3_000).prop_map(|(appears, ends, faults, latency)| {
-        Script {
-            appears: at(appears.saturating_sub(10_000)),
-            ends: ends.map(|(end, good)| (at(end), good)),
-            faults,
-            latency: ms(latency),
-        }
+    let latency = prop_oneof![8 => 1_u64..3_000, 1 => 3_000_u64..45_000];
+    (0_u64..20_000, ends, faults, latency).prop_map(|(appears, ends, faults, latency)| Script {
+        appears: at(appears.saturating_sub(10_000)),
+        ends: ends.map(|(end, good)| (at(end), good)),
+        faults,
+        latency: ms(latency),
     })
 }
 
@@ -74,15 +73,18 @@ pub(super) fn policy() -> impl Strategy<Value = Policy> {
     ];
     let timeout = prop_oneof![9 => 0_u64..200_000, 1 => Just(u64::MAX)];
     let limits = (prop::option::weighted(0.2, 1_u32..4), prop::option::weighted(0.2, 1_u32..6));
+    let unreached = prop::option::weighted(0.3, (0_u64..60_000).prop_map(ms));
+    let limits = (limits.0, limits.1, unreached);
     let flags = (prop::bool::weighted(0.2), prop::bool::weighted(0.2));
     (schedule, timeout, 0_u64..30_000, limits, flags).prop_map(
-        |(schedule, timeout, grace, (row, total), (fail, at_once))| {
+        |(schedule, timeout, grace, (row, total, unreached), (fail, at_once))| {
             let unknown = if fail { UnknownStatus::Fail } else { UnknownStatus::WaitOn };
             let timeout = if timeout == u64::MAX { std::time::Duration::MAX } else { ms(timeout) };
             let policy = Policy::new().schedule(schedule).timeout(timeout).unknown_status(unknown);
             let policy = policy.not_found_grace(ms(grace)).first_poll_at_once(at_once);
             let policy = policy.failures_in_a_row(row.unwrap_or(u32::MAX));
-            policy.failures_in_total(total.unwrap_or(u32::MAX))
+            let policy = policy.failures_in_total(total.unwrap_or(u32::MAX));
+            policy.give_up_unreached(unreached)
         },
     )
 }
@@ -110,8 +112,13 @@ pub(super) fn case() -> impl Strategy<Value = Case> {
             resolution: ms(resolution),
             ..budget()
         });
-    let outage =
-        (0_u64..150_000, 1_u64..60_000, prop_oneof![9 => fault(), 1 => Just(Fault::Refused)]);
+    let some_time = (0_u64..150_000, 1_u64..60_000);
+    let refused = prop_oneof![9 => fault(), 1 => Just(Fault::Refused)];
+    let outage = prop_oneof![
+        8 => (some_time, refused).prop_map(|((from, len), fault)| (from, len, fault)),
+        1 => (1_u64..150_000, prop_oneof![Just(Fault::Unreached), Just(Fault::Hang)])
+            .prop_map(|(len, fault)| (0, len, fault)),
+    ];
     let first = (prop::collection::vec(0..JOBS, 4..=JOBS), policy())
         .prop_map(|(ids, policy)| (0, Deed::Watch(ids, policy)));
     let deeds = prop::collection::vec((0_u64..120_000, deed()), 2..12);
@@ -222,6 +229,11 @@ fn check(case: &Case, world: &World) -> Result<Vec<Option<WaitErrorKind>>, TestC
                     id
                 );
             }
+            Some(WaitErrorKind::Unreachable) => {
+                prop_assert_eq!(world.first_answer.filter(|&first| first <= elapsed_to), None);
+                let cause = outcome.as_ref().err().and_then(|error| error.cause());
+                prop_assert_eq!(cause.map(|cause| cause.class()), Some(ErrorClass::Unreached));
+            }
             Some(WaitErrorKind::Removed) => prop_assert!(heard.removed),
             Some(_) => {}
         }
@@ -279,6 +291,7 @@ fn rules_hold_in_random_worlds() {
         "Refused",
         "Fatal",
         "TooManyFailures",
+        "Unreachable",
         "UnknownStatus",
         "Panicked",
         "Removed",
@@ -310,6 +323,25 @@ proptest! {
         // One that is in flight at that moment may have been sent too early to see it.
         if end + latency < last {
             prop_assert_eq!(kind, None);
+        }
+    }
+
+    /// Whether all are slow, or some among others, or what is slow changes.
+    #[test]
+    fn rule_05_answers_that_take_longer_than_an_attempt_at_first_are_heard(
+        latencies in prop::collection::vec(prop_oneof![10_u64..3_000, 10_000_u64..40_000], 1..25),
+        end in 0_u64..100_000, max_in_flight in 1_u32..40,
+    ) {
+        let mut world = World::new(Budget { max_in_flight, ..budget() });
+        let policy = Policy::new().timeout(secs(1_800));
+        let ids: Vec<String> = (0..latencies.len()).map(id).collect();
+        for (id, latency) in ids.iter().zip(latencies) {
+            world.script(id, Script { latency: ms(latency), ..Script::succeeds(end) });
+        }
+        world.watch(ids.iter().map(String::as_str), &policy);
+        world.run();
+        for heard in world.heard.values() {
+            prop_assert_eq!(end_of(heard).expect("it has ended").1, None);
         }
     }
 

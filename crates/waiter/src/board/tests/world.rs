@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use super::script::*;
 use crate::board::{
-    Action, Answer, Board, Budget, Pending, RequestId, Role, RuntimeKey, Time, WaitOptions,
-    WatchKey,
+    Action, Answer, AttemptTimeouts, Board, Budget, Pending, RequestId, Role, RuntimeKey, Time,
+    WaitOptions, WatchKey,
 };
 use crate::{ErrorClass, JobId, Outcome, Policy, Stats, Update, UpdateKind, WaitErrorKind};
 
@@ -29,7 +29,7 @@ pub(super) fn budget() -> Budget {
         max_in_flight: 32,
         quota: None,
         min_interval: ms(500),
-        attempt_timeout: secs(10),
+        attempt_timeouts: AttemptTimeouts::new(secs(10), |timeout| timeout),
         resolution: Duration::ZERO,
     }
 }
@@ -76,6 +76,8 @@ pub(super) struct World {
     pub(super) ended_watches: Vec<usize>,
     paused_until: Time,
     pause_began: Option<Time>,
+    /// When the first answer came, good or bad.
+    pub(super) first_answer: Option<Time>,
 }
 
 impl World {
@@ -97,6 +99,7 @@ impl World {
             ended_watches: Vec::new(),
             paused_until: Time::ZERO,
             pause_began: None,
+            first_answer: None,
         }
     }
 
@@ -230,12 +233,17 @@ impl World {
             self.last_answer.insert(id, now);
             let (_, answer) = answered.expect("only answered requests were taken");
             self.model_pause(sent, &answer);
+            if let Answer::Told(told) = &answer
+                && told.as_ref().err().is_none_or(|error| error.class() != ErrorClass::Unreached)
+            {
+                self.first_answer.get_or_insert(now);
+            }
             self.board.handle_answer(now, request, &answer);
         }
         self.board.handle_time(now);
         while let Some(want) = self.board.poll_action(now, Role::Leader) {
             match want {
-                Action::Poll { request, id, .. } => self.send(request, id),
+                Action::Poll { request, id, timeout } => self.send(request, id, timeout),
                 Action::Abort(request) => self.abort(request),
                 Action::Wake(waker) => waker.wake(),
                 Action::Drop(_) => {}
@@ -301,7 +309,7 @@ impl World {
         }
     }
 
-    fn send(&mut self, request: RequestId, id: JobId) {
+    fn send(&mut self, request: RequestId, id: JobId, timeout: Duration) {
         let now = self.now;
         assert!(self.flying.iter().all(|f| f.id != id), "two requests in flight for {id}");
         assert!(
@@ -312,10 +320,18 @@ impl World {
         if let Some(&last) = self.last_answer.get(&id) {
             assert!(now.since(last) >= self.budget.min_interval, "{id} is polled too soon");
         }
-        let wanted = |((_, watched), heard): (&(usize, JobId), &Heard)| {
+        let wanted = |((_, watched), heard): &(&(usize, JobId), &Heard)| {
             *watched == id && heard.end.is_none() && !heard.removed && now < heard.deadline
         };
-        assert!(self.heard.iter().any(wanted), "{id} is polled at {now:?} for nobody");
+        let wanted = self.heard.iter().filter(wanted);
+        let left = wanted.map(|(_, heard)| heard.deadline.since(now)).max();
+        let left = left.unwrap_or_else(|| panic!("{id} is polled at {now:?} for nobody"));
+        // Some of these may have ended in this turn, so the source may have less time.
+        let most = self.budget.attempt_timeouts.first().request.max(secs(60)).min(left);
+        assert!(
+            timeout <= most,
+            "a request may take {timeout:?}, {left:?} before the last deadline"
+        );
         self.polls.push((now, id.clone()));
         let number = self.requests.entry(id.clone()).or_default();
         let script = &self.scripts[&id];

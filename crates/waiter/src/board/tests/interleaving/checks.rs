@@ -11,17 +11,17 @@ use super::play::{Consumer, Play};
 use super::{JOBS, RUNTIMES, Reply};
 use crate::board::jobs::Stage;
 use crate::board::{Action, Deferred, Role, RuntimeKey, Time, jitter};
-use crate::{ErrorClass, Stats, Update, UpdateKind, WaitError};
+use crate::{ErrorClass, Stats, Update, UpdateKind, WaitError, WaitErrorKind, WaitingOn};
 
 impl Play {
     /// Does one action; false if there is none.
     pub(super) fn act(&mut self, role: Role) -> bool {
         self.tick();
         match self.board.poll_action(self.now, role) {
-            Some(Action::Poll { request, id: polled, .. }) => {
+            Some(Action::Poll { request, id: polled, timeout }) => {
                 assert_eq!(role, Role::Leader);
                 let job = (0..JOBS).find(|&job| polled.as_str() == id(job)).expect("it is known");
-                self.model.send(request, job);
+                self.model.send(request, job, timeout);
                 self.sent.push(request);
             }
             Some(Action::Abort(request)) => {
@@ -119,6 +119,16 @@ impl Play {
                 let ended_at = wait.started.after(report.elapsed);
                 assert_eq!(wait.end, Some((ended_at, kind, status.clone())), "{wait:?}");
                 assert_eq!(report.polls, wait.polls);
+                let waiting_on = outcome.as_ref().err().and_then(WaitError::waiting_on);
+                match waiting_on {
+                    Some(WaitingOn::Answer(lasted)) => assert_eq!(wait.unanswered, Some(lasted)),
+                    Some(_) => assert_eq!(kind, Some(WaitErrorKind::TimedOut)),
+                    None => assert_eq!(wait.unanswered, None),
+                }
+                if kind == Some(WaitErrorKind::Unreachable) {
+                    let cause = outcome.as_ref().err().and_then(WaitError::cause);
+                    assert_eq!(cause.map(|cause| cause.class()), Some(ErrorClass::Unreached));
+                }
                 assert!(ends_only || wait.heard == status, "the end without its change");
                 wait.is_heard = true;
             }

@@ -16,7 +16,7 @@ use proptest::test_runner::{Config, RngAlgorithm, TestError, TestRng, TestRunner
 use self::play::Play;
 use super::properties::policy;
 use super::world::*;
-use crate::board::Budget;
+use crate::board::{AttemptTimeouts, Budget};
 use crate::{ErrorClass, JobState, Policy, Quota};
 
 const CASES: u32 = 2_000;
@@ -72,6 +72,8 @@ struct Case {
     options: Vec<(Policy, Option<u64>, u64)>,
     /// A job that is never answered otherwise.
     ill: Option<(usize, ErrorClass)>,
+    /// Whether no answer arrives for any job.
+    is_cut_off: bool,
     events: Vec<Event>,
 }
 
@@ -155,11 +157,21 @@ fn event() -> impl Strategy<Value = Event> {
 
 fn case() -> impl Strategy<Value = Case> {
     let quota = prop::option::weighted(0.2, (1_u32..20, 1_u64..10, 1_u32..20));
-    let budget = (1_u32..6, quota, 0_u64..3).prop_map(|(max_in_flight, quota, resolution)| {
-        let quota = quota
-            .map(|(calls, per, burst)| Quota::new(calls, secs(per)).unwrap().with_burst(burst));
-        Budget { max_in_flight, quota, resolution: ms(resolution), ..budget() }
-    });
+    let attempts = (prop_oneof![Just(10_000_u64), 500_u64..40_000], 1_u32..=2);
+    let budget = (1_u32..6, quota, 0_u64..3, attempts).prop_map(
+        |(max_in_flight, quota, resolution, (first, requests))| {
+            let quota = quota
+                .map(|(calls, per, burst)| Quota::new(calls, secs(per)).unwrap().with_burst(burst));
+            let attempt_timeouts = AttemptTimeouts::new(ms(first), |request| request * requests);
+            Budget {
+                max_in_flight,
+                quota,
+                resolution: ms(resolution),
+                attempt_timeouts,
+                ..budget()
+            }
+        },
+    );
     let timeout = prop_oneof![1 => Just(0_u64), 20 => 1_u64..30_000, 20 => 30_000_u64..200_000];
     let own = prop::option::weighted(0.2, 0_u64..60_000);
     let since = prop_oneof![4 => Just(0_u64), 1 => 1_u64..200_000];
@@ -176,10 +188,11 @@ fn case() -> impl Strategy<Value = Case> {
     ];
     let ill = prop::option::weighted(0.4, (0..JOBS, class));
     let events = prop::collection::vec(event(), 60..250);
-    (budget, prop::collection::vec(options, 4), ill, events).prop_map(
-        |(budget, options, ill, events)| {
+    let is_cut_off = prop::bool::weighted(0.1);
+    (budget, prop::collection::vec(options, 4), ill, is_cut_off, events).prop_map(
+        |(budget, options, ill, is_cut_off, events)| {
             let events = [begin(), events].concat();
-            Case { budget, options, ill, events }
+            Case { budget, options, ill, is_cut_off, events }
         },
     )
 }
@@ -241,9 +254,12 @@ fn handles_may_act_between_any_two_orders_of_the_driver() {
     });
     match result {
         Ok(()) => {}
-        Err(TestError::Fail(reason, Case { budget, options, ill, events })) => {
+        Err(TestError::Fail(reason, Case { budget, options, ill, is_cut_off, events })) => {
             let events: Vec<String> = events.iter().map(|event| format!("{event:?}")).collect();
-            panic!("{reason}\n{budget:?}\n{options:?}\n{ill:?}\n{}", events.join("\n"));
+            panic!(
+                "{reason}\n{budget:?}\n{options:?}\n{ill:?} {is_cut_off}\n{}",
+                events.join("\n")
+            );
         }
         Err(error) => panic!("{error}"),
     }
@@ -260,6 +276,7 @@ fn handles_may_act_between_any_two_orders_of_the_driver() {
         "Some(Refused)",
         "Some(Fatal)",
         "Some(TooManyFailures)",
+        "Some(Unreachable)",
         "Some(UnknownStatus)",
         "Some(Panicked)",
         "Some(Stopped)",
@@ -268,11 +285,16 @@ fn handles_may_act_between_any_two_orders_of_the_driver() {
     let paths = [
         "a request is taken over",
         "a last look after a jump",
+        "a limit before any failure",
+        "a failure from before a jump",
+        "a deadline with a poll in flight",
         "a last look sees the end",
         "a late joiner",
         "an older job",
         "a request takes too long",
         "a request is lost in a jump",
+        "a source gives a request up",
+        "an answer after a time-out",
         "an unexpected answer before any state",
         "three unexpected answers",
         "a request is revoked",

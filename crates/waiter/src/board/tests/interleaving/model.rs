@@ -29,6 +29,8 @@ pub(super) struct ModelWait {
     in_total: u32,
     unexpected: u32,
     unexpected_since: Time,
+    /// How long the poll in flight had been unanswered when its deadline came.
+    pub(super) unanswered: Option<Duration>,
     /// Since when, and until when, it makes its last look.
     look: Option<(Time, Time)>,
     is_last_poll_due: bool,
@@ -44,6 +46,8 @@ pub(super) struct ModelJob {
     last_answer: Option<Time>,
     failing: Option<ErrorClass>,
     failures: u32,
+    /// How often its attempts timed out, less the answers since.
+    step: u32,
     is_due_now: bool,
 }
 
@@ -51,6 +55,7 @@ pub(super) struct ModelJob {
 pub(super) struct ModelRequest {
     pub(super) job: usize,
     pub(super) sent: Time,
+    pub(super) step: u32,
 }
 
 #[derive(Debug)]
@@ -68,6 +73,15 @@ pub(super) struct Model<R> {
     sends: Vec<Time>,
     pub(super) window: u32,
     bad_in_a_row: u32,
+    is_reached: bool,
+    /// When the last attempt failed without an answer, of those that count.
+    unreached: Option<Time>,
+    /// Attempts sent before do not count.
+    counts_since: Time,
+    /// Whether a wait has come to its limit before any attempt failed.
+    has_overdue: bool,
+    /// The same as that of a job, for all.
+    step: u32,
     pause_began: Option<Time>,
     /// The end of the longest pause that the service has named.
     pub(super) paused_until: Time,
@@ -103,6 +117,11 @@ impl<R: Copy + Ord + std::fmt::Debug> Model<R> {
             sends: Vec::new(),
             window: 1,
             bad_in_a_row: 0,
+            is_reached: false,
+            unreached: None,
+            counts_since: Time::ZERO,
+            has_overdue: false,
+            step: 0,
             pause_began: None,
             paused_until: Time::ZERO,
         }
@@ -156,6 +175,7 @@ impl<R: Copy + Ord + std::fmt::Debug> Model<R> {
             in_total: 0,
             unexpected: 0,
             unexpected_since: Time::ZERO,
+            unanswered: None,
             look: None,
             is_last_poll_due: false,
             end: None,
@@ -177,6 +197,16 @@ impl<R: Copy + Ord + std::fmt::Debug> Model<R> {
         if self.waits[wait].look.is_some() && kind.is_none() {
             self.note("a last look sees the end");
         }
+        if kind == Some(WaitErrorKind::TimedOut) {
+            let job = self.waits[wait].job;
+            let request = self.in_flight.values().find(|request| request.job == job);
+            let (now, started) = (self.now, self.waits[wait].started);
+            let unanswered = request.map(|request| now.since(request.sent.max(started)));
+            self.waits[wait].unanswered = unanswered;
+            if unanswered.is_some() {
+                self.note("a deadline with a poll in flight");
+            }
+        }
         self.waits[wait].end = Some((self.now, kind, status));
         self.stats.count_end(kind);
         let ended = self.ended.entry(self.waits[wait].watch).or_default();
@@ -195,6 +225,10 @@ impl<R: Copy + Ord + std::fmt::Debug> Model<R> {
     }
 
     fn ring(&mut self, until: Time, is_jump: bool) {
+        let first = self.fetch_timeout(0);
+        if is_jump && !self.is_reached {
+            (self.unreached, self.counts_since) = (None, self.now);
+        }
         for at in 0..self.waits.len() {
             let wait = &mut self.waits[at];
             if !wait.is_live() {
@@ -202,16 +236,35 @@ impl<R: Copy + Ord + std::fmt::Debug> Model<R> {
             }
             if wait.ends_at(self.budget.resolution) <= until {
                 if is_jump && wait.look.is_none() {
-                    let most = secs(2).min(self.budget.attempt_timeout);
+                    let most = secs(2).min(first);
                     wait.look = Some((self.now, self.now.after(most)));
                     self.note("a last look after a jump");
                 } else {
                     self.end(at, Some(WaitErrorKind::TimedOut));
                 }
-            } else if wait.last_poll() <= until {
-                wait.is_last_poll_due = true;
+            } else if self.gives_up(at, until) {
+                self.end(at, Some(WaitErrorKind::Unreachable));
+            } else if self.waits[at].last_poll() <= until {
+                self.waits[at].is_last_poll_due = true;
             }
         }
+    }
+
+    fn gives_up(&mut self, at: usize, until: Time) -> bool {
+        let wait = &self.waits[at];
+        let Some(limit) = wait.policy.give_up_unreached else { return false };
+        if self.is_reached
+            || wait.look.is_some()
+            || wait.started.after(limit).max(wait.added) > until
+        {
+            return false;
+        }
+        let has_failed = self.unreached.is_some_and(|failed| failed >= wait.started);
+        if !has_failed {
+            self.has_overdue = true;
+            self.note("a limit before any failure");
+        }
+        has_failed
     }
 
     pub(super) fn time(&mut self, is_jump: bool) {
@@ -220,7 +273,7 @@ impl<R: Copy + Ord + std::fmt::Debug> Model<R> {
         let expired: Vec<R> = self
             .in_flight
             .iter()
-            .filter(|(_, request)| request.sent.after(self.budget.attempt_timeout) <= now)
+            .filter(|(_, request)| request.sent.after(self.fetch_timeout(request.step)) <= now)
             .map(|(id, _)| *id)
             .collect();
         for id in expired {
@@ -232,6 +285,7 @@ impl<R: Copy + Ord + std::fmt::Debug> Model<R> {
             } else {
                 self.note("a request takes too long");
                 self.stats.timed_out += 1;
+                self.lengthen(request);
                 self.error(request, ErrorClass::Unreached);
                 self.respond(request);
             }
@@ -256,12 +310,23 @@ impl<R: Copy + Ord + std::fmt::Debug> Model<R> {
             match answer {
                 Some(Ok(state)) => {
                     self.stats.answers += 1;
+                    self.is_reached = true;
                     self.good(request.sent);
+                    self.shorten(request);
                     let job = self.job(request.job);
                     (job.failing, job.failures) = (None, 0);
                     self.observe(request.job, state);
                 }
-                Some(Err(class)) => self.error(request, class),
+                Some(Err(class)) => {
+                    let took = self.now.since(request.sent);
+                    let may_be_cut =
+                        matches!(class, ErrorClass::Transient { .. } | ErrorClass::Unreached);
+                    if may_be_cut && !is_jump && took >= self.attempt_timeout(request.step) {
+                        self.note("a source gives a request up");
+                        self.lengthen(request);
+                    }
+                    self.error(request, class);
+                }
                 None => {
                     self.stats.panicked += 1;
                     self.bad(request.sent, None);
@@ -300,8 +365,22 @@ impl<R: Copy + Ord + std::fmt::Debug> Model<R> {
     }
 
     fn error(&mut self, request: ModelRequest, class: ErrorClass) {
-        let ModelRequest { job, sent } = request;
+        let ModelRequest { job, sent, .. } = request;
         let now = self.now;
+        if class != ErrorClass::Unreached {
+            self.is_reached = true;
+        } else if !self.is_reached && sent < self.counts_since {
+            self.note("a failure from before a jump");
+        } else if !self.is_reached {
+            self.unreached = Some(now);
+            if std::mem::take(&mut self.has_overdue) {
+                for wait in 0..self.waits.len() {
+                    if self.waits[wait].is_live() && self.gives_up(wait, now) {
+                        self.end(wait, Some(WaitErrorKind::Unreachable));
+                    }
+                }
+            }
+        }
         match class {
             ErrorClass::Transient { retry_after } => {
                 self.stats.transient += 1;
@@ -327,6 +406,7 @@ impl<R: Copy + Ord + std::fmt::Debug> Model<R> {
             ErrorClass::NotFound => {
                 self.stats.not_found += 1;
                 self.good(sent);
+                self.shorten(request);
                 self.job(job).failures = 0;
             }
             ErrorClass::Fatal => {
@@ -370,6 +450,43 @@ impl<R: Copy + Ord + std::fmt::Debug> Model<R> {
                 }
             }
         }
+    }
+
+    /// How long an attempt may take after so many time-outs.
+    pub(super) fn attempt_timeout(&self, step: u32) -> Duration {
+        (self.budget.attempt_timeouts.first().request * (1 << step)).min(secs(60))
+    }
+
+    fn fetch_timeout(&self, step: u32) -> Duration {
+        let first = self.budget.attempt_timeouts.first();
+        self.attempt_timeout(step).mul_f64(first.fetch.div_duration_f64(first.request))
+    }
+
+    /// The most steps that make a difference.
+    fn last_step(&self) -> u32 {
+        (0..).find(|&step| self.attempt_timeout(step) == secs(60)).expect("it doubles")
+    }
+
+    fn lengthen(&mut self, request: ModelRequest) {
+        let longer = (request.step + 1).min(self.last_step());
+        self.job(request.job).step = longer;
+        if self.step == request.step {
+            self.step = longer;
+        }
+    }
+
+    fn shorten(&mut self, request: ModelRequest) {
+        let needed = self.now.since(request.sent).mul_f64(1.5);
+        let after = |model: &Self, step: u32| {
+            let less = step.saturating_sub(1);
+            if needed <= model.attempt_timeout(less) { less } else { step }
+        };
+        if self.step > 0 {
+            self.note("an answer after a time-out");
+            self.step = after(self, self.step);
+        }
+        let own = self.jobs[&request.job].step;
+        self.job(request.job).step = after(self, own);
     }
 
     fn end_all(&mut self, job: usize, kind: WaitErrorKind) {
@@ -428,7 +545,7 @@ impl<R: Copy + Ord + std::fmt::Debug> Model<R> {
     }
 
     /// Checks that a poll may be sent now, and records it.
-    pub(super) fn send(&mut self, id: R, job: usize) {
+    pub(super) fn send(&mut self, id: R, job: usize, timeout: Duration) {
         let now = self.now;
         assert!(!self.is_in_flight(job), "rule 3: two requests in flight for job {job}");
         assert!(self.in_flight.len() < self.window as usize, "rule 8: the window is full");
@@ -452,7 +569,15 @@ impl<R: Copy + Ord + std::fmt::Debug> Model<R> {
         self.stats.polls += 1;
         self.job(job).is_due_now = false;
         waits.into_iter().for_each(|wait| self.waits[wait].polls += 1);
-        self.in_flight.insert(id, ModelRequest { job, sent: now });
+        let step = self.step.max(self.jobs[&job].step);
+        // The source has as long as the last wait does, and no longer than an attempt may take.
+        let left = self.live_on(job).into_iter().map(|wait| {
+            let wait = &self.waits[wait];
+            wait.look.map_or(wait.deadline, |(_, until)| until).since(now)
+        });
+        let left = left.max().expect("there is a wait");
+        assert_eq!(timeout, left.min(self.attempt_timeout(step)), "rule 5: {job} at {now:?}");
+        self.in_flight.insert(id, ModelRequest { job, sent: now, step });
     }
 
     /// The earliest time at which a wait may want its next poll.

@@ -47,6 +47,7 @@ pub(super) struct Play {
     pub(super) budget: Budget,
     pub(super) options: Vec<WaitOptions>,
     pub(super) ill: Option<(usize, ErrorClass)>,
+    pub(super) is_cut_off: bool,
     pub(super) consumers: Vec<Consumer>,
     /// All requests that were ever sent.
     pub(super) sent: Vec<RequestId>,
@@ -68,6 +69,7 @@ impl Play {
             budget: case.budget,
             options: case.options.iter().map(options).collect(),
             ill: case.ill,
+            is_cut_off: case.is_cut_off,
             consumers: Vec::new(),
             sent: Vec::new(),
             now: Time::ZERO,
@@ -404,6 +406,9 @@ impl Play {
         self.model.check_jump(self.now, is_jump, self.last_turn);
         let job = self.model.in_flight.get(&request).map(|request| request.job);
         let reply = match self.ill {
+            _ if self.is_cut_off && !matches!(reply, Reply::Panicked) => {
+                Reply::Error(ErrorClass::Unreached)
+            }
             Some((ill, class)) if Some(ill) == job => Reply::Error(class),
             _ => reply,
         };
