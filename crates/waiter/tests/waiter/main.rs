@@ -21,6 +21,7 @@ mod one_job;
 mod one_request;
 mod rules;
 mod slow_sources;
+mod spans;
 mod stress;
 mod support;
 mod takeovers;
