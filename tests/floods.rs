@@ -45,6 +45,7 @@ fn io_runtime() -> Runtime {
 }
 
 /// Runs `future` on a runtime with a single thread and returns its result, and how long it took.
+#[expect(clippy::disallowed_methods, reason = "the bar is a time")]
 fn timed<T>(future: impl Future<Output = T>) -> (T, Duration) {
     let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
     let started = Instant::now();

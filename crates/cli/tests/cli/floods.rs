@@ -50,6 +50,7 @@ fn command(endpoint: &str, args: &[&str]) -> Command {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "the bar is a time")]
 fn the_deadline_holds_while_interim_answers_flood_in() {
     let (endpoint, _flooded) = flood();
     let started = Instant::now();
@@ -61,6 +62,7 @@ fn the_deadline_holds_while_interim_answers_flood_in() {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "the bar is a time")]
 fn an_interrupt_ends_the_wait_while_interim_answers_flood_in() {
     let (endpoint, flooded) = flood();
     let mut child = Running::start(&mut command(&endpoint, &["a", "b", "c"]));
