@@ -71,6 +71,7 @@
 //! | `rustls`, `http2` | yes | passed to `cfw-api`: TLS by rustls with aws-lc-rs, HTTP/2 |
 //! | `serde` | no | `Serialize` for what is reported: [`Update`], [`JobReport`], [`JobState`], [`Stats`] and others |
 //! | `rustls-no-provider`, `native-tls`, `clouds-yaml` | no | passed to `cfw-api` |
+//! | `history` | no | a [`History`] can be kept in a file |
 //!
 //! # Logs
 //!
@@ -86,6 +87,8 @@ mod cfw;
 mod config;
 mod driver;
 mod id;
+#[doc(hidden)]
+pub mod learned;
 mod options;
 mod policy;
 mod report;
@@ -104,6 +107,9 @@ mod watch;
 pub use cfw::FirewallGone;
 pub use config::ConfigError;
 pub use id::JobId;
+#[cfg(feature = "history")]
+pub use learned::HistoryError;
+pub use learned::{History, Learned, Sample};
 pub use options::JobOptions;
 pub use policy::{Policy, UnknownStatus};
 pub use report::{JobReport, Outcome, WaitError, WaitErrorKind, WaitingOn};
