@@ -278,6 +278,9 @@ impl fmt::Display for WaitError {
         if let Some(limit) = self.limit() {
             write!(f, "{limit}, ")?;
         }
+        if self.0.kind == WaitErrorKind::TimedOut {
+            f.write_str("timed out, ")?;
+        }
         match report.polls {
             1 => f.write_str("1 poll")?,
             polls => write!(f, "{polls} polls")?,

@@ -39,6 +39,7 @@ pub(crate) struct HttpResponse {
 pub(crate) enum BodyError {
     /// The part of it that was read.
     TooLong(Vec<u8>),
+    TimedOut,
     Broken(reqwest::Error),
 }
 

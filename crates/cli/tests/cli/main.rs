@@ -9,6 +9,8 @@ mod exec;
 #[cfg(test)]
 mod exit_codes;
 #[cfg(test)]
+mod floods;
+#[cfg(test)]
 mod inputs;
 #[cfg(test)]
 mod json;
@@ -16,6 +18,8 @@ mod json;
 mod many;
 #[cfg(test)]
 mod misuse;
+#[cfg(test)]
+mod outages;
 #[cfg(test)]
 mod pipes;
 #[cfg(test)]
