@@ -91,7 +91,8 @@ impl WaitErrorKind {
     }
 }
 
-/// What a wait hung on when its deadline came. Each has how long it had hung on that.
+/// What a wait hung on when its deadline came. Each has how long the poll had been unanswered or held back, by whatever came
+/// before too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WaitingOn {

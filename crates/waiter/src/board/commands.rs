@@ -221,7 +221,7 @@ impl Board {
                 self.outbox.deferred.push(Deferred::Id(id));
                 job
             }
-            None => self.jobs.insert(id),
+            None => self.jobs.insert(self.now, id),
         };
         let generation = self.agenda.next_generation();
         let wait = self.waits.insert(&mut self.jobs, job, watch, (options, started), generation);
@@ -325,7 +325,7 @@ impl Board {
             return false;
         }
         self.requests.remove(request);
-        self.jobs.remove(job, &mut self.outbox.deferred);
+        self.jobs.remove(self.now, job, &mut self.outbox.deferred);
         true
     }
 
