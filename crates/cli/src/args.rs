@@ -1,8 +1,16 @@
 //! The command line.
 
+use std::time::Duration;
+
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
 
 use crate::values::{AgeArg, DurationArg, RateArg, TimeoutArg};
+
+/// Shorter than the silence after which CI systems end a step.
+const HEARTBEAT: Duration = Duration::from_secs(60);
+
+/// Shorter times are taken as this long.
+const MIN_HEARTBEAT: Duration = Duration::from_millis(100);
 
 /// Sections of the long help and of the manual page.
 pub(crate) const SECTIONS: [(&str, &str); 3] = [
@@ -31,6 +39,8 @@ several apply, the exit code is the first in the order 129 to 143, 3, 2, 1, 4, 1
   OS_*, HW_*, HUAWEICLOUD_SDK_*              the variables of other tools: user and password,
                                              access key, token, region, project
   NO_COLOR                                   disables colours
+  CI                                         plain lines, even on a terminal, as with TERM=dumb
+  LC_ALL, LC_CTYPE, LANG                     ASCII signs unless it is UTF-8
 Secrets are never arguments, because all users of the machine can read arguments. They come
 from the environment or clouds.yaml. A token can also come from a file (--token-file FILE)
 or from standard input (--token-file -).",
@@ -249,7 +259,7 @@ pub(crate) struct OutputArgs {
     /// Format of standard output: `text` leaves it empty, `json` prints one object per update
     ///
     /// Text for people goes to standard error with both. Each object has a version `v`, a `type` (changed, trouble,
-    /// ended, rejected) and a `time`. The last object has the type summary. SCHEMA.md, beside the source of this
+    /// recovered, ended, rejected) and a `time`. The last object has the type summary. SCHEMA.md, beside the source of this
     /// command, describes all fields.
     #[arg(long, value_name = "FORMAT", default_value = "text", help_heading = "Output")]
     pub(crate) output: Format,
@@ -257,6 +267,12 @@ pub(crate) struct OutputArgs {
     /// Print only errors to standard error
     #[arg(short, long, help_heading = "Output")]
     pub(crate) quiet: bool,
+
+    /// How often a line says how the run stands, where output is plain lines; 0 for never [default: 1m]
+    ///
+    /// CI systems end steps that are silent for long. On a terminal there is a live display instead.
+    #[arg(long, allow_hyphen_values = true, value_name = "TIME", help_heading = "Output")]
+    pub(crate) heartbeat: Option<DurationArg>,
 
     /// Print plain lines, even on a terminal
     #[arg(long, help_heading = "Output")]
@@ -268,8 +284,17 @@ pub(crate) struct OutputArgs {
 }
 
 impl OutputArgs {
+    /// Returns the time between two lines that say how the run stands, or `None` for no such lines.
+    pub(crate) fn heartbeat(&self) -> Option<Duration> {
+        let time = self.heartbeat.as_ref().map_or(HEARTBEAT, |time| time.duration);
+        (!time.is_zero()).then(|| time.max(MIN_HEARTBEAT))
+    }
+
     /// Adds the flags of another place of the command line.
     pub(crate) fn merge(&mut self, other: &Self) {
+        if let Some(heartbeat) = &other.heartbeat {
+            self.heartbeat = Some(heartbeat.clone());
+        }
         if other.output != Format::Text {
             self.output = other.output;
         }

@@ -105,6 +105,6 @@ fn read_token(path: &str) -> Result<String, CliError> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the environment is read here only")]
-fn environment(name: &str) -> Option<String> {
+pub(crate) fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }

@@ -31,9 +31,8 @@ pub(crate) async fn demo(args: &OutputArgs, signals: Signals) -> Result<Exit, Cl
     let has_text = !args.quiet && args.output == Format::Text;
     if has_text {
         print_error(&format!(
-            "Seven jobs of a simulated firewall service on {}. It throttles\n\
-             for a while at 1.5 s, and is out of order from 4.5 s to 6 s. Here a job is polled\n\
-             up to every {MIN_INTERVAL:?}; a real service, by default, at most every 500ms.\n",
+            "Seven jobs of a simulated service on {}, which throttles\n\
+             for a while at 1.5 s, and is out of order from 4.5 s to 6 s.\n",
             sim.endpoint()
         ));
     }
@@ -47,10 +46,7 @@ pub(crate) async fn demo(args: &OutputArgs, signals: Signals) -> Result<Exit, Cl
     }
     output.finish(&summary)?;
     if has_text && summary.exit == Exit::Succeeded {
-        print_error(
-            "\nNext: cfw-wait JOB_ID... for a real job, cfw-wait simulate to try a pipeline against;\n\
-             cfw-wait --help says more.",
-        );
+        print_error("Next: cfw-wait JOB_ID, or cfw-wait simulate for pipelines; cfw-wait --help");
     }
     Ok(summary.exit)
 }

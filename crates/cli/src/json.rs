@@ -11,6 +11,7 @@ use crate::input::BadLine;
 use crate::outcome;
 use crate::summary::{Reason, Summary};
 use crate::text;
+use crate::trouble::Notice;
 
 /// The version of the schema. Fields and kinds may be added within a version, but not changed.
 pub(crate) const VERSION: u32 = 1;
@@ -42,13 +43,51 @@ pub(crate) fn update_line(update: &Update, kind: Option<&str>) -> io::Result<Opt
             end_time: to.end.and_then(timestamp),
             detail: to.detail.as_deref(),
         },
-        UpdateKind::Trouble(error) => {
-            Event::Trouble { job_id, kind, elapsed_ms, error: PollError::from_source(error) }
-        }
         UpdateKind::Ended(outcome) => ended(job_id, kind, elapsed_ms, outcome),
+        // `notice_line` is for trouble. This version of the command does not know other kinds.
         _ => return Ok(None),
     };
     line(&event).map(Some)
+}
+
+/// Writes the begin or the end of trouble to standard output. `kind` is that of its job.
+pub(crate) fn write_notice(notice: &Notice, kind: Option<&str>) -> io::Result<()> {
+    write(&line(&match notice {
+        Notice::JobTrouble { id, elapsed, error } => Event::Trouble {
+            job_id: id.as_str(),
+            kind,
+            elapsed_ms: millis(*elapsed),
+            scope: "job",
+            jobs: 1,
+            error: PollError::from_source(error),
+        },
+        Notice::ServiceTrouble { id, elapsed, error, jobs } => Event::Trouble {
+            job_id: id.as_str(),
+            kind,
+            elapsed_ms: millis(*elapsed),
+            scope: "service",
+            jobs: *jobs,
+            error: PollError::from_source(error),
+        },
+        Notice::JobRecovered { id, elapsed, lasted } => Event::Recovered {
+            scope: "job",
+            job_id: Some(id.as_str()),
+            kind,
+            elapsed_ms: Some(millis(*elapsed)),
+            jobs: 1,
+            lasted_ms: millis(*lasted),
+            failed_polls: None,
+        },
+        Notice::ServiceRecovered { jobs, lasted, failed_polls, .. } => Event::Recovered {
+            scope: "service",
+            job_id: None,
+            kind: None,
+            elapsed_ms: None,
+            jobs: *jobs,
+            lasted_ms: millis(*lasted),
+            failed_polls: Some(*failed_polls),
+        },
+    })?)
 }
 
 /// Writes a line of the input that does not describe a job.
@@ -108,7 +147,22 @@ enum Event<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         kind: Option<&'a str>,
         elapsed_ms: u64,
+        scope: &'static str,
+        jobs: usize,
         error: PollError<'a>,
+    },
+    Recovered {
+        scope: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        job_id: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        kind: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        elapsed_ms: Option<u64>,
+        jobs: usize,
+        lasted_ms: u64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        failed_polls: Option<u64>,
     },
     Ended {
         job_id: &'a str,

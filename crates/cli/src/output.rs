@@ -4,20 +4,22 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::time::Duration;
 
 use anstream::{AutoStream, ColorChoice};
-use cfw_waiter::{Stats, Update, UpdateKind, Watch};
+use cfw_waiter::{JobId, Update, UpdateKind};
 
 use crate::args::{Format, OutputArgs};
 use crate::exec;
 use crate::input::BadLine;
-use crate::json;
 use crate::screen::Screen;
-use crate::summary::{FailureCounts, Reason, Summary};
-use crate::text::{self, Styles};
+use crate::style::{self, Styles};
+use crate::summary::{Reason, Summary};
+use crate::trouble::Notice;
+use crate::{client, describe, json};
 
 /// Writes updates and the summary in the formats that the flags select.
 pub(crate) struct Output {
     is_json: bool,
     human: HumanOutput,
+    heartbeat: Option<Duration>,
 }
 
 enum HumanOutput {
@@ -28,20 +30,23 @@ enum HumanOutput {
 }
 
 impl Output {
-    /// Selects the formats by the flags and by whether standard error is a terminal.
+    /// Selects the formats by the flags, the environment and whether standard error is a terminal.
     pub(crate) fn new(args: &OutputArgs) -> Self {
         let is_json = args.output == Format::Json;
-        let styles = Styles { has_colours: has_colours() };
+        let styles =
+            Styles { has_colours: has_colours(), signs: style::signs(client::environment) };
         // JSON and text would mix on one screen.
         let is_shared = is_json && io::stdout().is_terminal() && io::stderr().is_terminal();
+        let is_plain =
+            args.no_progress || args.verbose > 0 || !style::can_redraw(client::environment);
         let human = if args.quiet || is_shared {
             HumanOutput::Quiet(styles)
-        } else if args.no_progress || args.verbose > 0 {
+        } else if is_plain {
             HumanOutput::Lines(styles)
         } else {
             Screen::new(styles).map_or(HumanOutput::Lines(styles), HumanOutput::Screen)
         };
-        Self { is_json, human }
+        Self { is_json, human, heartbeat: args.heartbeat() }
     }
 
     /// Writes an update. `kind` is the kind of the job, if the user named one.
@@ -62,6 +67,32 @@ impl Output {
         if self.is_json { json::write_update(update, kind) } else { Ok(()) }
     }
 
+    /// Writes the begin or the end of trouble. `now` is the run time of the command. People do not need the end
+    /// of trouble of the job `updated`, whose own news come next.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if standard output cannot be written.
+    pub(crate) fn notice(
+        &mut self,
+        notice: &Notice,
+        kind: Option<&str>,
+        now: Duration,
+        updated: Option<&JobId>,
+    ) -> io::Result<()> {
+        match &mut self.human {
+            _ if updated.is_some_and(|id| notice.is_recovery_of(id)) => {}
+            HumanOutput::Screen(screen) => screen.notice(notice),
+            HumanOutput::Lines(styles) => {
+                let (style, label, text) = describe::notice(notice);
+                let text = styles.apply(style, &text);
+                print_error(&describe::log_line(now, &label, &text));
+            }
+            HumanOutput::Quiet(_) => {}
+        }
+        if self.is_json { json::write_notice(notice, kind) } else { Ok(()) }
+    }
+
     /// Writes no more JSON, because the reader of standard output has closed it.
     pub(crate) fn stop_json(&mut self) {
         self.is_json = false;
@@ -78,22 +109,17 @@ impl Output {
         if self.is_json { json::write_rejected(line) } else { Ok(()) }
     }
 
-    /// Returns whether [`draw`](Self::draw) has an effect.
-    pub(crate) fn is_live(&self) -> bool {
-        matches!(self.human, HumanOutput::Screen(_))
+    /// Returns the live display, if there is one.
+    pub(crate) fn screen(&mut self) -> Option<&mut Screen> {
+        match &mut self.human {
+            HumanOutput::Screen(screen) => Some(screen),
+            HumanOutput::Lines(_) | HumanOutput::Quiet(_) => None,
+        }
     }
 
-    /// Redraws the live display, if there is one.
-    pub(crate) fn draw(
-        &mut self,
-        watch: &Watch,
-        failures: &FailureCounts,
-        stats: &Stats,
-        elapsed: Duration,
-    ) {
-        if let HumanOutput::Screen(screen) = &mut self.human {
-            screen.draw(watch, failures, stats, elapsed);
-        }
+    /// Returns the time between two lines that say how the run stands, if there are such lines.
+    pub(crate) fn heartbeat(&self) -> Option<Duration> {
+        self.heartbeat.filter(|_| matches!(self.human, HumanOutput::Lines(_)))
     }
 
     /// Writes the summary.
@@ -101,16 +127,20 @@ impl Output {
     /// # Errors
     ///
     /// Returns an error if standard output cannot be written.
-    pub(crate) fn finish(self, summary: &Summary) -> io::Result<()> {
-        let is_interrupted = matches!(summary.reason, Reason::Interrupted(_));
-        let is_quiet = matches!(self.human, HumanOutput::Quiet(_));
-        if let HumanOutput::Screen(screen) = self.human {
-            if is_interrupted { screen.leave() } else { screen.clear() }
-        }
+    pub(crate) fn finish(mut self, summary: &Summary) -> io::Result<()> {
         // The end of the only job has been printed, and the summary would repeat it.
         let is_redundant = summary.progress.total() == 1 && summary.unfinished.is_empty();
-        if !is_quiet && !is_redundant {
-            text::summary_lines(summary).iter().for_each(|line| print_error(line));
+        let lines = if is_redundant { Vec::new() } else { describe::summary(summary) };
+        match &mut self.human {
+            HumanOutput::Screen(screen) => {
+                if matches!(summary.reason, Reason::Interrupted(_)) {
+                    screen.leave();
+                }
+                lines.into_iter().for_each(|line| screen.line(line));
+                screen.clear();
+            }
+            HumanOutput::Lines(_) => lines.iter().for_each(|line| print_error(line)),
+            HumanOutput::Quiet(_) => {}
         }
         if !self.is_json {
             return Ok(());
@@ -156,8 +186,8 @@ pub(crate) fn has_colours() -> bool {
 }
 
 fn print_update(styles: Styles, update: &Update) {
-    if let Some((style, text)) = text::describe_update(update) {
-        let clock = text::format_clock(update.elapsed);
-        print_error(&format!("[{clock:>5}] {}  {}", update.id, styles.apply(style, &text)));
+    if let Some((style, text)) = describe::update(update) {
+        let text = styles.apply(style, &text);
+        print_error(&describe::log_line(update.elapsed, update.id.as_str(), &text));
     }
 }

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use cfw_waiter::{JobView, Progress, Stats, WaitErrorKind};
+use cfw_waiter::{JobView, Progress, Stats, WaitError, WaitErrorKind};
 
+use crate::describe;
 use crate::exit::Exit;
+use crate::outcome;
 use crate::signals::Signal;
 
 /// The result of a run.
@@ -14,7 +16,7 @@ pub(crate) struct Summary {
     pub(crate) exit: Exit,
     pub(crate) reason: Reason,
     pub(crate) progress: Progress,
-    pub(crate) failures: FailureCounts,
+    pub(crate) failures: Failures,
     /// The jobs whose waits had not ended.
     pub(crate) unfinished: Vec<JobView>,
     /// The number of lines of standard input that were not job ids.
@@ -34,20 +36,38 @@ pub(crate) enum Reason {
     OutputClosed,
 }
 
-/// The number of waits that ended without success, by the name of the kind.
+/// The waits that ended without success.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct FailureCounts(BTreeMap<&'static str, usize>);
+pub(crate) struct Failures {
+    by_kind: BTreeMap<&'static str, usize>,
+    /// A line for each of the first ones.
+    recap: Vec<String>,
+}
 
-impl FailureCounts {
-    pub(crate) fn add(&mut self, kind: WaitErrorKind) {
-        *self.0.entry(kind.as_str()).or_default() += 1;
+impl Failures {
+    pub(crate) fn add(&mut self, error: &WaitError) {
+        self.count(outcome::kind(error));
+        if self.recap.len() < describe::MAX_LISTED {
+            let kind = outcome::kind(error).as_str().replace('_', " ");
+            let reason = describe::reason(error);
+            self.recap.push(format!("{kind}: {} ({reason})", error.report().id));
+        }
+    }
+
+    pub(crate) fn count(&mut self, kind: WaitErrorKind) {
+        *self.by_kind.entry(kind.as_str()).or_default() += 1;
+    }
+
+    /// Returns a line for each of the first [`describe::MAX_LISTED`] waits.
+    pub(crate) fn recap(&self) -> &[String] {
+        &self.recap
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&'static str, usize)> + '_ {
-        self.0.iter().map(|(kind, count)| (*kind, *count))
+        self.by_kind.iter().map(|(kind, count)| (*kind, *count))
     }
 
     pub(crate) fn total(&self) -> usize {
-        self.0.values().sum()
+        self.by_kind.values().sum()
     }
 }

@@ -1,142 +1,16 @@
-//! Text for people: updates, the summary, durations, and colours.
+//! Text for people: counts, durations and errors.
 
 use std::error::Error;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use cfw_waiter::{JobId, Outcome, Phase, Progress, SourceError, Update, UpdateKind};
+use cfw_waiter::Progress;
 
-use crate::outcome;
-use crate::signals::Signal;
-use crate::summary::{FailureCounts, Reason, Summary};
-
-/// The most unfinished jobs that the summary lists. The others are only counted.
-const MAX_LISTED: usize = 20;
-
-/// Applies styles as terminal escapes, or leaves the text plain if colours are disabled.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Styles {
-    pub(crate) has_colours: bool,
-}
-
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Style {
-    Success,
-    Error,
-    Warning,
-    Dim,
-}
-
-impl Styles {
-    pub(crate) fn apply(self, style: Style, text: &str) -> String {
-        let code = match style {
-            Style::Success => 32,
-            Style::Error => 31,
-            Style::Warning => 33,
-            Style::Dim => 2,
-        };
-        if self.has_colours && !text.is_empty() {
-            format!("\x1b[{code}m{text}\x1b[0m")
-        } else {
-            text.to_owned()
-        }
-    }
-}
-
-/// Describes an update in one line without the job id. Returns `None` for a terminal status, because
-/// the end that follows contains it.
-pub(crate) fn describe_update(update: &Update) -> Option<(Style, String)> {
-    match &update.kind {
-        UpdateKind::Changed { to, .. } if to.phase.is_terminal() => None,
-        UpdateKind::Changed { from, to } => {
-            let mut text = from.as_ref().map_or_else(String::new, |from| format!("{from} -> "));
-            text.push_str(&to.status);
-            text = printable(text);
-            if to.phase == Phase::Unknown {
-                text.push_str(" (a status not known here; still waiting)");
-            }
-            Some((Style::Dim, text))
-        }
-        UpdateKind::Trouble(error) => {
-            Some((Style::Warning, format!("{}; still waiting", describe_error(&update.id, error))))
-        }
-        UpdateKind::Ended(outcome) => Some(describe_end(&update.id, outcome)),
-        _ => None,
-    }
-}
-
-/// Describes a failed poll.
-pub(crate) fn describe_error(id: &JobId, error: &SourceError) -> String {
-    // The line already begins with the id.
-    error_chain(error).replace(&format!("list job {id}: "), "")
-}
-
-fn describe_end(id: &JobId, outcome: &Outcome) -> (Style, String) {
-    match outcome {
-        Ok(report) => {
-            let status = report.state.as_ref().map_or("succeeded", |state| &*state.status);
-            let text = format!(
-                "{status} after {} ({})",
-                format_duration(report.elapsed),
-                format_polls(report.polls)
-            );
-            (Style::Success, printable(text))
-        }
-        Err(error) => {
-            let text = outcome::message(error).replace(&format!("list job {id}: "), "");
-            let text = text.strip_prefix(&format!("job {id} ")).map(str::to_owned).unwrap_or(text);
-            (Style::Error, text)
-        }
-    }
-}
-
-/// Returns the summary in one line, followed by the unfinished jobs.
-pub(crate) fn summary_lines(summary: &Summary) -> Vec<String> {
-    let Summary { reason, progress, failures, unfinished, elapsed, stats, rejected, .. } = summary;
-    let mut text = match reason {
-        Reason::Interrupted(Signal::Interrupt) => "interrupted: ".to_owned(),
-        Reason::Interrupted(signal) => format!("interrupted by {}: ", signal.name()),
-        Reason::OutputClosed => "standard output was closed: ".to_owned(),
-        Reason::AllEnded | Reason::FirstSuccess | Reason::FirstFailure => String::new(),
-    };
-    text.push_str(&format_counts(*progress, failures));
-    // Writing to a string cannot fail.
-    match rejected {
-        0 => {}
-        1 => text.push_str(", 1 bad line"),
-        _ => {
-            let _ = write!(text, ", {rejected} bad lines");
-        }
-    }
-    let _ = write!(text, " ({}, {}", format_duration(*elapsed), format_polls(stats.polls));
-    if stats.transient > 0 {
-        let _ = write!(text, ", {} of them failed", stats.transient);
-    }
-    if !stats.paused.is_zero() {
-        let _ = write!(text, ", paused {}", format_duration(stats.paused));
-    }
-    text.push(')');
-    let mut lines = vec![text];
-    // With --any the first success was all that was asked for.
-    if *reason == Reason::FirstSuccess {
-        return lines;
-    }
-    for view in unfinished.iter().take(MAX_LISTED) {
-        let status = view.report.state.as_ref().map_or("no status", |state| &*state.status);
-        lines.push(format!("not finished: {} ({status})", view.report.id));
-    }
-    if let Some(more @ 1..) = unfinished.len().checked_sub(MAX_LISTED) {
-        lines.push(format!("not finished: {more} more"));
-    }
-    lines
-}
+use crate::summary::Failures;
 
 /// Formats the number of jobs in each state.
-pub(crate) fn format_counts(progress: Progress, failures: &FailureCounts) -> String {
-    let mut text = match progress.total() {
-        1 => "1 job".to_owned(),
-        total => format!("{total} jobs"),
-    };
+pub(crate) fn format_counts(progress: Progress, failures: &Failures) -> String {
+    let mut text = format_jobs(progress.total());
     let mut separator = ": ";
     let mut add = |count: usize, state: &str| {
         if count > 0 {
@@ -205,6 +79,13 @@ pub(crate) fn format_clock(duration: Duration) -> String {
     }
 }
 
+pub(crate) fn format_jobs(count: usize) -> String {
+    match count {
+        1 => "1 job".to_owned(),
+        count => format!("{count} jobs"),
+    }
+}
+
 pub(crate) fn format_polls(count: impl Into<u64>) -> String {
     match count.into() {
         1 => "1 poll".to_owned(),
@@ -261,7 +142,7 @@ mod tests {
             (progress.succeeded, progress.failed) = (succeeded, failed);
             progress
         };
-        let mut failures = FailureCounts::default();
+        let mut failures = Failures::default();
         assert_eq!(format_counts(progress(1, 0), &failures), "1 job: 1 succeeded");
         for kind in [
             WaitErrorKind::TimedOut,
@@ -269,20 +150,12 @@ mod tests {
             WaitErrorKind::Failed,
             WaitErrorKind::TooManyFailures,
         ] {
-            failures.add(kind);
+            failures.count(kind);
         }
         let counts = "4 jobs: 2 failed, 1 timed out, 1 too many failures";
         assert_eq!(format_counts(progress(0, 4), &failures), counts);
         let counts =
             "6 jobs: 1 succeeded, 2 failed, 1 timed out, 1 too many failures, 1 unsuccessful";
         assert_eq!(format_counts(progress(1, 5), &failures), counts, "an update is outstanding");
-    }
-
-    #[test]
-    fn plain_text_has_no_escapes() {
-        let [plain, coloured] = [false, true].map(|has_colours| Styles { has_colours });
-        assert_eq!(plain.apply(Style::Error, "x"), "x");
-        assert_eq!(coloured.apply(Style::Error, "x"), "\x1b[31mx\x1b[0m");
-        assert_eq!(coloured.apply(Style::Error, ""), "");
     }
 }

@@ -3,12 +3,12 @@
 use std::collections::{HashMap, HashSet};
 use std::io;
 
-use cfw_waiter::{JobId, Progress, Update, UpdateKind, Waiter, Watch, WatchHandle};
+use cfw_waiter::{JobId, Progress, Stats, Update, UpdateKind, Waiter, Watch, WatchHandle};
 use tokio::sync::mpsc;
-use tokio::time::{Interval, MissedTickBehavior};
 
 use crate::args::WaitArgs;
 use crate::clock::Stopwatch;
+use crate::describe;
 use crate::exec::{self, Exec};
 use crate::exit::Exit;
 use crate::input::{Job, Line};
@@ -16,9 +16,10 @@ use crate::jobs::{Defaults, Jobs};
 use crate::json;
 use crate::outcome;
 use crate::output::Output;
-use crate::screen::REDRAW;
-use crate::signals::{Signal, Signals};
-use crate::summary::{FailureCounts, Reason, Summary};
+use crate::signals::{JobSignal, Signal, Signals, stop_process};
+use crate::summary::{Failures, Reason, Summary};
+use crate::timers::{Due, Timers};
+use crate::trouble::{self, Notice, Troubles};
 
 /// The condition for stopping before all jobs have ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,12 +67,15 @@ pub(crate) async fn wait(
         signals,
         stop_condition,
         exit: Exit::default(),
-        failures: FailureCounts::default(),
+        failures: Failures::default(),
         rejected: 0,
+        troubles: Troubles::default(),
+        stopwatch: Stopwatch::start(),
+        is_stopped: false,
     };
     jobs.jobs.into_iter().for_each(|job| session.add(job));
-    let stopwatch = Stopwatch::start();
-    let reason = session.run(waiter, output, &stopwatch).await?;
+    let mut timers = Timers::start(output)?;
+    let reason = session.run(waiter, output, &mut timers).await?;
     let exit = match reason {
         Reason::Interrupted(signal) => Exit::Interrupted(signal),
         Reason::OutputClosed => Exit::BrokenPipe,
@@ -85,7 +89,7 @@ pub(crate) async fn wait(
         failures: session.failures,
         unfinished: session.watch.jobs(),
         rejected: session.rejected,
-        elapsed: stopwatch.elapsed(),
+        elapsed: session.stopwatch.elapsed(),
         stats: waiter.stats(),
     };
     if let Some(exec) = session.exec {
@@ -124,8 +128,12 @@ struct Session {
     stop_condition: StopCondition,
     /// The most severe result so far.
     exit: Exit,
-    failures: FailureCounts,
+    failures: Failures,
     rejected: u64,
+    troubles: Troubles,
+    stopwatch: Stopwatch,
+    /// The process was stopped by [`stop_process`], after the display had been removed.
+    is_stopped: bool,
 }
 
 enum Event {
@@ -135,7 +143,7 @@ enum Event {
     Update(Option<Update>),
     /// A run of `--exec` has ended.
     Exec(exec::Report),
-    Redraw,
+    Due(Due),
     Signal(Signal),
 }
 
@@ -145,19 +153,15 @@ impl Session {
         &mut self,
         waiter: &Waiter,
         output: &mut Output,
-        stopwatch: &Stopwatch,
+        timers: &mut Timers,
     ) -> io::Result<Reason> {
-        #[expect(clippy::disallowed_methods, reason = "the redraws are independent of the polls")]
-        let mut redraw = tokio::time::interval(REDRAW);
-        redraw.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let reason = match self.next_event(&mut redraw, output.is_live()).await {
+            let reason = match self.next_event(timers).await {
                 Event::Signal(signal) => Some(Reason::Interrupted(signal)),
                 Event::Line(line) => self.handle_line(line, output)?,
                 Event::Update(None) => Some(self.handle_last_end(output)),
                 Event::Update(Some(update)) => {
-                    let kind = self.kinds.get(&update.id).map(String::as_str);
-                    let written = output.update(&update, kind);
+                    let written = self.write_update(&update, waiter, output);
                     // A stop that this update brings about takes precedence over a closed output.
                     match self.handle_update(&update)? {
                         Some(reason) => Some(reason),
@@ -168,9 +172,20 @@ impl Session {
                     output.exec(&report);
                     None
                 }
-                Event::Redraw => {
-                    let stats = waiter.stats();
-                    output.draw(&self.watch, &self.failures, &stats, stopwatch.elapsed());
+                Event::Due(Due::Check) => {
+                    let is_worth_it = timers.count_check(self.watch.progress().live());
+                    if is_worth_it { self.check(waiter, output)? } else { None }
+                }
+                Event::Due(Due::Redraw) => {
+                    self.draw(waiter, output);
+                    None
+                }
+                Event::Due(Due::Heartbeat) => {
+                    self.write_heartbeat(waiter, output);
+                    None
+                }
+                Event::Due(Due::JobControl(signal)) => {
+                    self.handle_job_control(signal, waiter, output);
                     None
                 }
             };
@@ -180,17 +195,101 @@ impl Session {
         }
     }
 
-    async fn next_event(&mut self, redraw: &mut Interval, is_live: bool) -> Event {
+    async fn next_event(&mut self, timers: &mut Timers) -> Event {
+        let is_troubled = self.troubles.is_any();
+        let others = async {
+            tokio::select! {
+                line = next_line(&mut self.lines), if self.lines.is_some() => Event::Line(line),
+                update = self.watch.next() => Event::Update(update),
+                Some(report) = next_report(&mut self.exec) => Event::Exec(report),
+                due = timers.next(is_troubled) => Event::Due(due),
+            }
+        };
         tokio::select! {
             // Ctrl-C often ends the reader of standard output as well. It is checked first, so that
-            // the broken pipe does not hide it.
+            // the broken pipe does not hide it. The others take turns, so that none starves.
             biased;
             signal = self.signals.first() => Event::Signal(signal),
-            line = next_line(&mut self.lines), if self.lines.is_some() => Event::Line(line),
-            update = self.watch.next() => Event::Update(update),
-            Some(report) = next_report(&mut self.exec) => Event::Exec(report),
-            _ = redraw.tick(), if is_live => Event::Redraw,
+            event = others => event,
         }
+    }
+
+    fn write_update(
+        &mut self,
+        update: &Update,
+        waiter: &Waiter,
+        output: &mut Output,
+    ) -> io::Result<()> {
+        if self.troubles.is_any() || matches!(update.kind, UpdateKind::Trouble(_)) {
+            let notices = self.troubles.update(update, &self.state(&waiter.stats()));
+            self.write_notices(&notices, Some(&update.id), output)?;
+        }
+        output.update(update, self.kinds.get(&update.id).map(String::as_str))
+    }
+
+    fn state<'a>(&self, stats: &'a Stats) -> trouble::Run<'a> {
+        let live = self.watch.progress().live();
+        trouble::Run { live, stats, now: self.stopwatch.elapsed() }
+    }
+
+    /// Looks for the end of trouble.
+    fn check(&mut self, waiter: &Waiter, output: &mut Output) -> io::Result<Option<Reason>> {
+        let stats = waiter.stats();
+        let jobs = self.watch.jobs();
+        let jobs =
+            jobs.iter().map(|job| (&job.report.id, job.report.elapsed, job.trouble.is_some()));
+        let notices = self.troubles.check(jobs, &self.state(&stats));
+        let written = self.write_notices(&notices, None, output);
+        self.handle_written(written, output)
+    }
+
+    /// Writes notices. If `updated` is a job, its update is written next.
+    fn write_notices(
+        &self,
+        notices: &[Notice],
+        updated: Option<&JobId>,
+        output: &mut Output,
+    ) -> io::Result<()> {
+        let now = self.stopwatch.elapsed();
+        notices.iter().try_for_each(|notice| {
+            let kind = self.kinds.get(notice.id()).map(String::as_str);
+            output.notice(notice, kind, now, updated)
+        })
+    }
+
+    fn draw(&self, waiter: &Waiter, output: &mut Output) {
+        if let Some(screen) = output.screen() {
+            let stats = waiter.stats();
+            screen.draw(&self.watch, &self.failures, &stats, self.stopwatch.elapsed());
+        }
+    }
+
+    fn write_heartbeat(&self, waiter: &Waiter, output: &mut Output) {
+        let now = self.stopwatch.elapsed();
+        let jobs = self.watch.jobs();
+        let state = describe::heartbeat(
+            &jobs,
+            with_looks(self.watch.progress()),
+            &self.failures,
+            &waiter.stats(),
+            &self.troubles,
+            now,
+        );
+        output.line(describe::heartbeat_line(now, &state));
+    }
+
+    fn handle_job_control(&mut self, signal: JobSignal, waiter: &Waiter, output: &mut Output) {
+        let Some(screen) = output.screen() else { return };
+        match signal {
+            JobSignal::Stop => {
+                screen.clear();
+                self.is_stopped = stop_process();
+            }
+            // Another process stopped this one, so that the display could not be removed.
+            JobSignal::Continue if !self.is_stopped => screen.forget(),
+            JobSignal::Continue => self.is_stopped = false,
+        }
+        self.draw(waiter, output);
     }
 
     fn add(&mut self, job: Job) {
@@ -269,7 +368,7 @@ impl Session {
             exec.add(exec::End { id, outcome, exit, json });
         }
         if let Err(error) = outcome {
-            self.failures.add(outcome::kind(error));
+            self.failures.add(error);
         }
         self.exit = self.exit.max(exit);
         Ok(match (self.stop_condition, exit) {

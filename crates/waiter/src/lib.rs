@@ -68,12 +68,14 @@
 //! | --- | --- | --- |
 //! | `cfw` | yes | `cfw_api::Client` is a [`JobSource`] |
 //! | `rustls`, `http2` | yes | passed to `cfw-api`: TLS by rustls with aws-lc-rs, HTTP/2 |
+//! | `serde` | no | `Serialize` for what is reported: [`Update`], [`JobReport`], [`JobState`], [`Stats`] and others |
 //! | `rustls-no-provider`, `native-tls`, `clouds-yaml` | no | passed to `cfw-api` |
 //!
 //! # Logs
 //!
-//! With `tracing`, at level debug: a span `wait_for_job` (field `job`) or `watch` (field `jobs`, how many) with an event
-//! at each end; "status changed" (`job`, `from`, `to`) and "polling this job is in trouble" (`job`, `error`) from the
+//! With `tracing`, at level debug: a span `wait_for_job` (fields `job`, and at its end `outcome` and `polls`) or `watch`
+//! (fields `jobs`, how many, and at its end `succeeded` and `unsuccessful`) with an event at each end, or
+//! [at level info](WaiterBuilder::spans_at_info) if asked; "status changed" (`job`, `from`, `to`) and "polling this job is in trouble" (`job`, `error`) from the
 //! driver. At level trace, each poll. At level warn, "polling is in trouble", when the first answer of a source
 //! that was well turns bad; nothing else is above debug. An answer that a job is not known is no such trouble.
 
@@ -87,6 +89,8 @@ mod options;
 mod policy;
 mod report;
 mod schedule;
+#[cfg(feature = "serde")]
+mod serialize;
 mod source;
 mod state;
 mod update;
@@ -103,7 +107,9 @@ pub use options::JobOptions;
 pub use policy::{Policy, UnknownStatus};
 pub use report::{JobReport, Outcome, WaitError, WaitErrorKind, WaitingOn};
 pub use schedule::Schedule;
-pub use source::{Attempt, ErrorClass, JobSource, Quota, SourceError, SourceFn, source_fn};
+pub use source::{
+    Attempt, BoxSource, ErrorClass, JobSource, Quota, SourceError, SourceFn, source_fn,
+};
 pub use state::{JobState, Phase};
 pub use update::{JobView, Progress, Stats, Update, UpdateKind};
 pub use wait::Wait;

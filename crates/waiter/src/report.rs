@@ -20,6 +20,21 @@ pub struct JobReport {
     pub elapsed: Duration,
 }
 
+impl JobReport {
+    /// Makes a report without a state, polls or time, for tests of code that takes reports; set the fields.
+    ///
+    /// ```
+    /// use cfw_waiter::{JobReport, JobState};
+    ///
+    /// let mut report = JobReport::new("job-1");
+    /// report.state = Some(JobState::succeeded());
+    /// report.polls = 3;
+    /// ```
+    pub fn new(id: impl Into<JobId>) -> Self {
+        Self { id: id.into(), state: None, polls: 0, elapsed: Duration::ZERO }
+    }
+}
+
 /// How a wait ended: the job succeeded, or not.
 pub type Outcome = Result<JobReport, WaitError>;
 
@@ -33,6 +48,7 @@ pub type Outcome = Result<JobReport, WaitError>;
 #[derive(Clone)]
 pub struct WaitError(Arc<Inner>);
 
+#[derive(Clone)]
 struct Inner {
     kind: WaitErrorKind,
     report: JobReport,
@@ -91,8 +107,14 @@ impl WaitErrorKind {
     }
 }
 
-/// What a wait hung on when its deadline came. Each has how long the poll had been unanswered or held back, by whatever came
-/// before too.
+impl fmt::Display for WaitErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// What a wait hung on when its deadline came, last. Each has for how long its poll had been unanswered, or due and held
+/// back, by this and what came before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WaitingOn {
@@ -135,7 +157,39 @@ pub(crate) struct ErrorContext {
 }
 
 impl WaitError {
-    pub(crate) fn new(kind: WaitErrorKind, report: JobReport, context: ErrorContext) -> Self {
+    /// Makes an error, for tests of code that takes errors. A waiter's own errors also name the limit that was reached.
+    ///
+    /// ```
+    /// use cfw_waiter::{ErrorClass, JobReport, SourceError, WaitError, WaitErrorKind};
+    ///
+    /// let error = WaitError::new(WaitErrorKind::TimedOut, JobReport::new("job-1"))
+    ///     .with_cause(SourceError::new(ErrorClass::TRANSIENT, "connection reset"));
+    /// assert_eq!(error.cause().map(SourceError::class), Some(ErrorClass::TRANSIENT));
+    /// ```
+    pub fn new(kind: WaitErrorKind, report: JobReport) -> Self {
+        let age = report.state.is_some().then_some(Duration::ZERO);
+        Self::with_context(kind, report, ErrorContext { age, ..ErrorContext::default() })
+    }
+
+    /// Sets the failure that ended the wait.
+    #[must_use]
+    pub fn with_cause(mut self, cause: SourceError) -> Self {
+        Arc::make_mut(&mut self.0).cause = Some(cause);
+        self
+    }
+
+    /// Sets how long before the end the last status was observed.
+    #[must_use]
+    pub fn with_last_seen(mut self, age: Duration) -> Self {
+        Arc::make_mut(&mut self.0).seen = Some(age);
+        self
+    }
+
+    pub(crate) fn with_context(
+        kind: WaitErrorKind,
+        report: JobReport,
+        context: ErrorContext,
+    ) -> Self {
         let ErrorContext { age: seen, limit, cause, waiting_on } = context;
         Self(Arc::new(Inner { kind, report, seen, limit, cause, waiting_on }))
     }
@@ -224,6 +278,9 @@ impl fmt::Display for WaitError {
         write!(f, " after {:.1?} (", report.elapsed)?;
         if let Some(limit) = self.limit() {
             write!(f, "{limit}, ")?;
+        }
+        if self.0.kind == WaitErrorKind::TimedOut {
+            f.write_str("timed out, ")?;
         }
         match report.polls {
             1 => f.write_str("1 poll")?,

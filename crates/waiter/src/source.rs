@@ -3,6 +3,7 @@
 use std::error::Error as StdError;
 use std::fmt;
 use std::num::NonZeroU32;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -138,6 +139,78 @@ where
     }
 }
 
+/// A source whose type is erased, for programs that choose one at run time.
+///
+/// It costs an allocation for each poll, which a source of a known type does not. Clones share the source.
+///
+/// ```
+/// use cfw_waiter::{BoxSource, ErrorClass, JobState, SourceError, Waiter, source_fn};
+///
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() -> Result<(), cfw_waiter::WaitError> {
+/// let is_rehearsal = true;
+/// let source = if is_rehearsal {
+///     BoxSource::new(source_fn(|_id| async { Ok(JobState::succeeded()) }))
+/// } else {
+///     BoxSource::new(source_fn(|_id| async { Err(SourceError::from(ErrorClass::Fatal)) }))
+/// };
+/// Waiter::new(source).wait_for_job("job-1").await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct BoxSource(Arc<dyn ErasedSource>);
+
+impl BoxSource {
+    /// Erases the type of a source.
+    pub fn new(source: impl JobSource) -> Self {
+        Self(Arc::new(source))
+    }
+}
+
+impl fmt::Debug for BoxSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("BoxSource(..)")
+    }
+}
+
+type BoxFetch<'a> = Pin<Box<dyn Future<Output = Result<JobState, SourceError>> + Send + 'a>>;
+
+/// [`JobSource`] with its future boxed, so that it can be an object.
+trait ErasedSource: Send + Sync {
+    fn fetch_boxed<'a>(&'a self, id: &'a JobId, attempt: Attempt) -> BoxFetch<'a>;
+    fn quota_boxed(&self) -> Option<Quota>;
+    fn fetch_timeout_boxed(&self, attempt_timeout: Duration) -> Duration;
+}
+
+impl<S: JobSource> ErasedSource for S {
+    fn fetch_boxed<'a>(&'a self, id: &'a JobId, attempt: Attempt) -> BoxFetch<'a> {
+        Box::pin(self.fetch(id, attempt))
+    }
+
+    fn quota_boxed(&self) -> Option<Quota> {
+        self.quota()
+    }
+
+    fn fetch_timeout_boxed(&self, attempt_timeout: Duration) -> Duration {
+        self.fetch_timeout(attempt_timeout)
+    }
+}
+
+impl JobSource for BoxSource {
+    async fn fetch(&self, id: &JobId, attempt: Attempt) -> Result<JobState, SourceError> {
+        self.0.fetch_boxed(id, attempt).await
+    }
+
+    fn quota(&self) -> Option<Quota> {
+        self.0.quota_boxed()
+    }
+
+    fn fetch_timeout(&self, attempt_timeout: Duration) -> Duration {
+        self.0.fetch_timeout_boxed(attempt_timeout)
+    }
+}
+
 /// What a failed fetch means for the wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -180,8 +253,21 @@ impl ErrorClass {
     /// A refusal for want of quota without a hint.
     pub const THROTTLED: Self = Self::Throttled { retry_after: None, quota: None };
 
+    /// Returns the class as a word for logs and metrics, in snake case. It never changes.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Transient { .. } => "transient",
+            Self::Throttled { .. } => "throttled",
+            Self::Unreached => "unreached",
+            Self::Unexpected { .. } => "unexpected",
+            Self::NotFound => "not_found",
+            Self::Fatal => "fatal",
+            Self::Refused => "refused",
+        }
+    }
+
     /// Returns the class in words.
-    pub(crate) fn as_str(self) -> &'static str {
+    fn description(self) -> &'static str {
         match self {
             Self::Transient { .. } => "transient failure",
             Self::Unreached => "not reached",
@@ -205,6 +291,12 @@ impl ErrorClass {
     /// Returns whether both are of one class, whatever the hints in them say.
     pub(crate) fn same_class(self, other: Self) -> bool {
         std::mem::discriminant(&self) == std::mem::discriminant(&other)
+    }
+}
+
+impl fmt::Display for ErrorClass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
     }
 }
 
@@ -271,10 +363,10 @@ impl Quota {
 
 /// Why a fetch failed, with the words of the service.
 ///
-/// `Display` gives the class and the service's words. Like `std::io::Error` it speaks for the error
-/// it wraps where the service's words are known, and [`source`](std::error::Error::source) then
-/// continues below it; [`get_ref`](Self::get_ref) always returns the wrapped error. Keep secrets out of
-/// the cause and the words: people read them.
+/// `Display` gives the class and the service's words; where those are not known, the error that it wraps. Like
+/// `std::io::Error` it speaks for that error, so [`source`](std::error::Error::source) continues below it and a chain that is
+/// joined says nothing twice; [`get_ref`](Self::get_ref) returns the wrapped error. Keep secrets out of the cause and the
+/// words: people read them.
 ///
 /// ```
 /// use cfw_waiter::{ErrorClass, SourceError};
@@ -290,7 +382,7 @@ pub struct SourceError(Arc<Inner>);
 #[derive(Clone)]
 struct Inner {
     class: ErrorClass,
-    cause: Arc<dyn StdError + Send + Sync>,
+    cause: Option<Arc<dyn StdError + Send + Sync>>,
     code: Option<String>,
     message: Option<String>,
     request_id: Option<String>,
@@ -299,13 +391,11 @@ struct Inner {
 impl SourceError {
     /// Makes an error of a class, with its cause (a text will do).
     pub fn new(class: ErrorClass, cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        Self(Arc::new(Inner {
-            class,
-            cause: cause.into().into(),
-            code: None,
-            message: None,
-            request_id: None,
-        }))
+        Self::with_cause(class, Some(cause.into().into()))
+    }
+
+    fn with_cause(class: ErrorClass, cause: Option<Arc<dyn StdError + Send + Sync>>) -> Self {
+        Self(Arc::new(Inner { class, cause, code: None, message: None, request_id: None }))
     }
 
     /// Adds the service's error code and message.
@@ -344,17 +434,22 @@ impl SourceError {
         self.0.request_id.as_deref()
     }
 
-    /// Returns the error that was passed to [`new`](Self::new), for a downcast.
+    /// Returns the error that was passed to [`new`](Self::new), for a downcast; a placeholder for an error made of its
+    /// class alone.
     pub fn get_ref(&self) -> &(dyn StdError + Send + Sync + 'static) {
-        &*self.0.cause
+        self.0.cause.as_deref().unwrap_or(&NoCause)
     }
 }
 
 impl fmt::Display for SourceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0.class.as_str())?;
-        for part in [self.code(), self.message()].into_iter().flatten() {
-            write!(f, ": {part}")?;
+        f.write_str(self.0.class.description())?;
+        if self.0.code.is_some() || self.0.message.is_some() {
+            for part in [self.code(), self.message()].into_iter().flatten() {
+                write!(f, ": {part}")?;
+            }
+        } else if let Some(cause) = &self.0.cause {
+            write!(f, ": {cause}")?;
         }
         match self.request_id() {
             Some(id) => write!(f, " (request {id})"),
@@ -377,8 +472,79 @@ impl fmt::Debug for SourceError {
 
 impl StdError for SourceError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        let cause: &(dyn StdError + 'static) = &*self.0.cause;
-        // The words of the service were shown already: the wrapped error would repeat them.
-        if self.0.code.is_some() || self.0.message.is_some() { cause.source() } else { Some(cause) }
+        // `Display` shows the wrapped error, or the words of the service, which the wrapped error would repeat.
+        self.0.cause.as_ref()?.source()
+    }
+}
+
+/// An error without a cause.
+impl From<ErrorClass> for SourceError {
+    fn from(class: ErrorClass) -> Self {
+        Self::with_cause(class, None)
+    }
+}
+
+/// Stands for the cause of an error that was made without one.
+#[derive(Debug)]
+struct NoCause;
+
+impl fmt::Display for NoCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("no cause is known")
+    }
+}
+
+impl StdError for NoCause {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::util::chain::error_chain;
+
+    #[test]
+    fn display_and_sources_of_an_error_say_each_thing_once() {
+        #[derive(Debug)]
+        struct Outer(std::num::ParseIntError);
+        impl fmt::Display for Outer {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the answer is cut")
+            }
+        }
+        impl StdError for Outer {
+            fn source(&self) -> Option<&(dyn StdError + 'static)> {
+                Some(&self.0)
+            }
+        }
+        let outer = || Outer("x".parse::<u8>().expect_err("no number"));
+        let rows = [
+            (SourceError::from(ErrorClass::Fatal), "fatal error", "fatal error"),
+            (
+                SourceError::new(ErrorClass::Fatal, "bad id"),
+                "fatal error: bad id",
+                "fatal error: bad id",
+            ),
+            (
+                SourceError::new(ErrorClass::TRANSIENT, outer()),
+                "transient failure: the answer is cut",
+                "transient failure: the answer is cut: invalid digit found in string",
+            ),
+            (
+                SourceError::new(ErrorClass::TRANSIENT, outer()).with_code("A.1", "busy"),
+                "transient failure: A.1: busy",
+                "transient failure: A.1: busy: invalid digit found in string",
+            ),
+            (
+                SourceError::from(ErrorClass::Refused).with_request_id("r1"),
+                "credentials refused (request r1)",
+                "credentials refused (request r1)",
+            ),
+        ];
+        for (error, text, chain) in rows {
+            assert_eq!(
+                (error.to_string(), error_chain(&error)),
+                (text.to_owned(), chain.to_owned())
+            );
+        }
+        assert_eq!(SourceError::from(ErrorClass::Fatal).get_ref().to_string(), "no cause is known");
     }
 }

@@ -1,6 +1,7 @@
 //! The state of a job.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::num::NonZeroI64;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -26,6 +27,22 @@ impl Phase {
             Self::Succeeded | Self::Failed => true,
             Self::Running | Self::Unknown => false,
         }
+    }
+
+    /// Returns the phase as a word for logs and metrics, in snake case. It never changes.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Unknown => "unknown",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
     }
 }
 

@@ -17,6 +17,21 @@ pub struct Update {
     pub kind: UpdateKind,
 }
 
+impl Update {
+    /// Makes an update, for tests of code that takes updates.
+    ///
+    /// ```
+    /// use cfw_waiter::{JobReport, Update, UpdateKind};
+    /// use std::time::Duration;
+    ///
+    /// let ended = UpdateKind::Ended(Ok(JobReport::new("job-1")));
+    /// let update = Update::new("job-1", Duration::from_secs(3), ended);
+    /// ```
+    pub fn new(id: impl Into<JobId>, elapsed: Duration, kind: UpdateKind) -> Self {
+        Self { id: id.into(), elapsed, kind }
+    }
+}
+
 /// The kinds of updates.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -28,6 +43,9 @@ pub enum UpdateKind {
         /// The state now.
         to: JobState,
     },
+    /// The status is the same, and the detail beside it is another: a percentage, say. Sources of services that tell none, as
+    /// the CFW is, cause no such update.
+    Progressed(JobState),
     /// The answers for this job have turned bad, or bad in another way. The wait goes on, and trouble of the same class
     /// is not reported again before a good answer.
     Trouble(SourceError),

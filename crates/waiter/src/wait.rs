@@ -7,7 +7,8 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures_core::FusedFuture;
-use tracing::{Span, debug, debug_span};
+use tracing::field::Empty;
+use tracing::{Span, debug, debug_span, info_span};
 
 use crate::board::{WaitOptions, WatchKey};
 use crate::driver::shared::Shared;
@@ -29,7 +30,16 @@ pub struct Wait {
     shared: Arc<Shared>,
     id: JobId,
     state: State,
+    span_level: SpanLevel,
     span: Span,
+}
+
+/// The level at which spans are made.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) enum SpanLevel {
+    #[default]
+    Debug,
+    Info,
 }
 
 enum State {
@@ -40,7 +50,13 @@ enum State {
 
 impl Wait {
     pub(crate) fn new(shared: Arc<Shared>, id: JobId, options: WaitOptions) -> Self {
-        Self { shared, id, state: State::New(options), span: Span::none() }
+        let state = State::New(options);
+        Self { shared, id, state, span_level: SpanLevel::default(), span: Span::none() }
+    }
+
+    pub(crate) fn span_level(mut self, level: SpanLevel) -> Self {
+        self.span_level = level;
+        self
     }
 
     /// Sets how long this wait may take, from its first poll on, whatever its policy says.
@@ -80,7 +96,15 @@ impl Wait {
     }
 
     fn begin(&mut self, options: WaitOptions) -> WatchKey {
-        self.span = new_span(|| debug_span!("wait_for_job", job = %self.id));
+        let id = &self.id;
+        self.span = new_span(|| match self.span_level {
+            SpanLevel::Debug => {
+                debug_span!("wait_for_job", job = %id, outcome = Empty, polls = Empty)
+            }
+            SpanLevel::Info => {
+                info_span!("wait_for_job", job = %id, outcome = Empty, polls = Empty)
+            }
+        });
         let id = self.id.clone();
         self.shared.wait(id, options)
     }
@@ -115,9 +139,15 @@ pub(crate) fn new_span(make: impl FnOnce() -> Span) -> Span {
     contain(make).unwrap_or_else(|_| Span::none())
 }
 
-/// Logs the end of a wait within its span. The subscriber and the text of an error are user code.
+/// Records the end of a wait in its span, and logs it there. The subscriber and the text of an error are user code.
 pub(crate) fn log_end(span: &Span, id: &JobId, outcome: &Outcome) {
     let write = || {
+        // The span of a watch has no such fields, and ignores them.
+        let (word, report) = match outcome {
+            Ok(report) => ("succeeded", report),
+            Err(error) => (error.kind().as_str(), error.report()),
+        };
+        span.record("outcome", word).record("polls", report.polls);
         let _entered = span.enter();
         match outcome {
             Ok(report) => {
@@ -138,6 +168,8 @@ impl FusedFuture for Wait {
 impl Drop for Wait {
     fn drop(&mut self) {
         if let State::Waiting(key) = self.state {
+            // The subscriber is user code.
+            let _ = contain(|| self.span.record("outcome", "dropped").is_none());
             self.shared.close(key);
         }
     }

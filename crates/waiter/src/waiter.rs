@@ -9,6 +9,7 @@ use tokio::runtime::Handle;
 
 use crate::board::{AttemptTimeouts, Budget, WaitOptions};
 use crate::driver::shared::Shared;
+use crate::wait::SpanLevel;
 use crate::{ConfigError, JobId, JobSource, JobState, Policy, Quota, Stats, Wait, Watch, driver};
 
 /// The shortest minimum interval and attempt timeout.
@@ -41,6 +42,7 @@ const RESOLUTION: Duration = Duration::from_millis(2);
 pub struct Waiter {
     shared: Arc<Shared>,
     policy: Arc<Policy>,
+    span_level: SpanLevel,
 }
 
 impl Waiter {
@@ -59,6 +61,7 @@ impl Waiter {
             min_interval: Duration::from_millis(500),
             attempt_timeout: Duration::from_secs(10),
             runtime: None,
+            span_level: SpanLevel::default(),
             // Differs between processes: pipelines started by one event must not poll in step.
             seed: RandomState::new().hash_one(0),
         }
@@ -69,7 +72,7 @@ impl Waiter {
     /// The future resolves to a report if the job succeeded, else to a [`WaitError`](crate::WaitError). It is
     /// lazy: its clock starts when it is first polled.
     pub fn wait_for_job(&self, id: impl Into<JobId>) -> Wait {
-        Wait::new(Arc::clone(&self.shared), id.into(), self.options())
+        Wait::new(Arc::clone(&self.shared), id.into(), self.options()).span_level(self.span_level)
     }
 
     /// Watches many jobs: one stream of updates, with one end for each job.
@@ -82,7 +85,8 @@ impl Waiter {
         I: IntoIterator,
         I::Item: Into<JobId>,
     {
-        Watch::new(Arc::clone(&self.shared), ids.into_iter().map(Into::into), self.options())
+        let ids = ids.into_iter().map(Into::into);
+        Watch::new(Arc::clone(&self.shared), ids, self.options()).span_level(self.span_level)
     }
 
     /// Takes a state of a job that is known from elsewhere: a webhook, another process.
@@ -144,6 +148,7 @@ pub struct WaiterBuilder<S> {
     min_interval: Duration,
     attempt_timeout: Duration,
     runtime: Option<Handle>,
+    span_level: SpanLevel,
     seed: u64,
 }
 
@@ -202,6 +207,15 @@ impl<S: JobSource> WaiterBuilder<S> {
         self
     }
 
+    /// Sets whether the spans of waits and watches are made at level info rather than debug. Default: false.
+    ///
+    /// The events in them stay at debug: a library writes nothing above that unasked. Set it to see each wait, with its
+    /// outcome and its polls, in traces that are filtered at info.
+    pub fn spans_at_info(mut self, at_info: bool) -> Self {
+        self.span_level = if at_info { SpanLevel::Info } else { SpanLevel::Debug };
+        self
+    }
+
     /// Sets the seed of the jitter. Default: a different one for each waiter.
     ///
     /// With the same seed, ids and answers at the same times, the same polls are made.
@@ -252,7 +266,7 @@ impl<S: JobSource> WaiterBuilder<S> {
             driver::start(shared, &source, runtime, new);
         });
         let shared = Shared::new(self.seed, budget, self.runtime, start);
-        Waiter { shared, policy: Arc::new(self.policy) }
+        Waiter { shared, policy: Arc::new(self.policy), span_level: self.span_level }
     }
 }
 

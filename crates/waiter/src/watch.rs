@@ -7,11 +7,13 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_core::{FusedStream, Stream};
-use tracing::{Span, debug_span};
+use tracing::field::Empty;
+use tracing::{Span, debug_span, info_span};
 
 use crate::board::{Pending, WaitOptions, WatchKey};
 use crate::driver::shared::Shared;
-use crate::wait::{log_end, new_span};
+use crate::util::contain::contain;
+use crate::wait::{SpanLevel, log_end, new_span};
 use crate::{
     JobId, JobOptions, JobReport, JobView, Outcome, Policy, Progress, Update, UpdateKind,
     WaitError, WaitErrorKind,
@@ -57,6 +59,7 @@ pub struct Watch {
     is_started: bool,
     /// Whether the last poll found the stream at its end.
     is_terminated: bool,
+    span_level: SpanLevel,
     span: Span,
 }
 
@@ -69,7 +72,13 @@ impl Watch {
         // Before the lock is taken: it may be a crowd, and the iterator is user code.
         let pending: Pending = ids.collect();
         let key = shared.open(pending, options);
-        Self { shared, key, is_started: false, is_terminated: false, span: Span::none() }
+        let (span_level, span) = (SpanLevel::default(), Span::none());
+        Self { shared, key, is_started: false, is_terminated: false, span_level, span }
+    }
+
+    pub(crate) fn span_level(mut self, level: SpanLevel) -> Self {
+        self.span_level = level;
+        self
     }
 
     /// Sets how long each job may be waited for, from the first poll of the watch on, or from when it is added
@@ -197,7 +206,14 @@ impl Watch {
         if !self.is_started {
             self.is_started = true;
             let jobs = self.progress().live();
-            self.span = new_span(|| debug_span!("watch", jobs));
+            self.span = new_span(|| match self.span_level {
+                SpanLevel::Debug => {
+                    debug_span!("watch", jobs, succeeded = Empty, unsuccessful = Empty)
+                }
+                SpanLevel::Info => {
+                    info_span!("watch", jobs, succeeded = Empty, unsuccessful = Empty)
+                }
+            });
             self.shared.start(self.key);
         }
         let update = self.shared.next_update(self.key, cx.waker());
@@ -226,6 +242,14 @@ impl FusedStream for Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
+        if !self.span.is_disabled() {
+            let Progress { succeeded, failed, .. } = self.progress();
+            let record = || {
+                self.span.record("succeeded", succeeded).record("unsuccessful", failed);
+            };
+            // The subscriber is user code.
+            let _ = contain(record);
+        }
         self.shared.close(self.key);
     }
 }

@@ -20,6 +20,14 @@ mod other;
 #[cfg(not(unix))]
 use other as system;
 
+#[cfg(unix)]
+mod job;
+#[cfg(unix)]
+pub(crate) use job::{JobControl, JobSignal, is_foreground, stop_process};
+
+#[cfg(not(unix))]
+pub(crate) use other::{JobControl, JobSignal, is_foreground, stop_process};
+
 /// A signal that ends the command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Signal {

@@ -23,3 +23,31 @@ impl Source {
         self.next().await;
     }
 }
+
+/// Nothing stops and continues a process here.
+pub(crate) struct JobControl;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum JobSignal {
+    Stop,
+    Continue,
+}
+
+impl JobControl {
+    #[expect(clippy::unnecessary_wraps, reason = "it can fail on Unix")]
+    pub(crate) fn install() -> io::Result<Self> {
+        Ok(Self)
+    }
+
+    pub(crate) async fn next(&mut self) -> JobSignal {
+        std::future::pending().await
+    }
+}
+
+pub(crate) fn stop_process() -> bool {
+    false
+}
+
+pub(crate) fn is_foreground() -> bool {
+    true
+}

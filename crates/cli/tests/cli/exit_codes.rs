@@ -169,7 +169,7 @@ fn an_outage_is_waited_out_after_one_answer() {
     // They take at least the minimum interval of 20 ms each.
     sim.fail_polls("a", vec![Fault::Reset; 20]);
     sim.finish("a");
-    lines.until("not reached");
+    lines.until("; still trying");
     assert_eq!(child.code(), Some(0));
 }
 

@@ -74,7 +74,8 @@ fn a_job_that_fails_after_trouble() {
     let output = run(wait_command(&sim, &["--output=json", "--quiet", "a"]));
     assert_eq!(output.code, Some(1));
     expect![[r#"
-        {"elapsed_ms":"N","error":{"class":"transient","error_code":"APIGW.0610","error_msg":"No backend available.","message":"transient failure: APIGW.N: No backend available. (request ID)","request_id":"ID"},"job_id":"a","time":"TIME","type":"trouble","v":1}
+        {"elapsed_ms":"N","error":{"class":"transient","error_code":"APIGW.0610","error_msg":"No backend available.","message":"transient failure: APIGW.N: No backend available. (request ID)","request_id":"ID"},"job_id":"a","jobs":1,"scope":"service","time":"TIME","type":"trouble","v":1}
+        {"failed_polls":1,"jobs":0,"lasted_ms":"N","scope":"service","time":"TIME","type":"recovered","v":1}
         {"begin_time":"TIME","detail":"CFW.00600003: no available flavor","elapsed_ms":"N","end_time":"TIME","from":null,"job_id":"a","phase":"failed","status":"Failed","time":"TIME","type":"changed","v":1}
         {"detail":"CFW.00600003: no available flavor","elapsed_ms":"N","exit_code":1,"job_id":"a","message":"job a failed with status Failed after N.Ns (N polls): CFW.N: no available flavor","outcome":"failed","polls":"N","status":"Failed","time":"TIME","type":"ended","v":1}
         {"elapsed_ms":"N","exit_code":1,"polls":{"answered":1,"not_found":0,"paused_ms":"N","throttled":0,"total":2,"transient":1},"reason":"all_ended","rejected":0,"succeeded":0,"time":"TIME","total":1,"type":"summary","unfinished":0,"unsuccessful":1,"v":1}

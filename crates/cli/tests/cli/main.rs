@@ -17,6 +17,8 @@ mod many;
 #[cfg(test)]
 mod misuse;
 #[cfg(test)]
+mod outages;
+#[cfg(test)]
 mod pipes;
 #[cfg(test)]
 mod signals;

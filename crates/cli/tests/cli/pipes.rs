@@ -211,7 +211,7 @@ fn without_a_terminal_each_update_is_a_plain_line() {
     assert_eq!(
         read.iter().map(|line| mask_text(line)).collect::<Vec<_>>(),
         [
-            "[ N:N] a  transient failure: APIGW.N: No backend available. (request ID); still waiting",
+            "[ N:N] a  APIGW.N: No backend available; still trying",
             "[ N:N] a  Running",
             "[ N:N] a  Running -> Preparing (a status not known here; still waiting)",
             "[ N:N] a  Success after N.Ns (N polls)",

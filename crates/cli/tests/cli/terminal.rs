@@ -2,14 +2,18 @@
 
 use std::fs::File;
 use std::io::Read as _;
+use std::net::TcpListener;
 use std::num::NonZeroU16;
 use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
+use std::time::Instant;
 
-use cfw_simulator::{Fault, JobScript};
+use cfw_simulator::{Fault, JobScript, Simulator};
 use expect_test::expect_file;
+use rustix::process::Signal;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcgetattr, tcsetwinsize};
 
@@ -25,7 +29,12 @@ pub(crate) struct Terminal {
 }
 
 impl Terminal {
-    pub(crate) fn start(mut command: Command, rows: u16, columns: u16) -> Self {
+    pub(crate) fn start(command: Command, rows: u16, columns: u16) -> Self {
+        Self::start_as("xterm-256color", command, rows, columns)
+    }
+
+    /// Starts a command on a terminal with a value of `TERM`.
+    pub(crate) fn start_as(term: &str, mut command: Command, rows: u16, columns: u16) -> Self {
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&master).unwrap();
         unlockpt(&master).unwrap();
@@ -33,7 +42,7 @@ impl Terminal {
         tcsetwinsize(&master, size).unwrap();
         let name = ptsname(&master, Vec::new()).unwrap();
         let slave = File::options().read(true).write(true).open(name.to_str().unwrap()).unwrap();
-        command.env("TERM", "xterm-256color").stderr(Stdio::from(slave));
+        command.env("TERM", term).stderr(Stdio::from(slave));
         let child = Running::start(&mut command);
         // Reading ends when the command, which holds the other end, has exited.
         drop(command);
@@ -52,18 +61,33 @@ impl Terminal {
         Self { master, child, screen, output, written: Vec::new() }
     }
 
-    /// Waits until the screen contains `text`.
+    /// Waits until the screen contains `text`, perhaps wrapped between words.
     pub(crate) fn until(&mut self, text: &str) -> String {
+        #[expect(clippy::disallowed_methods, reason = "redraws follow real time")]
+        let start = Instant::now();
         loop {
             let shown = self.shown();
-            if shown.contains(text) {
+            let unwrapped = shown.split_whitespace().collect::<Vec<_>>().join(" ");
+            if shown.contains(text) || unwrapped.contains(text) {
                 return shown;
             }
             match self.output.recv_timeout(TIMEOUT) {
-                Ok(chunk) => self.process(&chunk),
-                Err(_) => panic!("no {text:?} on the screen:\n{shown}"),
+                #[expect(clippy::disallowed_methods, reason = "redraws follow real time")]
+                Ok(chunk) if start.elapsed() < TIMEOUT => self.process(&chunk),
+                _ => panic!("no {text:?} on the screen:\n{shown}"),
             }
         }
+    }
+
+    /// Changes the size. The rows are cut, as those of xterm are.
+    pub(crate) fn resize(&mut self, rows: u16, columns: u16) {
+        let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+        while let Ok(chunk) = self.output.try_recv() {
+            self.process(&chunk);
+        }
+        tcsetwinsize(&self.master, size).unwrap();
+        let size = |cells| NonZeroU16::new(cells).unwrap();
+        self.screen.screen_mut().set_size(size(rows), size(columns));
     }
 
     /// Waits for the end. Returns the last screen, the exit code and all output.
@@ -72,6 +96,20 @@ impl Terminal {
             self.process(&chunk);
         }
         (self.shown(), self.child.code(), self.written)
+    }
+
+    /// Waits for a frame.
+    fn next_frame(&mut self) {
+        let chunk = self.output.recv_timeout(TIMEOUT).unwrap();
+        self.process(&chunk);
+        self.settle();
+    }
+
+    /// Processes what is written within a few milliseconds.
+    fn settle(&mut self) {
+        while let Ok(chunk) = self.output.recv_timeout(ms(20)) {
+            self.process(&chunk);
+        }
     }
 
     /// Returns the screen by rows. vt100 would join a row that is full with the next one.
@@ -98,6 +136,7 @@ fn each_job_has_a_row_and_a_permanent_final_line() {
     let ids = ["create-firewall", "protect-eip", "create-east-west", "flow-logs"];
     let mut terminal = Terminal::start(wait_command(&sim, &ids), 24, 130);
     terminal.until("3 running, 1 without a status");
+    terminal.until("! flow-logs");
     sim.fail("create-east-west");
     terminal.until("✗ create-east-west");
     sim.finish("protect-eip");
@@ -106,8 +145,9 @@ fn each_job_has_a_row_and_a_permanent_final_line() {
     expect_file!["../screens/rows.txt"].assert_eq(&mask_text(&screen));
 
     sim.finish("create-firewall");
-    sim.clear_faults();
     terminal.until("✓ create-firewall");
+    sim.clear_faults();
+    terminal.until("1 failed, 1 running");
     sim.finish("flow-logs");
     let (screen, code, _) = terminal.end();
     assert_eq!(code, Some(1));
@@ -137,7 +177,7 @@ fn more_than_twenty_jobs_share_one_row() {
 }
 
 #[test]
-fn lines_are_truncated_to_a_narrow_terminal() {
+fn ids_are_cut_in_a_narrow_terminal_and_times_are_not() {
     let sim = simulator();
     let ids = ["6f1d2c1e-0b7a-4a58-9f6e-1d2f3a4b5c6d", "77777777-0b7a-4a58-9f6e-1d2f3a4b5c6d"];
     ids.iter().for_each(|id| add(&sim, id, JobScript::never()));
@@ -145,8 +185,8 @@ fn lines_are_truncated_to_a_narrow_terminal() {
     let screen = terminal.until("2 jobs: 2 running");
     assert_eq!(
         mask_text(&screen),
-        "* NfNdNcNe-NbNa-NaN-…  Running      N:…\n\
-         * N-NbNa-NaN-…  Running      N:…\n  N jobs: N running  N:N  N polls\n"
+        "* NfNdNcNe-NbNa-NaN…  Running      N:N\n\
+         * N-NbNa-NaN…  Running      N:N\n  N jobs: N running  N:N  N polls\n"
     );
     terminal.child.interrupt();
     assert_eq!(terminal.end().1, Some(130));
@@ -195,4 +235,124 @@ fn plain_lines_on_request_or_with_verbose() {
         assert!(screen.contains("[ 0:00] a  Success after"), "{screen}");
         assert_eq!(code, Some(0));
     }
+}
+
+#[test]
+fn an_outage_names_its_cause_first_and_its_end_at_all_sizes() {
+    for (rows, columns, name) in [(24, 80, "outage-80x24"), (15, 40, "outage-40x15")] {
+        // Nothing listens here, and later the simulator does.
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let ids = ["create-firewall", "6f1d2c1e-0b7a-4a58-9f6e-1d2f3a4b5c6d"];
+        let probe = simulator();
+        let mut command = wait_command(&probe, &ids);
+        command.env("CFW_ENDPOINT", format!("http://127.0.0.1:{port}"));
+        let mut terminal = Terminal::start(command, rows, columns);
+        terminal.until("still trying");
+        terminal.until("2 without a status 0:01");
+        let sim = Simulator::builder().port(port).start_on_thread().unwrap();
+        ids.iter().for_each(|id| add(&sim, id, JobScript::never()));
+        terminal.until("succeed again");
+        let screen = terminal.until("2 running");
+        let masked = mask_text(&screen);
+        expect_file![format!("../screens/{name}.txt")].assert_eq(&masked);
+        sim.finish(ids[0]);
+        terminal.until("1 succeeded, 1 running");
+        sim.fail(ids[1]);
+        let (screen, code, _) = terminal.end();
+        assert_eq!(code, Some(1));
+        expect_file![format!("../screens/{name}-end.txt")].assert_eq(&mask_text(&screen));
+    }
+}
+
+#[test]
+fn a_window_that_changes_its_size_keeps_no_stale_rows() {
+    let sim = simulator();
+    let ids = ["6f1d2c1e-0b7a-4a58-9f6e-1d2f3a4b5c6d", "a", "b"];
+    ids.iter().for_each(|id| add(&sim, id, JobScript::never()));
+    let mut terminal = Terminal::start(wait_command(&sim, &ids), 24, 100);
+    terminal.until("3 running");
+    assert!(sim.finish("b"));
+    terminal.until("1 succeeded, 2 running");
+    for (rows, columns) in [(24, 50), (10, 40), (12, 44), (24, 120)] {
+        terminal.resize(rows, columns);
+        let id = ids[0].get(..9).unwrap();
+        // A frame may still be drawn for the old size.
+        terminal.next_frame();
+        terminal.next_frame();
+        let screen = terminal.until("2 running");
+        assert_eq!(screen.matches(id).count(), 1, "{columns} columns:\n{screen}");
+        assert_eq!(screen.matches("3 jobs: ").count(), 1, "{columns} columns:\n{screen}");
+        assert_eq!(screen.matches("✓ b").count(), 1, "{columns} columns:\n{screen}");
+    }
+    terminal.child.interrupt();
+    assert_eq!(terminal.end().1, Some(130));
+}
+
+#[test]
+fn a_terminal_without_utf_8_gets_ascii() {
+    let sim = simulator();
+    add(&sim, "good", JobScript::never());
+    add(&sim, "bad", JobScript::never());
+    let mut command = wait_command(&sim, &["good", "bad"]);
+    command.env("LANG", "C");
+    let mut terminal = Terminal::start(command, 24, 80);
+    terminal.until("2 running");
+    sim.fail("bad");
+    terminal.until("x bad");
+    sim.finish("good");
+    let (screen, _, written) = terminal.end();
+    assert!(screen.contains("+ good  Success after"), "{screen}");
+    assert!(written.is_ascii());
+}
+
+#[test]
+fn dumb_terminals_and_those_of_ci_get_plain_lines() {
+    for (term, ci) in [("dumb", ""), ("xterm-256color", "true")] {
+        let sim = simulator();
+        add(&sim, "a", JobScript::never());
+        let mut command = wait_command(&sim, &["--heartbeat=200ms", "a"]);
+        command.env("CI", ci).env("NO_COLOR", "1");
+        let mut terminal = Terminal::start_as(term, command, 24, 80);
+        terminal.until("1 job: 1 running; a for 0.");
+        sim.finish("a");
+        let (screen, code, written) = terminal.end();
+        assert_eq!(code, Some(0));
+        assert!(!written.contains(&0x1b), "no escapes");
+        let lines: Vec<_> = screen.lines().map(mask_text).collect();
+        assert_eq!(lines[0], "[ N:N] a  Running");
+        assert_eq!(lines.last().unwrap(), "[ N:N] a  Success after N.Ns (N polls)");
+    }
+}
+
+#[test]
+fn a_job_of_a_shell_is_stopped_without_its_rows_and_goes_on_below() {
+    let sim = simulator();
+    add(&sim, "a", JobScript::never());
+    add(&sim, "b", JobScript::never());
+    let mut command = wait_command(&sim, &["a", "b"]);
+    // As a shell with job control does.
+    command.process_group(0);
+    let mut terminal = Terminal::start(command, 12, 80);
+    terminal.until("2 running");
+    terminal.child.signal(Signal::TSTP);
+    let status = format!("/proc/{}/stat", terminal.child.id());
+    let is_stopped =
+        || std::fs::read_to_string(&status).is_ok_and(|status| status.contains(") T "));
+    for _ in 0..TIMEOUT.as_millis() {
+        if is_stopped() {
+            break;
+        }
+        terminal.settle();
+    }
+    assert!(is_stopped());
+    terminal.settle();
+    assert_eq!(terminal.shown(), "\n", "the rows are gone");
+    terminal.screen.process(b"[1]+  Stopped\r\n$ fg\r\n");
+    terminal.child.signal(Signal::CONT);
+    let screen = terminal.until("2 running");
+    let expected = "[N]+  Stopped\n$ fg\n* a  Running      N:N  next poll in Ns\n\
+                    * b  Running      N:N  next poll in Ns\n  N jobs: N running  N:N  N polls\n";
+    assert_eq!(mask_text(&screen), expected);
+    terminal.child.interrupt();
+    assert_eq!(terminal.end().1, Some(130));
 }

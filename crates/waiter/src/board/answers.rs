@@ -159,7 +159,7 @@ impl Board {
         if self.outbox.log.is_some() {
             self.log_change(key, state);
         }
-        let change = self.jobs.record_state(key, state, reported);
+        let (change, has_other_detail) = self.jobs.record_state(key, state, reported);
         if change == Change::Status {
             for wait in self.waits_on(key) {
                 let Wait { watch, last_reported, .. } = self.waits[wait];
@@ -169,6 +169,11 @@ impl Board {
                 if !self.jobs.reads_the_same(last_reported, self.jobs[key].status) {
                     self.outbox.wakers.extend(self.waits.mark_ready(wait));
                 }
+            }
+        }
+        if has_other_detail && change != Change::Status {
+            for wait in self.waits_on(key) {
+                self.outbox.wakers.extend(self.waits.mark_ready(wait));
             }
         }
         if state.phase == Phase::Unknown {
@@ -206,7 +211,7 @@ impl Board {
                 Ok(report)
             } else {
                 let context = ErrorContext { age: Some(Duration::ZERO), ..ErrorContext::default() };
-                Err(WaitError::new(WaitErrorKind::Failed, report, context))
+                Err(WaitError::with_context(WaitErrorKind::Failed, report, context))
             };
             self.end(wait, outcome);
         }
@@ -417,7 +422,7 @@ impl Board {
     ) {
         let Some(job) = self.waits[wait].job else { return };
         context.age = self.jobs.age(job, self.now);
-        let error = WaitError::new(kind, self.report(wait, job), context);
+        let error = WaitError::with_context(kind, self.report(wait, job), context);
         self.end(wait, Err(error));
     }
 

@@ -215,12 +215,14 @@ impl Jobs {
     }
 
     /// Replaces the state of a job. `reported` is the time at which a state was reported from outside, none for an answer.
+    /// Returns how it differs, and whether it has another detail.
     pub(super) fn record_state(
         &mut self,
         key: Key<Job>,
         state: &JobState,
         reported: Option<Time>,
-    ) -> Change {
+    ) -> (Change, bool) {
+        let has_other_detail = self.detail(key).map(|detail| &**detail) != state.detail.as_deref();
         let job = &mut self.jobs[key];
         if job.has_times || state.begin.is_some() || state.answered.is_some() {
             job.has_times = true;
@@ -237,7 +239,7 @@ impl Jobs {
         let job = &mut self.jobs[key];
         let before = job.status.map(|status| &self.statuses[status]);
         if before.is_some_and(|(phase, text)| (*phase, text) == (state.phase, &state.status)) {
-            return Change::None;
+            return (Change::None, has_other_detail);
         }
         let change = match before {
             Some((_, text)) if *text == state.status => Change::Phase,
@@ -247,7 +249,12 @@ impl Jobs {
         if let Some(before) = job.status.replace(status) {
             self.statuses.release(before);
         }
-        change
+        (change, has_other_detail)
+    }
+
+    /// Returns the detail of the last known state of a job.
+    pub(super) fn detail(&self, key: Key<Job>) -> Option<&Arc<str>> {
+        if self.details.is_empty() { None } else { self.details.get(&key)?.detail.as_ref() }
     }
 
     /// Drops the last known state of a job.

@@ -4,7 +4,7 @@
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
-use super::jobs::Stage;
+use super::jobs::{Job, Stage};
 use super::waits::{Wait, Watch};
 use super::{Board, Time, WatchKey};
 use crate::util::slab::Key;
@@ -48,7 +48,7 @@ impl Board {
         }
     }
 
-    /// Makes the next update of a wait: a change, then a failure, then the end.
+    /// Makes the next update of a wait: a change, of the status or else of the detail, then a failure, then the end.
     fn make_update(&mut self, watch: Key<Watch>, key: Key<Wait>) -> Option<Update> {
         let wait = &self.waits[key];
         let Some(job) = wait.job else { return self.make_last_update(watch, key) };
@@ -66,8 +66,12 @@ impl Board {
                 wait.last_reported = shared;
             }
             if is_told {
+                self.waits.set_reported_detail(key, to.detail.clone());
                 return Some(Update { id, elapsed, kind: UpdateKind::Changed { from, to } });
             }
+        }
+        if let Some(update) = self.make_progress(key, job, started) {
+            return Some(update);
         }
         // A failure that has passed by the time the consumer asks is not reported.
         let reports_failure =
@@ -75,6 +79,20 @@ impl Board {
         let error = self.jobs.cause(job).filter(|_| reports_failure == Some(true))?;
         let elapsed = self.jobs[job].last_answer.since(started);
         Some(Update { id: self.jobs[job].id.clone(), elapsed, kind: UpdateKind::Trouble(error) })
+    }
+
+    /// Makes an update of a detail that differs from the one heard last. What lay between is not reported (rule 11).
+    fn make_progress(&mut self, key: Key<Wait>, job: Key<Job>, started: Time) -> Option<Update> {
+        let detail = self.jobs.detail(job);
+        if detail == self.waits.reported_detail(key) {
+            return None;
+        }
+        let detail = detail.cloned();
+        let state = self.jobs.state(job)?;
+        self.waits.set_reported_detail(key, detail);
+        let elapsed = self.jobs.observed(job).unwrap_or(started).since(started);
+        let id = self.jobs[job].id.clone();
+        Some(Update { id, elapsed, kind: UpdateKind::Progressed(state) })
     }
 
     /// Makes an update of a wait that has ended: its last change, then its end.

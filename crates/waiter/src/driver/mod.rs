@@ -5,8 +5,6 @@ mod in_flight;
 pub(crate) mod shared;
 mod waker;
 
-use std::error::Error;
-use std::fmt;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
@@ -20,6 +18,7 @@ use self::drivers::{Aftermath, Driver};
 use self::in_flight::{Answers, InFlightSet, Revoke};
 use self::shared::{Core, Shared};
 use crate::board::{Action, LogEvent, Role, Time};
+use crate::util::chain::error_chain;
 use crate::util::contain::{contain, contain_drop};
 use crate::{Attempt, JobId, JobSource, JobState, SourceError};
 
@@ -270,29 +269,14 @@ fn write_log(event: LogEvent) {
             debug!(job = %id, from = from.as_deref(), to = &**to, "status changed");
         }
         LogEvent::Trouble { id, error, is_outage: true } => {
-            warn!(job = %id, error = %Chain(error), "polling is in trouble");
+            warn!(job = %id, error = %error_chain(error), "polling is in trouble");
         }
         LogEvent::Trouble { id, error, is_outage: false } => {
-            debug!(job = %id, error = %Chain(error), "polling this job is in trouble");
+            debug!(job = %id, error = %error_chain(error), "polling this job is in trouble");
         }
     };
     let _ = contain(write);
     contain_drop(event);
-}
-
-/// An error and what caused it, in one line: a log has no other place for the causes.
-struct Chain<'a>(&'a SourceError);
-
-impl fmt::Display for Chain<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut next = self.0.source();
-        while let Some(cause) = next {
-            write!(f, ": {cause}")?;
-            next = cause.source();
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
     reason = "keys lead to occupied entries, and each container keeps its positions in range"
 )]
 
+pub(crate) mod chain;
 pub(crate) mod contain;
 pub(crate) mod interner;
 pub(crate) mod key_map;

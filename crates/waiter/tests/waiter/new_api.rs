@@ -10,8 +10,8 @@ use std::thread::{self, Thread};
 use std::time::Duration;
 
 use cfw_waiter::{
-    Attempt, ErrorClass, JobId, JobSource, JobState, Policy, Quota, SourceError, WaitErrorKind,
-    Waiter, source_fn,
+    Attempt, BoxSource, ErrorClass, JobId, JobReport, JobSource, JobState, Phase, Policy, Quota,
+    SourceError, Update, UpdateKind, WaitError, WaitErrorKind, Waiter, source_fn,
 };
 use futures_util::future::FusedFuture;
 use futures_util::poll;
@@ -51,6 +51,74 @@ async fn a_shared_source_is_asked_how_long_its_fetch_may_take() {
     sleep(secs(7)).await;
     assert_eq!(waiter.stats().timed_out, 1);
     assert_eq!(source.timeouts.lock().unwrap()[0], secs(10), "one request's");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_boxed_source_is_what_it_boxes() {
+    let source = Arc::new(ThreeRequests::default());
+    let boxed = BoxSource::new(Arc::clone(&source));
+    assert_eq!((boxed.fetch_timeout(secs(2)), boxed.quota()), (secs(6), None));
+    let quota = Quota::new(3, secs(1)).unwrap();
+    struct Limited(Quota);
+    impl JobSource for Limited {
+        async fn fetch(&self, id: &JobId, _attempt: Attempt) -> Result<JobState, SourceError> {
+            Ok(JobState::succeeded().with_status(id.as_str().to_owned()))
+        }
+
+        fn quota(&self) -> Option<Quota> {
+            Some(self.0)
+        }
+    }
+    let limited = BoxSource::new(Limited(quota));
+    assert_eq!(limited.quota(), Some(quota));
+    let report = Waiter::new(limited.clone()).wait_for_job("job").await.unwrap();
+    assert_eq!(report.state.unwrap().status, "job");
+    let mut wait = Box::pin(Waiter::new(boxed).wait_for_job("job").timeout(secs(5)));
+    assert!(poll!(&mut wait).is_pending());
+    sleep(secs(3)).await;
+    assert!(source.timeouts.lock().unwrap()[0] <= secs(5));
+}
+
+#[test]
+fn words_for_programs_are_stable() {
+    let classes = [
+        (ErrorClass::TRANSIENT, "transient"),
+        (ErrorClass::THROTTLED, "throttled"),
+        (ErrorClass::Unreached, "unreached"),
+        (ErrorClass::Unexpected { can_pass: true }, "unexpected"),
+        (ErrorClass::NotFound, "not_found"),
+        (ErrorClass::Fatal, "fatal"),
+        (ErrorClass::Refused, "refused"),
+    ];
+    for (class, word) in classes {
+        assert_eq!((class.as_str(), class.to_string().as_str()), (word, word));
+    }
+    let phases = [
+        (Phase::Running, "running"),
+        (Phase::Unknown, "unknown"),
+        (Phase::Succeeded, "succeeded"),
+        (Phase::Failed, "failed"),
+    ];
+    for (phase, word) in phases {
+        assert_eq!((phase.as_str(), phase.to_string().as_str()), (word, word));
+    }
+    assert_eq!(format!("{:>8}", WaitErrorKind::Lost), "    lost");
+}
+
+#[test]
+fn reports_errors_and_updates_can_be_made_for_tests() {
+    let mut report = JobReport::new("job-1");
+    report.state = Some(JobState::running());
+    (report.polls, report.elapsed) = (3, secs(9));
+    let cause = SourceError::new(ErrorClass::TRANSIENT, "connection reset");
+    let error = WaitError::new(WaitErrorKind::TimedOut, report).with_cause(cause);
+    let error = error.with_last_seen(secs(2));
+    assert_eq!(error.last_seen(), Some(secs(2)));
+    let text = error.to_string();
+    assert!(text.starts_with("job job-1 still Running after 9.0s (3 polls, last status"), "{text}");
+    assert!(text.ends_with("last error: transient failure: connection reset"), "{text}");
+    let update = Update::new("job-1", secs(9), UpdateKind::Ended(Err(error)));
+    assert_eq!((update.id.as_str(), update.elapsed), ("job-1", secs(9)));
 }
 
 #[tokio::test(start_paused = true)]

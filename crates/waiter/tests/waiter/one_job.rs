@@ -119,7 +119,7 @@ async fn rule_13_the_chain_of_an_error_repeats_nothing() {
     let plain = SourceError::new(ErrorClass::Fatal, cause);
     let told = plain.clone().with_code("APIGW.0101", "API does not exist").with_request_id("0fb6");
     for (error, chain) in [
-        (plain, vec!["; last error: fatal error", "connection reset by peer"]),
+        (plain, vec!["; last error: fatal error: connection reset by peer"]),
         (told, vec!["; last error: fatal error: APIGW.0101: API does not exist (request 0fb6)"]),
     ] {
         let service = Service::new([("job", Act::Answer(Err(error)))]);

@@ -245,7 +245,7 @@ async fn the_jobs_of_a_watch_are_known_before_its_first_poll() {
 
 /// Collects the lines of a log.
 #[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct Lines(Arc<Mutex<Vec<u8>>>);
 
 impl io::Write for Lines {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -259,7 +259,7 @@ impl io::Write for Lines {
 }
 
 impl Lines {
-    fn take(&self) -> String {
+    pub(crate) fn take(&self) -> String {
         String::from_utf8(std::mem::take(&mut *self.0.lock().unwrap())).unwrap()
     }
 }

@@ -102,7 +102,10 @@ fn rule_05_a_pause_is_not_shortened_by_a_deadline() {
     timed_out(&world, 30_000);
     assert_eq!(world.polls.len(), 1, "neither a last poll nor any other falls into the pause");
     let error = world.job().end.clone().unwrap().1.unwrap_err();
-    assert!(error.to_string().ends_with("no status seen); last error: throttled"), "{error}");
+    assert!(
+        error.to_string().ends_with("no status seen); last error: throttled: scripted"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -65,7 +65,7 @@ async fn through_the_driver(scripts: &[Script], policy: &Policy) -> BTreeMap<Job
         let story = stories.entry(update.id).or_default();
         match update.kind {
             UpdateKind::Changed { to, .. } => story.0.push(to.status.into_owned()),
-            UpdateKind::Trouble(_) => {}
+            UpdateKind::Progressed(_) | UpdateKind::Trouble(_) => {}
             UpdateKind::Ended(outcome) => {
                 story.1 = outcome.as_ref().err().map(WaitError::kind);
                 story.2 = update.elapsed;

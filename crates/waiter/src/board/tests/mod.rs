@@ -8,6 +8,7 @@ mod differential;
 mod growth;
 mod interleaving;
 mod many;
+mod progress;
 mod properties;
 mod reach;
 mod script;

@@ -56,12 +56,16 @@ pub(super) fn script() -> impl Strategy<Value = Script> {
     let faults = prop::collection::vec(prop::option::weighted(0.4, fault()), 0..12);
     let ends = prop::option::weighted(0.85, (0_u64..120_000, prop::bool::weighted(0.7)));
     let latency = prop_oneof![8 => 1_u64..3_000, 1 => 3_000_u64..45_000];
-    (0_u64..20_000, ends, faults, latency).prop_map(|(appears, ends, faults, latency)| Script {
-        appears: at(appears.saturating_sub(10_000)),
-        ends: ends.map(|(end, good)| (at(end), good)),
-        faults,
-        latency: ms(latency),
-    })
+    let detail = prop::option::weighted(0.3, (100_u64..40_000).prop_map(ms));
+    (0_u64..20_000, ends, faults, latency, detail).prop_map(
+        |(appears, ends, faults, latency, detail_every)| Script {
+            detail_every,
+            appears: at(appears.saturating_sub(10_000)),
+            ends: ends.map(|(end, good)| (at(end), good)),
+            faults,
+            latency: ms(latency),
+        },
+    )
 }
 
 pub(super) fn policy() -> impl Strategy<Value = Policy> {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::world::{at, ms};
-use crate::board::{Answer, Time};
+use crate::board::{Answer, Time, nanos};
 use crate::{ErrorClass, JobState, Quota, SourceError};
 
 /// What may go wrong with one request.
@@ -30,6 +30,8 @@ pub(super) struct Script {
     /// By the number of the request for this job.
     pub(super) faults: Vec<Option<Fault>>,
     pub(super) latency: Duration,
+    /// How often the detail of the running job changes, if it does.
+    pub(super) detail_every: Option<Duration>,
 }
 
 impl Script {
@@ -39,6 +41,7 @@ impl Script {
             ends: Some((at(at_ms), true)),
             faults: Vec::new(),
             latency: ms(50),
+            detail_every: None,
         }
     }
 
@@ -48,6 +51,11 @@ impl Script {
 
     pub(super) fn never() -> Self {
         Self { ends: None, ..Self::succeeds(0) }
+    }
+
+    pub(super) fn detail_every(mut self, interval: Duration) -> Self {
+        self.detail_every = Some(interval);
+        self
     }
 
     pub(super) fn faults(mut self, faults: impl IntoIterator<Item = Fault>) -> Self {
@@ -83,6 +91,12 @@ fn state(script: &Script, now: Time) -> JobState {
     match script.ends {
         Some((end, true)) if end <= now => JobState::succeeded(),
         Some((end, false)) if end <= now => JobState::failed(),
-        Some(_) | None => JobState::running(),
+        Some(_) | None => match script.detail_every {
+            Some(every) => {
+                let step = now.as_nanos() / nanos(every).max(1);
+                JobState::running().with_detail(format!("step {step}"))
+            }
+            None => JobState::running(),
+        },
     }
 }

@@ -48,6 +48,8 @@ pub(super) struct Heard {
     pub(super) started: Time,
     pub(super) deadline: Time,
     pub(super) statuses: Vec<(Time, String)>,
+    pub(super) detail: Option<Arc<str>>,
+    pub(super) progressed: Vec<(Time, Option<Arc<str>>)>,
     pub(super) troubles: Vec<Time>,
     pub(super) end: Option<(Time, Outcome)>,
     pub(super) removed: bool,
@@ -294,6 +296,14 @@ impl World {
                 assert_eq!(from.as_deref(), last, "`from` is what was told before");
                 assert_ne!(Some(&*to.status), last, "no change from a status to itself");
                 heard.statuses.push((now, to.status.into_owned()));
+                heard.detail = to.detail;
+            }
+            UpdateKind::Progressed(state) => {
+                let last = heard.statuses.last().map(|(_, status)| status.as_str());
+                assert_eq!(Some(&*state.status), last, "only the detail has changed");
+                assert_ne!(state.detail, heard.detail, "no change from a detail to itself");
+                heard.progressed.push((now, state.detail.clone()));
+                heard.detail = state.detail;
             }
             UpdateKind::Trouble(_) => heard.troubles.push(now),
             UpdateKind::Ended(outcome) => {

@@ -125,6 +125,8 @@ pub(super) struct Waits {
     failures: KeyMap<Wait, WaitFailures>,
     last_looks: KeyMap<Wait, LastLook>,
     head_starts: KeyMap<Wait, HeadStart>,
+    /// The details that consumers heard last.
+    reported_details: KeyMap<Wait, Arc<str>>,
     /// Waits that have not ended.
     live: usize,
     /// Which waits and watches were polled last on which runtime, by `RuntimeKey`.
@@ -149,6 +151,7 @@ impl Waits {
             failures: KeyMap::default(),
             last_looks: KeyMap::default(),
             head_starts: KeyMap::default(),
+            reported_details: KeyMap::default(),
             live: 0,
             on_runtime: Vec::new(),
             recent_policy: None,
@@ -280,6 +283,7 @@ impl Waits {
         remove_rare(&mut self.failures, key);
         remove_rare(&mut self.last_looks, key);
         remove_rare(&mut self.head_starts, key);
+        remove_rare(&mut self.reported_details, key);
         Some(job)
     }
 
@@ -381,6 +385,19 @@ impl Waits {
         self.head_starts.get(&key).copied().unwrap_or_default()
     }
 
+    /// Returns the detail that the consumer of a wait heard last.
+    pub(super) fn reported_detail(&self, key: Key<Wait>) -> Option<&Arc<str>> {
+        if self.reported_details.is_empty() { None } else { self.reported_details.get(&key) }
+    }
+
+    /// Records the detail that the consumer of a wait has heard. Few services tell one.
+    pub(super) fn set_reported_detail(&mut self, key: Key<Wait>, detail: Option<Arc<str>>) {
+        match detail {
+            Some(detail) => drop(self.reported_details.insert(key, detail)),
+            None => drop(remove_rare(&mut self.reported_details, key)),
+        }
+    }
+
     pub(super) fn set_last_look(&mut self, key: Key<Wait>, look: LastLook) {
         self.last_looks.insert(key, look);
     }
@@ -420,13 +437,15 @@ impl Waits {
     #[cfg(test)]
     pub(super) fn room(&self) -> usize {
         let verdicts = self.outcomes.capacity() + self.failures.capacity();
-        verdicts + self.last_looks.capacity() + self.head_starts.capacity()
+        let starts = self.head_starts.capacity() + self.reported_details.capacity();
+        verdicts + self.last_looks.capacity() + starts
     }
 
     #[cfg(test)]
     pub(super) fn counts(&self) -> [usize; 5] {
         let verdicts = self.outcomes.len() + self.failures.len();
-        let tables = verdicts + self.last_looks.len() + self.head_starts.len();
+        let starts = self.head_starts.len() + self.reported_details.len();
+        let tables = verdicts + self.last_looks.len() + starts;
         [self.waits.len(), self.watches.len(), self.policies.len(), tables, self.live]
     }
 

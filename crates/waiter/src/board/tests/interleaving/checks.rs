@@ -63,6 +63,8 @@ impl Play {
                     if wait.is_live() && !ends_only {
                         let status = &self.model.jobs[&wait.job].status;
                         assert!(wait.heard == *status, "{wait:?} has not heard of {status:?}");
+                        let detail = &self.model.jobs[&wait.job].detail;
+                        assert!(wait.heard_detail == *detail, "{wait:?} has not heard {detail:?}");
                     }
                 }
                 let waker = Waker::from(Arc::clone(&self.consumers[at].flag));
@@ -107,6 +109,19 @@ impl Play {
                 assert_eq!(Some(&*to.status), status.as_deref());
                 assert_ne!(status, &wait.heard, "no change from a status to itself");
                 wait.heard.clone_from(status);
+                wait.heard_detail = to.detail.as_deref().map(str::to_owned);
+            }
+            UpdateKind::Progressed(state) => {
+                assert!(!ends_only && wait.is_live());
+                let known = &self.model.jobs[&wait.job];
+                assert_eq!(
+                    (Some(&*state.status), &wait.heard),
+                    (known.status.as_deref(), &known.status)
+                );
+                assert_eq!(state.detail.as_deref(), known.detail.as_deref());
+                assert_ne!(known.detail, wait.heard_detail, "no change from a detail to itself");
+                wait.heard_detail.clone_from(&known.detail);
+                self.model.note("progress");
             }
             UpdateKind::Trouble(error) => {
                 assert!(!ends_only && wait.is_live());

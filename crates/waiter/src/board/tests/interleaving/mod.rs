@@ -79,7 +79,8 @@ struct Case {
 
 fn state(number: usize) -> JobState {
     match number % 8 {
-        0 | 1 => JobState::running(),
+        0 => JobState::running(),
+        1 => JobState::running().with_detail("40 %"),
         2 => JobState::running().with_status("Queued").with_detail("position 3"),
         3 => JobState::unknown("Paused"),
         // Another phase with the text of a known one.
@@ -293,6 +294,7 @@ fn handles_may_act_between_any_two_orders_of_the_driver() {
         "a last look sees the end",
         "a late joiner",
         "an older job",
+        "progress",
         "a request takes too long",
         "a request is lost in a jump",
         "a source gives a request up",

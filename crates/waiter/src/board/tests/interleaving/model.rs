@@ -37,12 +37,14 @@ pub(super) struct ModelWait {
     /// When and how it ended, and the status that it ended with.
     pub(super) end: Option<(Time, End, Option<String>)>,
     pub(super) heard: Option<String>,
+    pub(super) heard_detail: Option<String>,
     pub(super) is_heard: bool,
 }
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct ModelJob {
     pub(super) status: Option<String>,
+    pub(super) detail: Option<String>,
     last_answer: Option<Time>,
     failing: Option<ErrorClass>,
     failures: u32,
@@ -185,6 +187,7 @@ impl<R: Copy + Ord + std::fmt::Debug> Model<R> {
             is_last_poll_due: false,
             end: None,
             heard: None,
+            heard_detail: None,
             is_heard: false,
         });
         if deadline.before(self.budget.resolution) <= self.now {
@@ -377,6 +380,7 @@ impl<R: Copy + Ord + std::fmt::Debug> Model<R> {
         let is_terminal = state.phase.is_terminal();
         if !is_terminal {
             self.job(job).status = status.clone();
+            self.job(job).detail = state.detail.as_deref().map(str::to_owned);
         }
         for wait in self.live_on(job) {
             let model = &mut self.waits[wait];
@@ -392,7 +396,8 @@ impl<R: Copy + Ord + std::fmt::Debug> Model<R> {
         }
         if is_terminal {
             let known = self.job(job);
-            (known.status, known.failing, known.failures) = (None, None, 0);
+            (known.status, known.detail) = (None, None);
+            (known.failing, known.failures) = (None, 0);
         }
     }
 

@@ -1,0 +1,113 @@
+//! The rows of the live display, which fit the width of the terminal.
+
+use std::time::Duration;
+
+use cfw_waiter::{JobView, Progress, Stats};
+use console::{measure_text_width, truncate_str};
+
+use crate::describe;
+use crate::style::{Style, Styles};
+use crate::summary::Failures;
+use crate::text::{format_clock, format_counts, format_polls, printable};
+
+/// The width of the status column, if the terminal is wide enough.
+const STATUS_WIDTH: usize = 10;
+
+/// Returns the row of a job. The elapsed time is never cut: ids and statuses are shortened for it.
+pub(super) fn job(
+    job: &JobView,
+    id_width: usize,
+    columns: usize,
+    frame: usize,
+    styles: Styles,
+) -> String {
+    let JobView { report, in_flight, next_poll, trouble, .. } = job;
+    let signs = styles.signs;
+    let clock = format!("{:>5}", format_clock(report.elapsed));
+    let spinner = signs.spinner.get(frame % signs.spinner.len()).unwrap_or(&"");
+    // A sign, and two blanks between columns.
+    let left = columns.saturating_sub(clock.len() + 6);
+    let status_width = STATUS_WIDTH.min(left / 2);
+    let id_width = id_width.min(left - status_width);
+    let cut = |text: &str, width| truncate_str(text, width, signs.ellipsis).into_owned();
+    let id = pad(&cut(report.id.as_str(), id_width), id_width);
+    let status = report.state.as_ref().map_or(signs.ellipsis, |state| &*state.status);
+    let status = printable(status.to_owned());
+    let status = pad(&cut(&status, status_width.max(left - id_width)), status_width);
+    let mut row = format!("{spinner} {id}  {status}  {clock}");
+    let next_poll = match next_poll {
+        _ if *in_flight => "polling".to_owned(),
+        Some(Duration::ZERO) => "poll due".to_owned(),
+        Some(delay) => format!("next poll in {}s", delay.as_millis().div_ceil(1000)),
+        None => "no further poll".to_owned(),
+    };
+    if let Some(text) = fit(&row, &next_poll, columns) {
+        row = format!("{row}  {}", styles.apply(Style::Dim, text));
+    }
+    if let Some(error) = trouble {
+        let trouble = describe::trouble(&report.id, error);
+        row = format!("{row}  {}", styles.apply(Style::Warning, &trouble));
+    }
+    cut(&row, columns)
+}
+
+/// Returns the row with the number of jobs in each state.
+pub(super) fn summary(
+    progress: Progress,
+    failures: &Failures,
+    stats: &Stats,
+    elapsed: Duration,
+    columns: usize,
+    styles: Styles,
+) -> String {
+    let clock = format_clock(elapsed);
+    let counts = format_counts(progress, failures);
+    let counts =
+        truncate_str(&counts, columns.saturating_sub(clock.len() + 4), styles.signs.ellipsis);
+    let mut row = format!("  {counts}  {clock}");
+    let polls = format_polls(stats.polls);
+    if fit(&row, &polls, columns).is_some() {
+        row = format!("{row}  {polls}");
+    }
+    let pause = format!("paused, {}s left", stats.pause_left.as_millis().div_ceil(1000));
+    let pause = fit(&row, &pause, columns).filter(|_| !stats.pause_left.is_zero());
+    let row = styles.apply(Style::Dim, &row);
+    match pause {
+        Some(pause) => format!("{row}  {}", styles.apply(Style::Warning, pause)),
+        None => row,
+    }
+}
+
+/// Returns the row that stands for all jobs if there are too many for one each.
+pub(super) fn collapsed(
+    progress: Progress,
+    failures: &Failures,
+    stats: &Stats,
+    elapsed: Duration,
+    columns: usize,
+    styles: Styles,
+) -> String {
+    const MAX_CELLS: usize = 20;
+    // The counts are more important than the bar.
+    let needed =
+        measure_text_width(&summary(progress, failures, stats, elapsed, usize::MAX, styles));
+    let cells = columns.saturating_sub(needed).min(MAX_CELLS);
+    let summary = summary(progress, failures, stats, elapsed, columns - cells, styles);
+    let ended = progress.succeeded + progress.failed;
+    let full = (ended * cells).checked_div(progress.total()).unwrap_or(0);
+    let signs = styles.signs;
+    let bar = styles.apply(Style::Success, &signs.full_cell.repeat(full))
+        + &signs.empty_cell.repeat(cells - full);
+    let row = format!("{bar}{summary}");
+    truncate_str(&row, columns, signs.ellipsis).into_owned()
+}
+
+/// Pads a text to the width of its column.
+pub(super) fn pad(text: &str, width: usize) -> String {
+    format!("{text}{}", " ".repeat(width.saturating_sub(measure_text_width(text))))
+}
+
+/// Returns the text if it fits the row, after two blanks.
+fn fit<'a>(row: &str, text: &'a str, columns: usize) -> Option<&'a str> {
+    (measure_text_width(row) + 2 + measure_text_width(text) <= columns).then_some(text)
+}
