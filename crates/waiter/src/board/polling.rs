@@ -255,7 +255,8 @@ impl Board {
         // With the deadline of its last wait the request is dropped, so this is its only limit here. The source gets the
         // smaller of both (rule 5).
         let expires = now.after(timeout.fetch);
-        let slow = now.after(self.budget.attempt_timeouts.first().fetch);
+        let first = self.budget.attempt_timeouts.first();
+        let slow = if timeout.request > first.request { now.after(first.request) } else { expires };
         let timeout = self.time_left(key, timeout.request).min(timeout.request);
         let generation = self.agenda.next_generation();
         let request = self.requests.insert(key, (now, slow, expires), (step, timeout), generation);

@@ -15,12 +15,12 @@ pub(super) struct Request {
     pub(super) job: Key<Job>,
     pub(super) sent: Time,
     /// When it is given up.
-    expires: Time,
+    pub(super) expires: Time,
     /// How long the source was given, by the deadlines of the waits of then.
     pub(super) timeout: Duration,
     /// How far its timeout had grown when it was sent.
     pub(super) step: Step,
-    /// Whether it has taken longer than a first attempt may.
+    /// Whether it is a lengthened attempt that has taken longer than a first one may.
     is_slow: bool,
     generation: u32,
 }
@@ -59,7 +59,7 @@ impl Requests {
         self.requests.len()
     }
 
-    /// Returns how many requests in flight have taken longer than a first attempt may.
+    /// Returns how many requests in flight are lengthened attempts that have taken longer than a first one may.
     pub(super) fn slow(&self) -> usize {
         self.slow
     }

@@ -183,8 +183,8 @@ fn rule_04_the_minimum_interval_lies_between_polls_of_an_id_whose_waits_come_and
     assert!(times.windows(2).all(|pair| (500..=501).contains(&(pair[1] - pair[0]))), "{times:?}");
     assert_eq!((times[0], times.len()), (0, 10));
     // Each poll ends its wait, and the board forgets the job.
-    let times = poll_times_of_many_waits(Script { latency: ms(0), ..Script::succeeds(0) });
-    assert!(times.windows(2).all(|pair| pair[1] - pair[0] == 500), "{times:?}");
+    let times = poll_times_of_many_waits(Script { latency: ms(1), ..Script::succeeds(0) });
+    assert!(times.windows(2).all(|pair| (500..=501).contains(&(pair[1] - pair[0]))), "{times:?}");
     assert_eq!((times[0], times.len()), (0, 10));
 }
 

@@ -320,7 +320,7 @@ impl<R: Copy + Ord + std::fmt::Debug> Model<R> {
         let until = self.now.before(self.budget.resolution).before(Duration::from_nanos(1));
         self.ring(until, is_jump);
         let cut_short = answer.and_then(Result::err).filter(|_| !is_jump && self.is_cut_short(id));
-        if cut_short.is_some_and(|class| may_be_for_want_of_time(class)) {
+        if cut_short.is_some_and(may_be_for_want_of_time) {
             self.note("a request is cut short");
             self.ring(self.now, is_jump);
         }
@@ -583,8 +583,10 @@ impl<R: Copy + Ord + std::fmt::Debug> Model<R> {
     pub(super) fn send(&mut self, id: R, job: usize, timeout: Duration) {
         let now = self.now;
         assert!(!self.is_in_flight(job), "rule 3: two requests in flight for job {job}");
-        let first = self.fetch_timeout(0);
-        let quick = self.in_flight.values().filter(|sent| now.since(sent.sent) < first).count();
+        let first = self.attempt_timeout(0);
+        let is_quick =
+            |known: &&ModelRequest| known.step == 0 || now.since(known.sent) < first;
+        let quick = self.in_flight.values().filter(is_quick).count();
         assert!(quick < self.window as usize, "rule 8: the window is full");
         assert!(self.in_flight.len() < self.budget.max_in_flight as usize);
         if self.in_flight.len() >= self.window as usize {
