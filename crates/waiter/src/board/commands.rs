@@ -306,9 +306,10 @@ impl Board {
         for request in self.requests.ids() {
             let Some(gone) = self.requests.remove(request) else { continue };
             // As if it had never been sent, but for the count: the poll is still due.
-            self.agenda.rest(&mut self.jobs, gone.job, Time::NEVER);
-            self.jobs[gone.job].is_due_now = true;
-            if self.jobs[gone.job].first_wait.is_none() {
+            let job = &mut self.jobs[gone.job];
+            self.agenda.rest(job, gone.job, Time::NEVER);
+            job.is_due_now = true;
+            if job.first_wait.is_none() {
                 self.touched.push(gone.job);
             } else {
                 self.schedule(gone.job);

@@ -223,12 +223,6 @@ impl Jobs {
         reported: Option<Time>,
     ) -> (Change, bool) {
         let has_other_detail = self.detail(key).map(|detail| &**detail) != state.detail.as_deref();
-        let job = &mut self.jobs[key];
-        if job.has_times || state.begin.is_some() || state.answered.is_some() {
-            job.has_times = true;
-            let (begin, answered) = (state.begin.into(), state.answered.into());
-            self.cold[key.cast()] = JobCold { begin, answered };
-        }
         if state.end.is_some() || state.detail.is_some() || reported.is_some() {
             let (end, detail) = (state.end.into(), state.detail.clone());
             let reported = reported.unwrap_or(Time::ZERO);
@@ -237,6 +231,11 @@ impl Jobs {
             self.clear_details(key);
         }
         let job = &mut self.jobs[key];
+        if job.has_times || state.begin.is_some() || state.answered.is_some() {
+            job.has_times = true;
+            let (begin, answered) = (state.begin.into(), state.answered.into());
+            self.cold[key.cast()] = JobCold { begin, answered };
+        }
         let before = job.status.map(|status| &self.statuses[status]);
         if before.is_some_and(|(phase, text)| (*phase, text) == (state.phase, &state.status)) {
             return (Change::None, has_other_detail);

@@ -333,9 +333,9 @@ impl Board {
 
 /// Takes the last item, and with the very last one gives back the memory of a crowd.
 fn pop<T>(items: &mut Vec<T>) -> Option<T> {
-    let item = items.pop();
+    let item = items.pop()?;
     if items.is_empty() && items.capacity() > 1_024 {
         *items = Vec::new();
     }
-    item
+    Some(item)
 }

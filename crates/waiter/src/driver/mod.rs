@@ -102,7 +102,8 @@ enum Step {
     Act(Action),
     /// Empty the in-flight sets of former leaders.
     Revoke(Vec<Arc<dyn Revoke>>),
-    Stop(Next),
+    /// End the turn, once drivers have been started and woken.
+    Stop(Next, Aftermath),
 }
 
 impl<F, Fut> DriverTask<'_, F, Fut>
@@ -172,21 +173,17 @@ where
         let mut is_held_back = false;
         for _ in 0..STEPS_PER_TURN {
             // One lock per action, so that little lies between "still wanted" and the request itself (rule 10).
-            let mut aftermath = None;
-            let mut log = Vec::new();
+            let mut log = None;
             let step = self.shared.with(|core| {
-                let step = self.step(core, now, lets_others_first, is_held_back, &mut aftermath);
+                let step = self.step(core, now, lets_others_first, is_held_back);
                 if logging {
-                    log = core.board.take_log(logging);
+                    log = Some(core.board.take_log(logging));
                 }
                 step
             });
             // Only now, outside the lock: see `Action::Drop`.
             in_flight::drop_answers(&mut self.answers);
-            log.into_iter().for_each(write_log);
-            if let Some(aftermath) = aftermath {
-                self.shared.carry_out(aftermath);
-            }
+            log.into_iter().flatten().for_each(write_log);
             match step {
                 Step::Act(Action::Poll { request, id, timeout }) => {
                     let _ = contain(|| trace!(job = %id, "polling"));
@@ -209,7 +206,12 @@ where
                     is_held_back = sets.len() < count;
                     self.shared.with(|core| core.drivers.forget_revoked(&sets));
                 }
-                Step::Stop(next) => return next,
+                Step::Stop(next, aftermath) => {
+                    if !aftermath.is_empty() {
+                        self.shared.carry_out(aftermath);
+                    }
+                    return next;
+                }
             }
         }
         Next::Yield
@@ -222,9 +224,10 @@ where
         now: Time,
         lets_others_first: bool,
         is_held_back: bool,
-        aftermath: &mut Option<Aftermath>,
     ) -> Step {
-        let Some(role) = core.drivers.role(self.driver) else { return Step::Stop(Next::End) };
+        let Some(role) = core.drivers.role(self.driver) else {
+            return Step::Stop(Next::End, Aftermath::default());
+        };
         for (request, answer) in &self.answers {
             core.board.handle_answer(now, *request, answer);
         }
@@ -234,12 +237,12 @@ where
             return Step::Revoke(core.drivers.revoked().to_vec());
         }
         if lets_others_first {
-            return Step::Stop(Next::Yield);
+            return Step::Stop(Next::Yield, Aftermath::default());
         }
         if let Some(action) = core.board.poll_action(now, role) {
             return Step::Act(action);
         }
-        let mut follow = core.follow(Some(self.driver));
+        let mut aftermath = core.follow(Some(self.driver));
         let next = match core.drivers.role(self.driver) {
             None => Next::End,
             Some(Role::Leader) if is_held_back => {
@@ -249,7 +252,7 @@ where
             Some(Role::Leader) => Next::Sleep(core.board.next_wake()),
             Some(Role::StandBy) => {
                 let supervision =
-                    core.drivers.supervise(self.driver, &mut core.board, now, &mut follow);
+                    core.drivers.supervise(self.driver, &mut core.board, now, &mut aftermath);
                 let wakes = [core.board.next_deadline(), supervision];
                 Next::Sleep(wakes.into_iter().flatten().min())
             }
@@ -257,8 +260,7 @@ where
         if let Next::Sleep(wake) = &next {
             self.driver.sleep_until(*wake);
         }
-        *aftermath = Some(follow).filter(|follow| !follow.is_empty());
-        Step::Stop(next)
+        Step::Stop(next, aftermath)
     }
 }
 

@@ -584,8 +584,7 @@ impl<R: Copy + Ord + std::fmt::Debug> Model<R> {
         let now = self.now;
         assert!(!self.is_in_flight(job), "rule 3: two requests in flight for job {job}");
         let first = self.attempt_timeout(0);
-        let is_quick =
-            |known: &&ModelRequest| known.step == 0 || now.since(known.sent) < first;
+        let is_quick = |known: &&ModelRequest| known.step == 0 || now.since(known.sent) < first;
         let quick = self.in_flight.values().filter(is_quick).count();
         assert!(quick < self.window as usize, "rule 8: the window is full");
         assert!(self.in_flight.len() < self.budget.max_in_flight as usize);
