@@ -49,8 +49,10 @@ impl Client {
         let mut sent_before = false;
         loop {
             let lease = manager.acquire(operation).await?;
-            let request = self.request(call, &lease)?;
-            let answer = transport.exchange(operation, request, &lease.secrets()).await?;
+            let endpoint = self.endpoint(call, &lease)?;
+            let request = self.request(call, endpoint, &lease)?;
+            let secrets = lease.secrets();
+            let answer = transport.exchange(operation, endpoint.url(), request, &secrets).await?;
 
             let bad_body = if answer.is_success() {
                 match (call.parse)(&answer.body, &|text| {
@@ -102,13 +104,23 @@ impl Client {
         }
     }
 
-    fn request<T>(&self, call: &Call<'_, T>, lease: &Lease<'_>) -> Result<Request, Error> {
+    fn endpoint<'a, T>(
+        &'a self,
+        call: &Call<'_, T>,
+        lease: &'a Lease<'_>,
+    ) -> Result<&'a Endpoint, Error> {
+        self.inner.endpoint.endpoint(lease.endpoint()).map_err(|problem| {
+            Error::new(call.operation, ErrorKind::Request, Class::Fatal).with_message(problem)
+        })
+    }
+
+    fn request<T>(
+        &self,
+        call: &Call<'_, T>,
+        endpoint: &Endpoint,
+        lease: &Lease<'_>,
+    ) -> Result<Request, Error> {
         let invalid = || Error::new(call.operation, ErrorKind::Request, Class::Fatal);
-        let endpoint = self
-            .inner
-            .endpoint
-            .endpoint(lease.endpoint())
-            .map_err(|problem| invalid().with_message(problem))?;
         let project_id = self.inner.project_id.as_deref().or_else(|| lease.project_id());
         let project_id = project_id.ok_or_else(|| {
             invalid().with_message("no project: none is set, and the token has none")

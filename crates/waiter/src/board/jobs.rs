@@ -372,6 +372,17 @@ impl Jobs {
         self.jobs[key].status.map(|_| self.last_success(key))
     }
 
+    /// Returns between which ages a job was at the last answer by the server's clock, in seconds, if that told.
+    pub(super) fn claimed_age(&self, key: Key<Job>) -> Option<(f64, f64)> {
+        if !self.jobs[key].has_times {
+            return None;
+        }
+        let cold = &self.cold[key.cast()];
+        let age = cold.answered.secs_since(cold.begin)?;
+        // The time of an answer is mostly cut to a second.
+        Some((age, if cold.answered.is_whole_second() { age + 1.0 } else { age }))
+    }
+
     /// Returns how long ago the last known state was observed; none if there is no state.
     pub(super) fn age(&self, key: Key<Job>, now: Time) -> Option<Duration> {
         self.observed(key).map(|observed| now.since(observed))

@@ -347,7 +347,10 @@ impl Board {
         let jitter = jitter::jitter(hash, job.polls);
         // A first poll at once comes before the first delay.
         let delays = answers - u32::from(policy.first_poll_at_once);
-        let delay = policy.schedule.next_delay(age, delays, head_start.delays, jitter);
+        let planned =
+            policy.schedule.plan().and_then(|plan| self.planned_delay(plan, key, age, jitter));
+        let delay = planned
+            .unwrap_or_else(|| policy.schedule.next_delay(age, delays, head_start.delays, jitter));
         let due = base.max(wait.started).after_nanos(delay);
         let Some(failing) = self.jobs.failure(key).filter(|_| answers > 0) else { return due };
         match failing.error.class() {
