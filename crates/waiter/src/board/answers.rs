@@ -10,6 +10,7 @@ use super::waits::Wait;
 use super::{Answer, Board, LogEvent, RequestId};
 use crate::policy::UnknownStatus;
 use crate::report::ErrorContext;
+use crate::util::human::Human;
 use crate::util::slab::Key;
 use crate::{
     ErrorClass, JobReport, JobState, Outcome, Phase, SourceError, WaitError, WaitErrorKind,
@@ -67,7 +68,7 @@ impl Board {
         self.stats.timed_out += 1;
         let limit = self.budget.attempt_timeouts.get(request.step).fetch;
         self.lengthen_attempts(key, request.step);
-        let cause = format!("no answer within {limit:?}");
+        let cause = format!("no answer within {:#}", Human(limit));
         self.on_error(key, sent, SourceError::new(ErrorClass::Unreached, cause));
         self.after_response(key, sent);
     }
@@ -307,7 +308,8 @@ impl Board {
             failures.unexpected = failures.unexpected.saturating_add(1);
             let (row, span) = (failures.unexpected, now.since(failures.unexpected_since));
             if row >= UNEXPECTED_TO_END && span >= UNEXPECTED_SPAN {
-                let limit = format!("{row} unexpected answers in a row over {span:.1?}");
+                let span = Human(span);
+                let limit = format!("{row} unexpected answers in a row over {span}");
                 self.end_with_limit(wait, WaitErrorKind::Fatal, limit);
             }
         }
@@ -326,7 +328,8 @@ impl Board {
             failures.not_found = failures.not_found.saturating_add(1);
             let (row, span) = (failures.not_found, now.since(failures.not_found_since));
             if row >= NOT_FOUND_TO_LOSE && span >= grace {
-                let limit = format!("{row} answers in a row over {span:.1?}, grace {grace:?}");
+                let (span, grace) = (Human(span), Human(grace));
+                let limit = format!("{row} answers in a row over {span}, grace {grace:#}");
                 self.end_with_limit(wait, WaitErrorKind::Lost, limit);
             }
         }
@@ -336,7 +339,7 @@ impl Board {
     pub(super) fn end_timed_out(&mut self, wait: Key<Wait>) {
         let Wait { started, deadline, .. } = self.waits[wait];
         let context = ErrorContext {
-            limit: Some(format!("deadline {:?}", deadline.since(started))),
+            limit: Some(format!("deadline {:#}", Human(deadline.since(started)))),
             cause: self.cause(wait),
             waiting_on: self.waiting_on(wait),
             ..ErrorContext::default()

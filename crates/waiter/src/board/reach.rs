@@ -5,6 +5,7 @@ use super::time::{Time, nanos};
 use super::waits::Wait;
 use super::{Board, Deferred};
 use crate::report::ErrorContext;
+use crate::util::human::Human;
 use crate::util::slab::Key;
 use crate::{SourceError, WaitErrorKind};
 
@@ -95,7 +96,7 @@ impl Board {
     pub(super) fn end_unreachable(&mut self, key: Key<Wait>) {
         let limit = self.waits.policy(&self.waits[key]).give_up_unreached.unwrap_or_default();
         let failure = self.reach.last_failure.as_ref().map(|(_, error)| error.clone());
-        let limit = Some(format!("limit {limit:?}"));
+        let limit = Some(format!("limit {:#}", Human(limit)));
         let context = ErrorContext { limit, cause: failure, ..ErrorContext::default() };
         self.end_with_error(key, WaitErrorKind::Unreachable, context);
     }

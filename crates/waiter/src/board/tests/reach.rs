@@ -30,7 +30,7 @@ fn rule_06_a_source_that_is_never_reached_is_given_up_at_the_limit() {
     assert_eq!(world.end(), (60_000, UNREACHABLE));
     let text = error(&world, 0, "job").to_string();
     assert!(
-        text.starts_with("job job not reached: scripted; given up after 60.0s (limit 60s, "),
+        text.starts_with("job job not reached: scripted; given up after 1m 00s (limit 1m 00s, "),
         "{text}"
     );
     assert!(text.ends_with(" polls, no status seen)"), "{text}");
