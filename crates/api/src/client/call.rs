@@ -11,7 +11,7 @@ use crate::{
     auth::Lease,
     error::{MESSAGE_CHARS, Operation},
     http::{
-        classify::{Classification, server_time},
+        classify::{Classification, is_from_service, server_time},
         endpoint::Endpoint,
         redact::sanitise,
         response::HttpResponse,
@@ -92,11 +92,13 @@ impl Client {
                     }
                     continue;
                 }
-                Classification::NotFound | Classification::Fatal => lease.accepted(),
-                // The service's own "busy" comes from behind the gateway, which has accepted the credentials.
-                Classification::Transient if answer.status == 400 => lease.accepted(),
-                // A gateway in trouble, or something before it, may not have checked the credentials.
-                Classification::Transient
+                // The service is behind the gateway, which has accepted the credentials.
+                _ if is_from_service(&body) => lease.accepted(),
+                // A gateway in trouble, or something before it, may not have checked the credentials. Otherwise a
+                // balancer's pages would prove wrong ones again and again, and these would be sent without end.
+                Classification::NotFound
+                | Classification::Fatal
+                | Classification::Transient
                 | Classification::Throttled
                 | Classification::Unexpected { .. } => (),
             }
