@@ -98,13 +98,13 @@ async fn a_wait_and_a_watch_can_be_followed_by_their_fields() {
     log.assert_has("TRACE", &["polling", &job]);
     log.assert_has("DEBUG", &["status changed", &job, "to=\"Running\""]);
     log.assert_has("DEBUG", &["status changed", &job, "from=\"Running\"", "to=\"Success\""]);
-    let span = format!("wait_for_job{{{job}}}");
+    let span = format!("wait_for_job{{{job}");
     log.assert_has("DEBUG", &[&span, "job succeeded", "polls=", "elapsed="]);
     log.assert_has("DEBUG", &["answered", "status=200", "request_id="]);
 
     story(waiter.watch([id.as_str(), "unheard of/"])).await;
-    log.assert_has("DEBUG", &["watch{jobs=2}", "job succeeded", &job]);
-    log.assert_has("DEBUG", &["watch{jobs=2}", "wait ended without success", "error=job unheard"]);
+    log.assert_has("DEBUG", &["watch{jobs=2", "job succeeded", &job]);
+    log.assert_has("DEBUG", &["watch{jobs=2", "wait ended without success", "error=job unheard"]);
 }
 
 #[tokio::test]
