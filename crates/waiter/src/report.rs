@@ -114,7 +114,8 @@ impl fmt::Display for WaitErrorKind {
     }
 }
 
-/// What a wait hung on when its deadline came. Each has how long it had hung on that.
+/// What a wait hung on when its deadline came, last. Each has for how long its poll had been unanswered, or due and held
+/// back, by this and what came before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WaitingOn {

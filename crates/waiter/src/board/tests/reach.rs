@@ -242,6 +242,22 @@ fn rule_05_a_deadline_names_the_rate_or_the_limit_that_holds_a_job_back() {
 }
 
 #[test]
+fn rule_05_a_deadline_names_what_would_have_held_a_job_back_for_longest() {
+    for (pause, by) in [(35, "by the set rate"), (75, "by the service's throttling")] {
+        let quota = Some(Quota::new(1, secs(60)).unwrap());
+        let mut world = World::new(Budget { quota, ..budget() });
+        let refused = Fault::Throttled(Some(secs(pause)), None);
+        world.script("refused", Script::never().faults([refused]));
+        world.script("job", Script::never());
+        world.watch(["refused"], &every(1_000, 100_000));
+        world.run_until(at(1_500));
+        let watch = world.watch(["job"], &every(1_000, 30_000));
+        world.run_until(at(40_000));
+        waits_on(&world, watch, "job", by);
+    }
+}
+
+#[test]
 fn rule_05_a_deadline_of_a_job_that_runs_names_nothing_else() {
     let mut world = World::of_one(Script::never(), &every(1_000, 10_000));
     world.run();
