@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
@@ -187,6 +188,40 @@ pub(crate) struct WaitArgs {
         help_heading = "How to poll"
     )]
     pub(crate) rate: Option<RateArg>,
+
+    /// Kind of the jobs, such as create-firewall: past jobs of the kind tell when to poll
+    ///
+    /// Once a job of a kind has ended, polls of the next ones come where they are likely to end. Delays may reach five
+    /// minutes then, unless --max-interval is given. A line of the input can name the kind of its job.
+    #[arg(long, value_name = "KIND", help_heading = "How to poll")]
+    pub(crate) kind: Option<String>,
+
+    /// How much earlier one more poll must notice the end of a job, on average, if past jobs of the kind are known
+    #[arg(
+        long,
+        allow_hyphen_values = true,
+        value_name = "TIME",
+        default_value = "1s",
+        help_heading = "How to poll"
+    )]
+    pub(crate) poll_cost: DurationArg,
+
+    /// File with the durations of past jobs [default: cfw-wait/history.json in the user's state directory]
+    ///
+    /// The state directory is $XDG_STATE_HOME, or ~/.local/state. Several commands can use the file at once. It holds
+    /// kinds and durations, and nothing else of the jobs.
+    #[arg(
+        long,
+        value_name = "FILE",
+        value_hint = ValueHint::FilePath,
+        conflicts_with = "no_history",
+        help_heading = "How to poll"
+    )]
+    pub(crate) history: Option<PathBuf>,
+
+    /// Neither use nor record the durations of past jobs
+    #[arg(long, help_heading = "How to poll")]
+    pub(crate) no_history: bool,
 
     /// How long a poll may take before it counts as a transient failure
     ///

@@ -11,6 +11,7 @@ mod demo;
 mod describe;
 mod exec;
 mod exit;
+mod history;
 mod ids;
 mod input;
 mod jobs;
@@ -102,12 +103,17 @@ fn run(cli: &Cli, runtime: &Runtime, signals: Signals) -> Result<Exit, CliError>
 fn wait(cli: &Cli, runtime: &Runtime, signals: Signals) -> Result<Exit, CliError> {
     let jobs = jobs::Jobs::from_args(&cli.wait)?;
     let client = client::build_client(&cli.wait.cloud)?;
-    let waiter = waiter::build(&cli.wait, client)?;
+    let (store, history) = history::open(&cli.wait)?;
+    let waiter = waiter::build(&cli.wait, client, history)?;
     let stop_condition = wait::StopCondition::from_args(&cli.wait);
     let exec = exec::Exec::from_args(&cli.wait);
     let mut output = Output::new(&cli.output);
     runtime.block_on(async {
-        let summary = wait::wait(&waiter, jobs, stop_condition, signals, exec, &mut output).await?;
+        let summary = wait::wait(&waiter, jobs, stop_condition, signals, exec, &mut output).await;
+        if let Some(store) = store {
+            store.append(waiter.take_learned());
+        }
+        let summary = summary?;
         output.finish(&summary)?;
         Ok(summary.exit)
     })
