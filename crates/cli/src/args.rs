@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
 
+use crate::input::kind_problem;
 use crate::values::{AgeArg, DurationArg, RateArg, TimeoutArg};
 
 /// Shorter than the silence after which CI systems end a step.
@@ -89,10 +90,9 @@ pub(crate) struct WaitArgs {
     /// Ids of the jobs to wait for; `-` reads more ids from standard input during the wait, one per line
     ///
     /// A line can also be a JSON object with an id and more: {"id": "cd63", "since": "90s", "timeout": "5m", "kind":
-    /// "create-firewall"}. Its fields `since` and `timeout` replace the flags for this job, and `kind`, a name for
-    /// jobs that take similar times, is repeated in the JSON output. Blank lines and comments, from `#` to the end of a
-    /// line, are skipped. An id given twice is waited for once. After `--` all arguments are ids: `cfw-wait --
-    /// demo` waits for the job demo.
+    /// "create-firewall"}. Its fields `since`, `timeout` and `kind` replace the flags for this job, and a `kind` in a
+    /// line is repeated in the JSON output. Blank lines and comments, from `#` to the end of a line, are skipped. An id
+    /// given twice is waited for once. After `--` all arguments are ids: `cfw-wait -- demo` waits for the job demo.
     #[arg(value_name = "JOB_ID")]
     pub(crate) ids: Vec<String>,
 
@@ -193,7 +193,7 @@ pub(crate) struct WaitArgs {
     ///
     /// Once a job of a kind has ended, polls of the next ones come where they are likely to end. Delays may reach five
     /// minutes then, unless --max-interval is given. A line of the input can name the kind of its job.
-    #[arg(long, value_name = "KIND", help_heading = "How to poll")]
+    #[arg(long, value_name = "KIND", value_parser = kind, help_heading = "How to poll")]
     pub(crate) kind: Option<String>,
 
     /// How much earlier one more poll must notice the end of a job, on average, if past jobs of the kind are known
@@ -293,9 +293,9 @@ pub(crate) struct CloudArgs {
 pub(crate) struct OutputArgs {
     /// Format of standard output: `text` leaves it empty, `json` prints one object per update
     ///
-    /// Text for people goes to standard error with both. Each object has a version `v`, a `type` (changed, trouble,
-    /// recovered, ended, rejected) and a `time`. The last object has the type summary. SCHEMA.md, beside the source of this
-    /// command, describes all fields.
+    /// Text for people goes to standard error with both. Each object has a version `v`, a `type` (changed, progressed,
+    /// trouble, recovered, ended, rejected) and a `time`. The last object has the type summary. SCHEMA.md, beside the
+    /// source of this command, describes all fields.
     #[arg(long, value_name = "FORMAT", default_value = "text", help_heading = "Output")]
     pub(crate) output: Format,
 
@@ -420,6 +420,13 @@ pub(crate) enum SimulateFormat {
     Text,
     Json,
     Ids,
+}
+
+fn kind(text: &str) -> Result<String, String> {
+    match kind_problem(text) {
+        None => Ok(text.to_owned()),
+        Some(problem) => Err(problem),
+    }
 }
 
 fn share(text: &str) -> Result<f64, String> {

@@ -3,6 +3,9 @@
 use std::error::Error as _;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 use cfw_waiter::{History, HistoryError};
 
@@ -10,6 +13,10 @@ use crate::args::WaitArgs;
 use crate::client::environment;
 use crate::exit::CliError;
 use crate::output::print_error;
+
+/// The longest time for reading or writing the file. It bounds what a slow file system or the lock of a stuck process
+/// adds to the time of the command.
+const LIMIT: Duration = Duration::from_secs(2);
 
 /// The file with the durations of past jobs.
 #[derive(Debug, PartialEq, Eq)]
@@ -26,14 +33,12 @@ pub(crate) struct Store {
 /// Returns an error if the user named a file that cannot be read. One in the default place is only warned about.
 pub(crate) fn open(args: &WaitArgs) -> Result<(Option<Store>, Option<History>), CliError> {
     let Some(store) = Store::find(args, environment) else { return Ok((None, None)) };
-    match History::load(&store.path) {
+    let path = store.path.clone();
+    match store.within_limit(move || History::load(path)) {
         Ok(history) => Ok((Some(store), Some(history))),
-        Err(error) if store.is_named => {
-            Err(CliError::misconfigured(format!("--history: {}", describe(&error))))
-        }
+        Err(error) if store.is_named => Err(CliError::misconfigured(format!("--history: {error}"))),
         Err(error) => {
-            let message = format!("{}; past jobs are not used", describe(&error));
-            print_error(&format!("cfw-wait: warning: {message}"));
+            print_error(&format!("cfw-wait: warning: {error}; past jobs are not used"));
             Ok((None, None))
         }
     }
@@ -58,16 +63,37 @@ impl Store {
     }
 
     /// Appends what was learnt. The jobs have ended, so an error is only a warning.
-    pub(crate) fn append(self, learned: History) {
+    pub(crate) fn append(&self, learned: History) {
         if learned.is_empty() {
             return;
         }
-        if let Some(folder) = self.path.parent().filter(|_| !self.is_named) {
-            create_private(folder);
+        let (path, is_named) = (self.path.clone(), self.is_named);
+        let append = move || {
+            if let Some(folder) = path.parent().filter(|_| !is_named) {
+                create_private(folder);
+            }
+            learned.append_to(path)
+        };
+        if let Err(error) = self.within_limit(append) {
+            print_error(&format!("cfw-wait: warning: {error}; the durations are not recorded"));
         }
-        if let Err(error) = learned.append_to(&self.path) {
-            let message = format!("{}; the durations are not recorded", describe(&error));
-            print_error(&format!("cfw-wait: warning: {message}"));
+    }
+
+    /// Reads or writes the file on a thread of its own, which is abandoned at the time limit.
+    fn within_limit<T: Send + 'static>(
+        &self,
+        access: impl FnOnce() -> Result<T, HistoryError> + Send + 'static,
+    ) -> Result<T, String> {
+        let path = self.path.display();
+        let (sender, receiver) = mpsc::sync_channel(1);
+        let run = move || {
+            let _ = sender.send(access());
+        };
+        let thread = thread::Builder::new().name("cfw-wait-history".to_owned()).spawn(run);
+        thread.map_err(|error| format!("no thread for history {path}: {error}"))?;
+        match receiver.recv_timeout(LIMIT) {
+            Ok(result) => result.map_err(|error| describe(&error)),
+            Err(_) => Err(format!("history {path} is not accessible within {LIMIT:?}")),
         }
     }
 }

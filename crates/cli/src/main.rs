@@ -119,14 +119,13 @@ fn wait(cli: &Cli, runtime: &Runtime, signals: Signals) -> Result<Exit, CliError
     let exec = exec::Exec::from_args(&cli.wait);
     let mut output = Output::new(&cli.output);
     let result = runtime.block_on(async {
-        let summary = wait::wait(&waiter, jobs, stop_condition, signals, exec, &mut output).await;
-        if let Some(store) = store {
-            store.append(waiter.take_learned());
-        }
-        let summary = summary?;
+        let summary = wait::wait(&waiter, jobs, stop_condition, signals, exec, &mut output).await?;
         output.finish(&summary)?;
         Ok(summary.exit)
     });
+    if let Some(store) = store {
+        store.append(waiter.take_learned());
+    }
     io_runtime.shutdown_background();
     result
 }

@@ -1,6 +1,7 @@
 //! Jobs from files and from standard input, one per line.
 
 mod line;
+pub(crate) use line::kind_problem;
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read as _};

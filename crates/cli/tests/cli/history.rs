@@ -75,7 +75,7 @@ fn past_jobs_tell_when_to_poll() {
         // No longest interval, which holds for learned delays as well.
         let mut command = bare_command(&["--interval=50ms", "--min-interval=20ms"]);
         command.envs(wait_command(&sim, &[]).get_envs().filter_map(|(k, v)| Some((k, v?))));
-        command.args(["--kind", kind, "--poll-cost=100ms", "--history"]);
+        command.args(["--kind", kind, "--poll-cost=1s", "--history"]);
         command.arg(folder.file()).arg(id);
         assert_eq!(run(command).code, Some(0));
     }
@@ -125,6 +125,37 @@ fn a_named_file_that_is_no_history_is_an_error() {
     assert!(output.stderr.contains(message), "{}", output.stderr);
     assert_eq!(fs::read_to_string(folder.file()).unwrap(), "a poem\n");
     assert!(sim.polls_of("a").is_empty());
+}
+
+#[test]
+fn a_file_that_cannot_be_written_is_a_warning() {
+    let (sim, folder) = (simulator(), Folder::new("missing"));
+    let file = folder.0.join("missing").join("history.json");
+    let output = wait(&sim, "a", &file, &[]);
+    assert_eq!(output.code, Some(0), "{output:?}");
+    let warnings: Vec<&str> =
+        output.stderr.lines().filter(|line| line.contains("warning")).collect();
+    assert_eq!(warnings.len(), 1, "{}", output.stderr);
+    assert!(warnings[0].starts_with("cfw-wait: warning: cannot write history "), "{warnings:?}");
+    assert!(warnings[0].ends_with("; the durations are not recorded"), "{warnings:?}");
+}
+
+#[test]
+fn a_line_of_the_input_names_the_kind_of_its_job() {
+    let (sim, folder) = (simulator(), Folder::new("lines"));
+    let file = folder.file();
+    for id in ["a", "b"] {
+        add(&sim, id, JobScript::succeeds_after(ms(100)));
+    }
+    let ids = folder.0.join("ids");
+    fs::write(&ids, "{\"id\":\"a\",\"kind\":\"delete\"}\nb\n").unwrap();
+    let mut command = wait_command(&sim, &["--kind=create", "--history"]);
+    command.arg(&file).arg("--ids-file").arg(&ids);
+    assert_eq!(run(command).code, Some(0));
+    assert_eq!(counts(&file), [("create".to_owned(), 1), ("delete".to_owned(), 1)]);
+    let output = run(wait_command(&sim, &["--kind= ", "a"]));
+    assert_eq!(output.code, Some(2), "{output:?}");
+    assert!(output.stderr.contains("--kind"), "{}", output.stderr);
 }
 
 #[test]
