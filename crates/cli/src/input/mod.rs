@@ -1,7 +1,6 @@
 //! Jobs from files and from standard input, one per line.
 
 mod line;
-pub(crate) use line::kind_problem;
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read as _};
@@ -10,7 +9,7 @@ use std::thread;
 
 use tokio::sync::mpsc;
 
-pub(crate) use self::line::Job;
+pub(crate) use self::line::{Job, kind_problem};
 use crate::exit::CliError;
 
 /// The longest line that is read. The rest of a longer line is skipped.
