@@ -126,7 +126,9 @@ fn wait(cli: &Cli, runtime: &Runtime, signals: Signals) -> Result<Exit, CliError
     if let Some(store) = store {
         store.append(waiter.take_learned());
     }
-    io_runtime.shutdown_background();
+    // The process ends now. If this runtime were shut down before the other, requests in flight would panic: their
+    // timers are its own.
+    std::mem::forget(io_runtime);
     result
 }
 
