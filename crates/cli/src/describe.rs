@@ -211,6 +211,8 @@ pub(crate) fn heartbeat(
         let _ = write!(text, "; paused, {} left", format_duration(stats.pause_left));
     } else if jobs.iter().any(|job| job.in_flight) {
         text.push_str("; polling");
+    } else if next_poll.is_some_and(|delay| delay < Duration::from_millis(50)) {
+        text.push_str("; poll due");
     } else if let Some(next_poll) = next_poll {
         let _ = write!(text, "; next poll in {}", format_duration(next_poll));
     }

@@ -42,25 +42,37 @@ impl Block {
         let (up, mut permanent) = self.rows_to_redraw(size);
         permanent.extend(lines);
         if up > 0 {
-            output.push_str(&format!("\r\x1b[{up}A\x1b[J"));
+            output.push_str(&format!("\r\x1b[{up}A"));
         }
+        // Rows are erased one by one: tmux adds a screen that is erased as a whole to its history, which would
+        // then hold each frame. A row that the terminal wraps needs the rows below, too.
+        let erase = |width: usize| match width {
+            _ if up == 0 => "",
+            width if width > size.columns => "\x1b[J",
+            _ => "\x1b[K",
+        };
         for text in permanent {
             let rows = wrap(&text, size.columns);
-            for row in &rows {
+            let widths: Vec<_> = rows.iter().map(|row| measure_text_width(row)).collect();
+            for (row, width) in rows.iter().zip(&widths) {
+                output.push_str(erase(*width));
                 output.push_str(row);
                 output.push('\n');
             }
-            let widths = rows.iter().map(|row| measure_text_width(row)).collect();
             self.above.push_back(Permanent { text, widths });
         }
         while self.above.len() > size.rows {
             self.above.pop_front();
         }
-        for line in block {
+        self.widths = block.iter().map(|line| measure_text_width(line)).collect();
+        for (line, width) in block.iter().zip(&self.widths) {
+            output.push_str(erase(*width));
             output.push_str(line);
             output.push('\n');
         }
-        self.widths = block.iter().map(|line| measure_text_width(line)).collect();
+        if up > 0 {
+            output.push_str("\x1b[J");
+        }
         self.columns = size.columns;
         output
     }
@@ -192,6 +204,27 @@ mod tests {
             (&["four"], &["a 4"], "one\ntwo\nthree\nfour\na 4"),
         ] {
             terminal.write(&block.draw(terminal.size, strings(lines), &strings(rows)));
+            assert_eq!(terminal.text(), expected);
+        }
+    }
+
+    #[test]
+    fn a_redraw_never_erases_a_whole_screen() {
+        let mut terminal = Terminal::new(8, 20, true);
+        let mut block = Block::default();
+        let full = "x".repeat(20);
+        for (lines, rows, expected) in [
+            (&[][..], &["a 1", &*full, "c 1"][..], format!("a 1\n{full}\nc 1")),
+            (&[], &[&*full, "b"], format!("{full}\nb")),
+            (&[], &["a", "b", "c"], "a\nb\nc".to_owned()),
+            // A word that is wider than the terminal.
+            (&["1234567890123456789012345"], &["a"], "12345678901234567890\n12345\na".to_owned()),
+        ] {
+            let output = block.draw(terminal.size, strings(lines), &strings(rows));
+            if lines.is_empty() {
+                assert!(!output.contains("A\x1b[J"), "{output:?}");
+            }
+            terminal.write(&output);
             assert_eq!(terminal.text(), expected);
         }
     }
