@@ -1,9 +1,11 @@
 //! The command line.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
 
+use crate::input::kind_problem;
 use crate::values::{AgeArg, DurationArg, RateArg, TimeoutArg};
 
 /// Shorter than the silence after which CI systems end a step.
@@ -88,10 +90,9 @@ pub(crate) struct WaitArgs {
     /// Ids of the jobs to wait for; `-` reads more ids from standard input during the wait, one per line
     ///
     /// A line can also be a JSON object with an id and more: {"id": "cd63", "since": "90s", "timeout": "5m", "kind":
-    /// "create-firewall"}. Its fields `since` and `timeout` replace the flags for this job, and `kind`, a name for
-    /// jobs that take similar times, is repeated in the JSON output. Blank lines and comments, from `#` to the end of a
-    /// line, are skipped. An id given twice is waited for once. After `--` all arguments are ids: `cfw-wait --
-    /// demo` waits for the job demo.
+    /// "create-firewall"}. Its fields `since`, `timeout` and `kind` replace the flags for this job, and a `kind` in a
+    /// line is repeated in the JSON output. Blank lines and comments, from `#` to the end of a line, are skipped. An id
+    /// given twice is waited for once. After `--` all arguments are ids: `cfw-wait -- demo` waits for the job demo.
     #[arg(value_name = "JOB_ID")]
     pub(crate) ids: Vec<String>,
 
@@ -187,6 +188,40 @@ pub(crate) struct WaitArgs {
         help_heading = "How to poll"
     )]
     pub(crate) rate: Option<RateArg>,
+
+    /// Kind of the jobs, such as create-firewall: past jobs of the kind tell when to poll
+    ///
+    /// Once a job of a kind has ended, polls of the next ones come where they are likely to end. Delays may reach five
+    /// minutes then, unless --max-interval is given. A line of the input can name the kind of its job.
+    #[arg(long, value_name = "KIND", value_parser = kind, help_heading = "How to poll")]
+    pub(crate) kind: Option<String>,
+
+    /// How much earlier one more poll must notice the end of a job, on average, if past jobs of the kind are known
+    #[arg(
+        long,
+        allow_hyphen_values = true,
+        value_name = "TIME",
+        default_value = "1s",
+        help_heading = "How to poll"
+    )]
+    pub(crate) poll_cost: DurationArg,
+
+    /// File with the durations of past jobs [default: cfw-wait/history.json in the user's state directory]
+    ///
+    /// The state directory is $XDG_STATE_HOME, or ~/.local/state. Several commands can use the file at once. It holds
+    /// kinds and durations, and nothing else of the jobs.
+    #[arg(
+        long,
+        value_name = "FILE",
+        value_hint = ValueHint::FilePath,
+        conflicts_with = "no_history",
+        help_heading = "How to poll"
+    )]
+    pub(crate) history: Option<PathBuf>,
+
+    /// Neither use nor record the durations of past jobs
+    #[arg(long, help_heading = "How to poll")]
+    pub(crate) no_history: bool,
 
     /// How long a poll may take before it counts as a transient failure
     ///
@@ -385,6 +420,13 @@ pub(crate) enum SimulateFormat {
     Text,
     Json,
     Ids,
+}
+
+fn kind(text: &str) -> Result<String, String> {
+    match kind_problem(text) {
+        None => Ok(text.to_owned()),
+        Some(problem) => Err(problem),
+    }
 }
 
 fn share(text: &str) -> Result<f64, String> {

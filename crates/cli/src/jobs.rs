@@ -70,6 +70,7 @@ pub(crate) struct Defaults {
     age: Duration,
     /// `None` leaves it to the waiter.
     timeout: Option<Duration>,
+    kind: Option<Arc<str>>,
     look: Look,
 }
 
@@ -96,6 +97,7 @@ impl Defaults {
         Ok(Self {
             age: args.since.map_or(Duration::ZERO, |age| age.0),
             timeout: Some(args.timeout.duration()),
+            kind: args.kind.as_deref().map(Arc::from),
             look: Look { policy: Arc::new(policy), limit, interval: quota.1 / quota.0 },
         })
     }
@@ -105,7 +107,10 @@ impl Defaults {
     /// A look ends with the first status. Failed polls are repeated for as long as a poll may take, and a job that is
     /// not found three times is lost.
     pub(crate) fn options(&self, job: &Job, before: u32) -> (JobOptions, bool) {
-        let options = JobOptions::new().since(job.age.unwrap_or(self.age));
+        let mut options = JobOptions::new().since(job.age.unwrap_or(self.age));
+        if let Some(kind) = job.kind.as_deref().map(Arc::from).or_else(|| self.kind.clone()) {
+            options = options.kind(kind);
+        }
         match job.timeout.or(self.timeout) {
             Some(Duration::ZERO) => {
                 let queue = self.look.interval.saturating_mul(before);
@@ -127,7 +132,7 @@ mod tests {
         let secs = Duration::from_secs;
         let policy = Arc::new(Policy::new());
         let look = Look { policy: Arc::clone(&policy), limit: secs(10), interval: secs(1) };
-        let mut defaults = Defaults { age: secs(90), timeout: Some(secs(60)), look };
+        let mut defaults = Defaults { age: secs(90), timeout: Some(secs(60)), kind: None, look };
         let mut job = Job::from(JobId::new("a").unwrap());
         let waits = JobOptions::new().since(secs(90)).timeout(secs(60));
         assert_eq!(defaults.options(&job, 5), (waits, false));
@@ -142,7 +147,11 @@ mod tests {
         // A look has the time that the rate needs for the jobs before it.
         job.timeout = None;
         let looks = JobOptions::new().since(secs(5)).policy(policy).timeout(secs(15));
-        assert_eq!(defaults.options(&job, 5), (looks, true));
+        assert_eq!(defaults.options(&job, 5), (looks.clone(), true));
+        defaults.kind = Some("create".into());
+        assert_eq!(defaults.options(&job, 5), (looks.clone().kind("create"), true));
+        job.kind = Some("delete".to_owned());
+        assert_eq!(defaults.options(&job, 5), (looks.kind("delete"), true));
         assert!(defaults.options(&job, u32::MAX).1, "no overflow");
     }
 }

@@ -11,6 +11,7 @@ mod demo;
 mod describe;
 mod exec;
 mod exit;
+mod history;
 mod ids;
 mod input;
 mod jobs;
@@ -112,7 +113,8 @@ fn wait(cli: &Cli, runtime: &Runtime, signals: Signals) -> Result<Exit, CliError
     // Connections have a thread of their own: a server that floods one must hold up neither deadlines nor Ctrl-C.
     let io_runtime = new_runtime()?;
     let client = client::build_client(&cli.wait.cloud, &io_runtime)?;
-    let waiter = waiter::build(&cli.wait, client)?;
+    let (store, history) = history::open(&cli.wait)?;
+    let waiter = waiter::build(&cli.wait, client, history)?;
     let stop_condition = wait::StopCondition::from_args(&cli.wait);
     let exec = exec::Exec::from_args(&cli.wait);
     let mut output = Output::new(&cli.output);
@@ -121,6 +123,9 @@ fn wait(cli: &Cli, runtime: &Runtime, signals: Signals) -> Result<Exit, CliError
         output.finish(&summary)?;
         Ok(summary.exit)
     });
+    if let Some(store) = store {
+        store.append(waiter.take_learned());
+    }
     // The process ends now. If this runtime were shut down before the other, requests in flight would panic: their
     // timers are its own.
     std::mem::forget(io_runtime);

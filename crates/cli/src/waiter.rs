@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cfw_api::Client;
-use cfw_waiter::{Policy, Schedule, Waiter};
+use cfw_waiter::{History, Learned, Policy, Schedule, Waiter};
 
 use crate::args::WaitArgs;
 use crate::exit::CliError;
@@ -12,14 +12,24 @@ use crate::exit::CliError;
 const GROWTH: f64 = 1.5;
 const FIRST_INTERVAL: Duration = Duration::from_secs(1);
 const MAX_INTERVAL: Duration = Duration::from_secs(15);
+const LEARNED_MAX_INTERVAL: Duration = Duration::from_secs(300);
 
 /// The calls, and the time for them, of the default rate.
 pub(crate) const QUOTA: (u32, Duration) = (50, Duration::from_secs(1));
 
-/// Builds the waiter that the flags describe.
-pub(crate) fn build(args: &WaitArgs, client: Client) -> Result<Waiter, CliError> {
+/// Builds the waiter that the flags describe. With a history, past jobs tell when to poll.
+pub(crate) fn build(
+    args: &WaitArgs,
+    client: Client,
+    history: Option<History>,
+) -> Result<Waiter, CliError> {
+    let mut policy = policy(args)?;
+    if history.is_some() {
+        policy = learned(args, policy)?;
+    }
     let mut builder = Waiter::builder(client)
-        .policy(policy(args)?)
+        .policy(policy)
+        .history(history.unwrap_or_default())
         .max_in_flight(args.concurrency)
         .min_interval(args.min_interval.duration)
         .attempt_timeout(args.attempt_timeout.duration);
@@ -51,6 +61,20 @@ pub(crate) fn policy(args: &WaitArgs) -> Result<Policy, CliError> {
         policy = policy.failures_in_a_row(limit);
     }
     Ok(policy)
+}
+
+/// Replaces the schedule of a policy by one that learns, and falls back to it.
+fn learned(args: &WaitArgs, policy: Policy) -> Result<Policy, CliError> {
+    let mut settings = Learned::new().poll_cost(args.poll_cost.duration);
+    if let Some(max) = &args.max_interval {
+        settings = settings.max_interval(max.duration);
+    } else if let Some(first) = &args.interval {
+        settings = settings.max_interval(LEARNED_MAX_INTERVAL.max(first.duration));
+    }
+    let schedule = Schedule::learned(settings.fallback(policy.get_schedule().clone()));
+    let schedule = schedule
+        .map_err(|error| CliError::usage(format!("--poll-cost {}: {error}", args.poll_cost)))?;
+    Ok(policy.schedule(schedule))
 }
 
 /// Describes an error of the schedule, with the interval flags that were given.

@@ -84,7 +84,8 @@ fn parse_object(text: &str) -> Result<Job, String> {
     })
 }
 
-fn kind_problem(kind: &str) -> Option<String> {
+/// Returns what is wrong with the name of a kind.
+pub(crate) fn kind_problem(kind: &str) -> Option<String> {
     if kind.trim().is_empty() {
         Some("is empty".to_owned())
     } else if kind.len() > MAX_KIND_LEN {

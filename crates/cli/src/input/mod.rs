@@ -9,7 +9,7 @@ use std::thread;
 
 use tokio::sync::mpsc;
 
-pub(crate) use self::line::Job;
+pub(crate) use self::line::{Job, kind_problem};
 use crate::exit::CliError;
 
 /// The longest line that is read. The rest of a longer line is skipped.

@@ -11,6 +11,8 @@ mod exit_codes;
 #[cfg(test)]
 mod floods;
 #[cfg(test)]
+mod history;
+#[cfg(test)]
 mod inputs;
 #[cfg(test)]
 mod json;

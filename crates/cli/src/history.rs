@@ -1,0 +1,158 @@
+//! The durations of past jobs, which are kept from one command to the next.
+
+use std::error::Error as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use cfw_waiter::{History, HistoryError};
+
+use crate::args::WaitArgs;
+use crate::client::environment;
+use crate::exit::CliError;
+use crate::output::print_error;
+
+/// The longest time for reading or writing the file. It bounds what a slow file system or the lock of a stuck process
+/// adds to the time of the command.
+const LIMIT: Duration = Duration::from_secs(2);
+
+/// The file with the durations of past jobs.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Store {
+    path: PathBuf,
+    /// Whether the user named it.
+    is_named: bool,
+}
+
+/// Opens the history that the flags describe. Without a store, past jobs are neither used nor recorded.
+///
+/// # Errors
+///
+/// Returns an error if the user named a file that cannot be read. One in the default place is only warned about.
+pub(crate) fn open(args: &WaitArgs) -> Result<(Option<Store>, Option<History>), CliError> {
+    let Some(store) = Store::find(args, environment) else { return Ok((None, None)) };
+    let path = store.path.clone();
+    match store.within_limit(move || History::load(path)) {
+        Ok(history) => Ok((Some(store), Some(history))),
+        Err(error) if store.is_named => Err(CliError::misconfigured(format!("--history: {error}"))),
+        Err(error) => {
+            print_error(&format!("cfw-wait: warning: {error}; past jobs are not used"));
+            Ok((None, None))
+        }
+    }
+}
+
+impl Store {
+    /// Returns the file that the flags or the environment name.
+    fn find(args: &WaitArgs, variable: impl Fn(&str) -> Option<String>) -> Option<Self> {
+        if args.no_history {
+            return None;
+        }
+        if let Some(path) = &args.history {
+            return Some(Self { path: path.clone(), is_named: true });
+        }
+        // The rules of the XDG base directory specification: what is not an absolute path is ignored.
+        let folder =
+            |name: &str| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
+        let state = folder("XDG_STATE_HOME")
+            .or_else(|| Some(folder("HOME")?.join(".local").join("state")))
+            .or_else(|| folder("LOCALAPPDATA"))?;
+        Some(Self { path: state.join("cfw-wait").join("history.json"), is_named: false })
+    }
+
+    /// Appends what was learnt. The jobs have ended, so an error is only a warning.
+    pub(crate) fn append(&self, learned: History) {
+        if learned.is_empty() {
+            return;
+        }
+        let (path, is_named) = (self.path.clone(), self.is_named);
+        let append = move || {
+            if let Some(folder) = path.parent().filter(|_| !is_named) {
+                create_private(folder);
+            }
+            learned.append_to(path)
+        };
+        if let Err(error) = self.within_limit(append) {
+            print_error(&format!("cfw-wait: warning: {error}; the durations are not recorded"));
+        }
+    }
+
+    /// Reads or writes the file on a thread of its own, which is abandoned at the time limit.
+    fn within_limit<T: Send + 'static>(
+        &self,
+        access: impl FnOnce() -> Result<T, HistoryError> + Send + 'static,
+    ) -> Result<T, String> {
+        let path = self.path.display();
+        let (sender, receiver) = mpsc::sync_channel(1);
+        let run = move || {
+            let _ = sender.send(access());
+        };
+        let thread = thread::Builder::new().name("cfw-wait-history".to_owned()).spawn(run);
+        thread.map_err(|error| format!("no thread for history {path}: {error}"))?;
+        match receiver.recv_timeout(LIMIT) {
+            Ok(result) => result.map_err(|error| describe(&error)),
+            Err(_) => Err(format!("history {path} is not accessible within {LIMIT:?}")),
+        }
+    }
+}
+
+/// Creates a folder that only its user can read, if it does not exist. What fails here fails again when the file is written.
+fn create_private(folder: &Path) {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    let _ = builder.create(folder);
+}
+
+/// Describes an error and its cause in one line.
+fn describe(error: &HistoryError) -> String {
+    match error.source() {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::args::Cli;
+
+    fn find(args: &[&str], variables: &[(&str, &str)]) -> Option<Store> {
+        let args = Cli::parse_from([&["cfw-wait"], args, &["a"]].concat()).wait;
+        Store::find(&args, |name| {
+            let known = variables.iter().find(|(known, _)| *known == name);
+            known.map(|(_, value)| (*value).to_owned())
+        })
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn the_file_is_in_the_state_directory_unless_it_is_named() {
+        type Row<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], Option<(&'a str, bool)>);
+        let rows: [Row<'_>; 6] = [
+            (&[], &[], None),
+            (&[], &[("HOME", "/u")], Some(("/u/.local/state/cfw-wait/history.json", false))),
+            (
+                &[],
+                &[("HOME", "/u"), ("XDG_STATE_HOME", "/s")],
+                Some(("/s/cfw-wait/history.json", false)),
+            ),
+            (
+                &[],
+                &[("HOME", "/u"), ("XDG_STATE_HOME", "s")],
+                Some(("/u/.local/state/cfw-wait/history.json", false)),
+            ),
+            (&["--history", "h.json"], &[("HOME", "/u")], Some(("h.json", true))),
+            (&["--no-history"], &[("HOME", "/u")], None),
+        ];
+        for (args, variables, expected) in rows {
+            let expected = expected.map(|(path, is_named)| Store { path: path.into(), is_named });
+            assert_eq!(find(args, variables), expected, "{args:?} {variables:?}");
+        }
+    }
+}
