@@ -80,6 +80,7 @@
 //! that was well turns bad; nothing else is above debug. An answer that a job is not known is no such trouble.
 
 mod board;
+mod box_source;
 #[cfg(feature = "cfw")]
 mod cfw;
 mod config;
@@ -92,6 +93,7 @@ mod schedule;
 #[cfg(feature = "serde")]
 mod serialize;
 mod source;
+mod source_error;
 mod state;
 mod update;
 mod util;
@@ -99,6 +101,7 @@ mod wait;
 mod waiter;
 mod watch;
 
+pub use box_source::BoxSource;
 #[cfg(feature = "cfw")]
 pub use cfw::FirewallGone;
 pub use config::ConfigError;
@@ -107,9 +110,8 @@ pub use options::JobOptions;
 pub use policy::{Policy, UnknownStatus};
 pub use report::{JobReport, Outcome, WaitError, WaitErrorKind, WaitingOn};
 pub use schedule::Schedule;
-pub use source::{
-    Attempt, BoxSource, ErrorClass, JobSource, Quota, SourceError, SourceFn, source_fn,
-};
+pub use source::{Attempt, JobSource, Quota, SourceFn, source_fn};
+pub use source_error::{ErrorClass, SourceError};
 pub use state::{JobState, Phase};
 pub use update::{JobView, Progress, Stats, Update, UpdateKind};
 pub use wait::Wait;
