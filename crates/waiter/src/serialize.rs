@@ -10,7 +10,7 @@ use serde::{Serialize, Serializer};
 use crate::util::chain::error_chain;
 use crate::{
     ErrorClass, JobId, JobReport, JobState, Outcome, Phase, Progress, SourceError, Stats, Update,
-    UpdateKind, WaitError, WaitErrorKind,
+    UpdateKind, WaitError, WaitErrorKind, WaitingOn,
 };
 
 /// Serializes a value as its text.
@@ -43,6 +43,7 @@ serialize_as! {
     JobReport => ReportFields
     WaitError => WaitErrorFields
     SourceError => SourceErrorFields
+    WaitingOn => WaitingOnFields
     Progress => ProgressFields
     Stats => StatsFields
 }
@@ -176,6 +177,8 @@ struct WaitErrorFields<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     last_seen_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    waiting_on: Option<WaitingOn>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a SourceError>,
 }
 
@@ -186,8 +189,21 @@ impl<'a> From<&'a WaitError> for WaitErrorFields<'a> {
             message: error_chain(error),
             report: error.report(),
             last_seen_ms: error.last_seen().map(millis),
+            waiting_on: error.waiting_on(),
             error: error.cause(),
         }
+    }
+}
+
+#[derive(Serialize)]
+struct WaitingOnFields {
+    what: &'static str,
+    lasted_ms: u64,
+}
+
+impl From<&WaitingOn> for WaitingOnFields {
+    fn from(waiting_on: &WaitingOn) -> Self {
+        Self { what: waiting_on.as_str(), lasted_ms: millis(waiting_on.lasted()) }
     }
 }
 
@@ -328,6 +344,7 @@ mod tests {
     use serde_json::{json, to_string, to_value};
 
     use super::*;
+    use crate::report::ErrorContext;
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -387,7 +404,21 @@ mod tests {
         let error = WaitError::new(WaitErrorKind::Lost, report).with_last_seen(2 * SECOND);
         let value = to_value(&error).expect("no map keys");
         assert_eq!((&value["kind"], &value["last_seen_ms"]), (&json!("lost"), &json!(2000)));
-        assert_eq!(value["report"]["job_id"], "a");
+        assert_eq!((&value["report"]["job_id"], &value["waiting_on"]), (&json!("a"), &json!(null)));
+        let context = ErrorContext {
+            waiting_on: Some(WaitingOn::Throttling(SECOND)),
+            ..ErrorContext::default()
+        };
+        let report = JobReport::new("a");
+        let error = WaitError::with_context(WaitErrorKind::TimedOut, report, context);
+        assert_eq!(
+            to_value(&error).expect("no map keys")["waiting_on"],
+            json!({"what": "throttling", "lasted_ms": 1000})
+        );
+        let others =
+            [WaitingOn::Answer(SECOND), WaitingOn::Rate(SECOND), WaitingOn::InFlight(SECOND)];
+        let words = others.map(|waiting_on| (waiting_on.as_str(), waiting_on.lasted()));
+        assert_eq!(words, ["answer", "rate", "in_flight"].map(|word| (word, SECOND)));
         let progress = Progress { waiting: 1, running: 2, succeeded: 3, failed: 4, removed: 5 };
         assert_eq!(
             to_string(&progress).expect("no map keys"),
