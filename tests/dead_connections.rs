@@ -178,3 +178,24 @@ async fn waits_outlive_a_dead_connection_by_a_few_seconds() {
     println!("{elapsed:?}, {:?} {:?}", one.connections, many.connections);
     assert!(elapsed < Duration::from_secs(25), "{elapsed:?}");
 }
+
+/// Long before the request's limit: that of the only attempt is the wait's deadline.
+#[tokio::test]
+async fn pings_find_a_dead_connection() {
+    let world = World::new("pings").await;
+    let limit = Duration::from_secs(60);
+    let schedule = Schedule::fixed(Duration::from_millis(50)).expect("a sound schedule");
+    let waiter = Waiter::builder(world.client())
+        .min_interval(Duration::from_millis(20))
+        .attempt_timeout(limit)
+        .policy(Policy::new().schedule(schedule).timeout(limit))
+        .build()
+        .expect("sound settings");
+    let (ends, ()) = tokio::join!(
+        waiter.watch(ids(1)).all(),
+        world.play(Duration::from_millis(300), Duration::from_millis(800)),
+    );
+    let report = ends.first().and_then(|(_, outcome)| outcome.as_ref().ok());
+    let report = report.unwrap_or_else(|| panic!("{ends:?}"));
+    assert!(report.elapsed < Duration::from_secs(20), "{report:?}");
+}

@@ -12,6 +12,7 @@ mod contender;
 mod http;
 mod memory;
 mod meter;
+mod schedules;
 mod server;
 mod table;
 mod turnover;
@@ -28,14 +29,15 @@ static HEAP: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 const HELP: &str = "\
 Measures what waiting costs, and prints tables in Markdown.
 
-Usage: cargo run --release -p benches [-- [quick] [cpu] [bytes] [turnover] [http]]
+Usage: cargo run --release -p benches [-- [quick] [cpu] [bytes] [turnover] [http] [schedules]]
 
   quick     fewer jobs and rounds
   cpu       only CPU time per poll, in-memory source, jobs that never end
   bytes     only memory per waiting job, in-memory source, jobs that never end
   memory    both of these
   turnover  only CPU time and memory among jobs that come and go, in-memory source
-  http      only polls over loopback HTTP";
+  http      only polls over loopback HTTP
+  schedules what schedules cost, in virtual time; not part of a run of all";
 
 /// What went wrong, in words.
 type Failure = Box<dyn std::error::Error>;
@@ -47,6 +49,7 @@ struct Choice {
     bytes: bool,
     turnover: bool,
     http: bool,
+    schedules: bool,
 }
 
 fn main() -> ExitCode {
@@ -78,11 +81,12 @@ fn run(args: &[String]) -> Result<(), Failure> {
             "memory" => (choice.cpu, choice.bytes) = (true, true),
             "turnover" => choice.turnover = true,
             "http" => choice.http = true,
+            "schedules" => choice.schedules = true,
             _ => return Err(format!("unknown argument {arg:?}\n\n{HELP}").into()),
         }
     }
-    if !(choice.cpu || choice.bytes || choice.turnover || choice.http) {
-        choice = Choice { quick: choice.quick, cpu: true, bytes: true, turnover: true, http: true };
+    if !(choice.cpu || choice.bytes || choice.turnover || choice.http || choice.schedules) {
+        choice = Choice { cpu: true, bytes: true, turnover: true, http: true, ..choice };
     }
     table::print(&meter::machine()?)?;
     if choice.cpu {
@@ -96,6 +100,9 @@ fn run(args: &[String]) -> Result<(), Failure> {
     }
     if choice.http {
         http::run(choice.quick)?;
+    }
+    if choice.schedules {
+        schedules::run(choice.quick)?;
     }
     Ok(())
 }

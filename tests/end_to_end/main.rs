@@ -11,6 +11,8 @@ mod faults;
 #[cfg(test)]
 mod interop;
 #[cfg(test)]
+mod learned;
+#[cfg(test)]
 mod observability;
 #[cfg(test)]
 mod patience;

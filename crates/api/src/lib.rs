@@ -73,7 +73,8 @@
 //!
 //! # Runtime and logs
 //!
-//! Calls need a tokio runtime with I/O and time enabled. Requests and renewals are reported as `tracing` events
+//! Calls need a tokio runtime with I/O and time enabled. Connections run on that of the call that opens them, or on
+//! one of their own, see [`ClientBuilder::io_runtime`]. Requests and renewals are reported as `tracing` events
 //! at debug level.
 //!
 //! # Features

@@ -32,10 +32,10 @@ mod values;
 mod wait;
 mod waiter;
 
-use std::io::Write as _;
-use std::process::ExitCode;
+use std::io::{self, Write as _};
 #[cfg(unix)]
-use std::{io, os::unix::net::UnixStream};
+use std::os::unix::net::UnixStream;
+use std::process::ExitCode;
 
 use tokio::runtime::Runtime;
 
@@ -59,15 +59,10 @@ fn main() -> ExitCode {
 
 /// Runs the command line.
 fn start() -> Result<Exit, CliError> {
-    let no_runtime = |error| CliError::misconfigured(format!("no runtime: {error}"));
-    #[cfg(unix)]
-    check_descriptors().map_err(no_runtime)?;
     // One worker thread, which polls even while a slow reader blocks the main thread.
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
-    let runtime = runtime.map_err(no_runtime)?;
+    let runtime = new_runtime()?;
     // Before anything that takes time: a signal without a handler does nothing to process 1.
-    let signals = Signals::install(&runtime).map_err(no_runtime)?;
+    let signals = Signals::install(&runtime).map_err(|error| no_runtime(&error))?;
     let result = match parse::parse(std::env::args_os()) {
         Parsed::Run(cli) => run(&cli, &runtime, signals),
         Parsed::Print(text) => print(text.ansi().to_string().as_bytes()),
@@ -76,6 +71,19 @@ fn start() -> Result<Exit, CliError> {
     // Requests in flight are no longer needed.
     runtime.shutdown_background();
     result
+}
+
+/// Starts a runtime with one worker thread.
+fn new_runtime() -> Result<Runtime, CliError> {
+    #[cfg(unix)]
+    check_descriptors().map_err(|error| no_runtime(&error))?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    runtime.map_err(|error| no_runtime(&error))
+}
+
+fn no_runtime(error: &io::Error) -> CliError {
+    CliError::misconfigured(format!("no runtime: {error}"))
 }
 
 /// Returns an error if there are too few file descriptors left for a runtime, which would panic.
@@ -101,16 +109,20 @@ fn run(cli: &Cli, runtime: &Runtime, signals: Signals) -> Result<Exit, CliError>
 
 fn wait(cli: &Cli, runtime: &Runtime, signals: Signals) -> Result<Exit, CliError> {
     let jobs = jobs::Jobs::from_args(&cli.wait)?;
-    let client = client::build_client(&cli.wait.cloud)?;
+    // Connections have a thread of their own: a server that floods one must hold up neither deadlines nor Ctrl-C.
+    let io_runtime = new_runtime()?;
+    let client = client::build_client(&cli.wait.cloud, &io_runtime)?;
     let waiter = waiter::build(&cli.wait, client)?;
     let stop_condition = wait::StopCondition::from_args(&cli.wait);
     let exec = exec::Exec::from_args(&cli.wait);
     let mut output = Output::new(&cli.output);
-    runtime.block_on(async {
+    let result = runtime.block_on(async {
         let summary = wait::wait(&waiter, jobs, stop_condition, signals, exec, &mut output).await?;
         output.finish(&summary)?;
         Ok(summary.exit)
-    })
+    });
+    io_runtime.shutdown_background();
+    result
 }
 
 /// Writes to standard output, without colours unless it is a terminal that supports them.

@@ -51,7 +51,8 @@
 //! - Dropping a wait or a [`Watch`] ends its polls. A panic in a source ends the waits on that job alone.
 //! - A wait that is polled on a live runtime ends by its deadline, whatever other runtimes do. Without a
 //!   runtime, or when its runtime ends, it ends with an error. Nothing hangs. After a suspension past its deadline a
-//!   wait makes one more poll, of two seconds at most.
+//!   wait makes one more poll, of two seconds at most. What keeps all threads of that runtime busy makes its waits
+//!   late, also a server that floods a connection; `cfw_api::ClientBuilder::io_runtime` gives connections a thread.
 //! - With the same seed, ids and answers, the same polls are made.
 //!
 //! The repository's ARCHITECTURE.md names the test behind each of these.
@@ -70,6 +71,7 @@
 //! | `rustls`, `http2` | yes | passed to `cfw-api`: TLS by rustls with aws-lc-rs, HTTP/2 |
 //! | `serde` | no | `Serialize` for what is reported: [`Update`], [`JobReport`], [`JobState`], [`Stats`] and others |
 //! | `rustls-no-provider`, `native-tls`, `clouds-yaml` | no | passed to `cfw-api` |
+//! | `history` | no | a [`History`] can be kept in a file |
 //!
 //! # Logs
 //!
@@ -89,6 +91,8 @@ mod cfw;
 mod config;
 mod driver;
 mod id;
+#[doc(hidden)]
+pub mod learned;
 mod options;
 mod policy;
 mod report;
@@ -110,6 +114,9 @@ pub use box_source::BoxSource;
 pub use cfw::FirewallGone;
 pub use config::ConfigError;
 pub use id::JobId;
+#[cfg(feature = "history")]
+pub use learned::HistoryError;
+pub use learned::{History, Learned, Sample};
 pub use options::JobOptions;
 pub use policy::{Policy, UnknownStatus};
 pub use report::{JobReport, Outcome, WaitError, WaitErrorKind, WaitingOn};

@@ -27,6 +27,7 @@ pub struct JobOptions {
     pub(crate) policy: Option<Arc<Policy>>,
     pub(crate) timeout: Option<Duration>,
     pub(crate) since: Duration,
+    pub(crate) kind: Option<Arc<str>>,
 }
 
 impl JobOptions {
@@ -56,6 +57,13 @@ impl JobOptions {
     #[must_use]
     pub fn since(mut self, age: Duration) -> Self {
         self.since = age;
+        self
+    }
+
+    /// Sets the kind of the job: see [`Wait::kind`](crate::Wait::kind).
+    #[must_use]
+    pub fn kind(mut self, kind: impl Into<Arc<str>>) -> Self {
+        self.kind = Some(kind.into());
         self
     }
 }

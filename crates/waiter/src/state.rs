@@ -146,6 +146,18 @@ pub(crate) struct ServerTime(NonZeroI64);
 
 impl ServerTime {
     pub(crate) const NONE: Self = Self(NonZeroI64::MIN);
+
+    /// Returns whether this is a whole second, as the times of most HTTP headers are.
+    pub(crate) fn is_whole_second(self) -> bool {
+        self != Self::NONE && !self.0.get() % 1_000_000_000 == 0
+    }
+
+    /// Returns how long after `earlier` this is, in seconds, negative if it is before; none if one of them is none.
+    pub(crate) fn secs_since(self, earlier: Self) -> Option<f64> {
+        let are_known = self != Self::NONE && earlier != Self::NONE;
+        // Inverted, so the order of the numbers is that of the times, backwards.
+        are_known.then(|| earlier.0.get().saturating_sub(self.0.get()) as f64 / 1e9)
+    }
 }
 
 /// A time that does not fit is none.

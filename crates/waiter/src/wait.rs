@@ -81,6 +81,17 @@ impl Wait {
         self
     }
 
+    /// Sets the kind of the job, such as `create-firewall`. Default: `default`.
+    ///
+    /// A [schedule that learns](crate::Schedule::learned) learns from past jobs of the same kind; others ignore it. After the
+    /// first poll this changes nothing.
+    pub fn kind(mut self, kind: impl Into<Arc<str>>) -> Self {
+        if let State::New(options) = &mut self.state {
+            options.kind = Some(kind.into());
+        }
+        self
+    }
+
     /// Returns the id of the job that is waited for.
     pub fn id(&self) -> &JobId {
         &self.id

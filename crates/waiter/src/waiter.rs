@@ -10,7 +10,9 @@ use tokio::runtime::Handle;
 use crate::board::{AttemptTimeouts, Budget, WaitOptions};
 use crate::driver::shared::Shared;
 use crate::spans::SpanLevel;
-use crate::{ConfigError, JobId, JobSource, JobState, Policy, Quota, Stats, Wait, Watch, driver};
+use crate::{
+    ConfigError, History, JobId, JobSource, JobState, Policy, Quota, Stats, Wait, Watch, driver,
+};
 
 /// The shortest minimum interval and attempt timeout.
 const SHORTEST: Duration = Duration::from_millis(1);
@@ -61,6 +63,7 @@ impl Waiter {
             min_interval: Duration::from_millis(500),
             attempt_timeout: Duration::from_secs(10),
             runtime: None,
+            history: History::new(),
             span_level: SpanLevel::default(),
             // Differs between processes: pipelines started by one event must not poll in step.
             seed: RandomState::new().hash_one(0),
@@ -103,6 +106,14 @@ impl Waiter {
     /// job.
     pub fn poke(&self, id: impl AsRef<str>) -> bool {
         self.shared.poke(id.as_ref())
+    }
+
+    /// Takes what [schedules that learn](crate::Schedule::learned) have learnt since it was taken last: to be appended to the
+    /// history of other processes.
+    ///
+    /// What was taken still counts for this waiter.
+    pub fn take_learned(&self) -> History {
+        self.shared.with(|core| core.board.take_learned())
     }
 
     /// Returns what this waiter has done so far.
@@ -148,6 +159,7 @@ pub struct WaiterBuilder<S> {
     min_interval: Duration,
     attempt_timeout: Duration,
     runtime: Option<Handle>,
+    history: History,
     span_level: SpanLevel,
     seed: u64,
 }
@@ -195,6 +207,12 @@ impl<S: JobSource> WaiterBuilder<S> {
     /// time in which it renews credentials does not count.
     pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
         self.attempt_timeout = timeout;
+        self
+    }
+
+    /// Sets the past jobs from which [schedules that learn](crate::Schedule::learned) begin. Default: none.
+    pub fn history(mut self, history: History) -> Self {
+        self.history = history;
         self
     }
 
@@ -266,6 +284,8 @@ impl<S: JobSource> WaiterBuilder<S> {
             driver::start(shared, &source, runtime, new);
         });
         let shared = Shared::new(self.seed, budget, self.runtime, start);
+        let history = self.history;
+        shared.with(|core| core.board.set_history(history));
         Waiter { shared, policy: Arc::new(self.policy), span_level: self.span_level }
     }
 }

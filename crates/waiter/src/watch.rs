@@ -93,6 +93,14 @@ impl Watch {
         self
     }
 
+    /// Sets the kind of the jobs that have none of their own: see [`Wait::kind`](crate::Wait::kind). After the first poll this
+    /// changes nothing.
+    pub fn kind(self, kind: impl Into<Arc<str>>) -> Self {
+        let mut kind = Some(kind.into());
+        self.set_options(|options| std::mem::swap(&mut options.kind, &mut kind));
+        self
+    }
+
     fn set_options(&self, change: impl FnOnce(&mut WaitOptions)) {
         self.shared.with(|core| core.board.set_options(self.key, change));
     }

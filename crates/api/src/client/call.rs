@@ -11,7 +11,7 @@ use crate::{
     auth::Lease,
     error::{MESSAGE_CHARS, Operation},
     http::{
-        classify::{Classification, server_time},
+        classify::{Classification, is_from_service, server_time},
         endpoint::Endpoint,
         redact::sanitise,
         response::HttpResponse,
@@ -49,8 +49,10 @@ impl Client {
         let mut sent_before = false;
         loop {
             let lease = manager.acquire(operation).await?;
-            let request = self.request(call, &lease)?;
-            let answer = transport.exchange(operation, request, &lease.secrets()).await?;
+            let endpoint = self.endpoint(call, &lease)?;
+            let request = self.request(call, endpoint, &lease)?;
+            let secrets = lease.secrets();
+            let answer = transport.exchange(operation, endpoint.url(), request, &secrets).await?;
 
             let bad_body = if answer.is_success() {
                 match (call.parse)(&answer.body, &|text| {
@@ -90,11 +92,13 @@ impl Client {
                     }
                     continue;
                 }
-                Classification::NotFound | Classification::Fatal => lease.accepted(),
-                // The service's own "busy" comes from behind the gateway, which has accepted the credentials.
-                Classification::Transient if answer.status == 400 => lease.accepted(),
-                // A gateway in trouble, or something before it, may not have checked the credentials.
-                Classification::Transient
+                // The service is behind the gateway, which has accepted the credentials.
+                _ if is_from_service(&body) => lease.accepted(),
+                // A gateway in trouble, or something before it, may not have checked the credentials. Otherwise a
+                // balancer's pages would prove wrong ones again and again, and these would be sent without end.
+                Classification::NotFound
+                | Classification::Fatal
+                | Classification::Transient
                 | Classification::Throttled
                 | Classification::Unexpected { .. } => (),
             }
@@ -102,13 +106,23 @@ impl Client {
         }
     }
 
-    fn request<T>(&self, call: &Call<'_, T>, lease: &Lease<'_>) -> Result<Request, Error> {
+    fn endpoint<'a, T>(
+        &'a self,
+        call: &Call<'_, T>,
+        lease: &'a Lease<'_>,
+    ) -> Result<&'a Endpoint, Error> {
+        self.inner.endpoint.endpoint(lease.endpoint()).map_err(|problem| {
+            Error::new(call.operation, ErrorKind::Request, Class::Fatal).with_message(problem)
+        })
+    }
+
+    fn request<T>(
+        &self,
+        call: &Call<'_, T>,
+        endpoint: &Endpoint,
+        lease: &Lease<'_>,
+    ) -> Result<Request, Error> {
         let invalid = || Error::new(call.operation, ErrorKind::Request, Class::Fatal);
-        let endpoint = self
-            .inner
-            .endpoint
-            .endpoint(lease.endpoint())
-            .map_err(|problem| invalid().with_message(problem))?;
         let project_id = self.inner.project_id.as_deref().or_else(|| lease.project_id());
         let project_id = project_id.ok_or_else(|| {
             invalid().with_message("no project: none is set, and the token has none")

@@ -12,9 +12,10 @@ use reqwest::{
     dns::{Addrs, Name, Resolve, Resolving},
     redirect,
 };
+use tokio::time::Instant;
 
 use super::{
-    client_pool::{ClientPool, PooledRequest},
+    client_pool::{ClientPool, PooledRequest, Server},
     connection_limit::{ActiveRequest, ConnectionLimiter},
     endpoint::{Endpoint, is_local},
     proxies::Proxies,
@@ -131,14 +132,28 @@ impl HttpClients {
         self.limiter.start_request()
     }
 
-    /// Starts a request that may take as long as `limit`, if there is a client for the URL.
-    pub(super) fn for_url(&self, url: &Url, limit: Duration) -> Option<PooledRequest<'_>> {
+    /// Returns the limit that the client itself must apply to a request. An application's client may have another
+    /// default.
+    pub(super) fn own_timeout(&self, limit: Duration) -> Option<Duration> {
+        matches!(self.clients, Clients::Application(_)).then_some(limit)
+    }
+
+    /// Starts a request to `server` at `now` that may take as long as `limit`, if there is a client for the URL.
+    pub(super) fn for_url(
+        &self,
+        server: Server,
+        url: &Url,
+        now: Instant,
+        limit: Duration,
+    ) -> Option<PooledRequest<'_>> {
         let pool = match &self.clients {
-            Clients::Application(client) => return Some(PooledRequest::of_application(client)),
+            Clients::Application(client) => {
+                return Some(PooledRequest::of_application(client, now));
+            }
             Clients::Split { local, .. } if is_local(url) => local.as_ref(),
             Clients::Split { remote, .. } => remote.as_ref(),
         };
-        Some(pool?.start(limit))
+        Some(pool?.start(server, now, limit))
     }
 }
 

@@ -2,13 +2,15 @@
 
 use std::{error::Error as StdError, io, time::Duration};
 
+use reqwest::Url;
+
 use super::{clients::host_and_port, redact::sanitise};
 use crate::{
     Class, Error, ErrorKind,
     error::{CODE_CHARS, MESSAGE_CHARS, Operation},
 };
 
-/// Returns the error of a request for which no head of an answer arrived within `limit`.
+/// Returns the error of a request that failed before the head of an answer arrived.
 pub(super) fn without_head(
     operation: Operation<'_>,
     error: &reqwest::Error,
@@ -28,8 +30,7 @@ pub(super) fn without_head(
     }
     let (kind, summary, cause) = if !error.is_connect() {
         if error.is_timeout() {
-            let summary = format!("timed out: no answer from {host} within {limit:?}");
-            (ErrorKind::Timeout, summary, None)
+            (ErrorKind::Timeout, no_answer_within(limit, &host), None)
         } else {
             (ErrorKind::Connect, format!("the connection to {host} broke"), Some(cause))
         }
@@ -54,6 +55,30 @@ pub(super) fn without_head(
     }
 }
 
+/// Returns the error of a request to `host` for which no head of an answer arrived within `limit`.
+pub(super) fn head_timed_out(
+    operation: Operation<'_>,
+    host: &Url,
+    limit: Duration,
+    secrets: &[&str],
+) -> Error {
+    tracing::debug!(call = %operation, kind = ?ErrorKind::Timeout, "no answer");
+    let host = sanitise(&host_and_port(host), secrets, CODE_CHARS);
+    Error::new(operation, ErrorKind::Timeout, Class::Unreached)
+        .with_summary(no_answer_within(limit, &host))
+}
+
+fn no_answer_within(limit: Duration, host: &str) -> String {
+    format!("timed out: no answer from {host} within {limit:?}")
+}
+
+/// Returns the error of an answer whose body was not complete within `limit`.
+pub(super) fn body_timed_out(operation: Operation<'_>, limit: Duration) -> Error {
+    tracing::debug!(call = %operation, "answer not complete in time");
+    let summary = format!("timed out: the answer was not complete within {limit:?}");
+    Error::transient(operation, ErrorKind::Timeout).with_summary(summary)
+}
+
 /// Returns the error of an answer whose body broke off, or was not complete within `limit`.
 pub(super) fn without_body(
     operation: Operation<'_>,
@@ -66,9 +91,7 @@ pub(super) fn without_body(
         return fatal;
     }
     if error.is_timeout() {
-        tracing::debug!(call = %operation, "answer not complete in time");
-        let summary = format!("timed out: the answer was not complete within {limit:?}");
-        return Error::transient(operation, ErrorKind::Timeout).with_summary(summary);
+        return body_timed_out(operation, limit);
     }
     tracing::debug!(call = %operation, "answer cut");
     Error::transient(operation, ErrorKind::Answer).with_source(cleaned(&cause, secrets))

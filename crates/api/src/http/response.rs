@@ -38,6 +38,7 @@ pub(crate) struct HttpResponse {
 /// Why a body was not read to its end.
 pub(crate) enum BodyError {
     TooLong,
+    TimedOut,
     Broken(reqwest::Error),
 }
 

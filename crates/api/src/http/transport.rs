@@ -1,15 +1,20 @@
 //! One HTTP exchange: a request is sent, a bounded answer is read, and each failure is sorted.
 
-use std::time::Duration;
+use std::{future::poll_fn, pin::pin, time::Duration};
 
 use reqwest::{
-    Request,
+    Request, Url,
     header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, USER_AGENT},
+};
+use tokio::{
+    runtime::Handle,
+    time::{Instant, timeout_at},
 };
 
 use super::{
+    client_pool::{Server, now},
     clients::HttpClients,
-    no_answer::{without_body, without_head},
+    no_answer::{body_timed_out, head_timed_out, without_body, without_head},
     redact::sanitise,
     response::{BodyError, HttpResponse, read_body},
 };
@@ -31,6 +36,8 @@ pub(crate) struct Transport {
     pub(crate) is_timeout_set: bool,
     pub(crate) user_agent: HeaderValue,
     pub(crate) clock: Clock,
+    /// The runtime of the connections. None for the caller's.
+    pub(crate) io_runtime: Option<Handle>,
 }
 
 impl Transport {
@@ -43,21 +50,33 @@ impl Transport {
         }
     }
 
-    /// Sends `request` once and reads the answer, both within the request timeout. Header values of the
+    /// Polls `future` where the sockets, tasks and timers that it creates belong to the runtime of the connections.
+    async fn on_io_runtime<F: Future>(&self, future: F) -> F::Output {
+        let mut future = pin!(future);
+        poll_fn(|cx| {
+            let _context = self.io_runtime.as_ref().map(Handle::enter);
+            future.as_mut().poll(cx)
+        })
+        .await
+    }
+
+    /// Sends `request` to `host` once and reads the answer, both within the request timeout. Header values of the
     /// answer are cleaned of `secrets`; its body is not.
     pub(crate) async fn exchange(
         &self,
         operation: Operation<'_>,
+        host: &Url,
         mut request: Request,
         secrets: &[&str],
     ) -> Result<HttpResponse, Error> {
         // hyper panics when it is handed a request outside of a runtime.
-        if tokio::runtime::Handle::try_current().is_err() {
+        if Handle::try_current().is_err() {
             return Err(Error::new(operation, ErrorKind::Request, Class::Fatal)
                 .with_message("no tokio runtime is running"));
         }
         let limit = self.request_limit(request.timeout().copied());
-        *request.timeout_mut() = Some(limit);
+        // The limit is kept on the caller's runtime, which a server cannot keep busy.
+        *request.timeout_mut() = self.clients.own_timeout(limit);
         let headers = request.headers_mut();
         headers.insert(USER_AGENT, self.user_agent.clone());
         // Without this, any encoding would be acceptable.
@@ -65,7 +84,13 @@ impl Transport {
         // Mandatory by the manual, even without a body.
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
 
-        let Some(mut pooled) = self.clients.for_url(request.url(), limit) else {
+        let started = now();
+        let deadline = after(started, limit);
+        let server = match operation {
+            Operation::Token | Operation::Project => Server::Iam,
+            _ => Server::Service,
+        };
+        let Some(mut pooled) = self.clients.for_url(server, request.url(), started, limit) else {
             // Only the catalog can name a URL that was unknown when the client was built.
             let problem = format!(
                 "the endpoint in the token's catalog, {}, cannot be reached without TLS and certificates",
@@ -76,7 +101,11 @@ impl Transport {
             );
         };
         let active_request = self.clients.start_request();
-        let sent = active_request.send(pooled.client().execute(request)).await;
+        let sending = self.on_io_runtime(active_request.send(pooled.client().execute(request)));
+        let Ok(sent) = timeout_at(deadline, sending).await else {
+            pooled.timed_out();
+            return Err(head_timed_out(operation, host, limit, secrets));
+        };
         let mut response = sent.map_err(|error| {
             pooled.failed(&error);
             let proxy = error.url().and_then(|url| self.clients.proxy(url));
@@ -88,8 +117,10 @@ impl Transport {
                 .with_summary("the proxy refuses the request without other credentials")
                 .with_response(answer.status, None));
         }
-        let body = read_body(&mut response).await;
+        let reading = self.on_io_runtime(read_body(&mut response));
+        let body = timeout_at(deadline, reading).await.unwrap_or(Err(BodyError::TimedOut));
         match &body {
+            Err(BodyError::TimedOut) => pooled.timed_out(),
             Err(BodyError::Broken(error)) => pooled.failed(error),
             _ => pooled.answered(answer.status, response.version()),
         }
@@ -113,6 +144,10 @@ impl Transport {
                 return Err(answer.unusable(operation, "body longer than 1 MiB"));
             }
             Err(BodyError::TooLong) => (),
+            Err(BodyError::TimedOut) => {
+                return Err(body_timed_out(operation, limit)
+                    .with_response(answer.status, answer.request_id));
+            }
             Err(BodyError::Broken(error)) => {
                 return Err(without_body(operation, &error, limit, secrets)
                     .with_response(answer.status, answer.request_id));
@@ -123,4 +158,10 @@ impl Transport {
         );
         Ok(answer)
     }
+}
+
+/// Returns the end of a time limit. One too long for the clock has none that matters.
+fn after(start: Instant, limit: Duration) -> Instant {
+    const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+    start.checked_add(limit.min(CENTURY)).unwrap_or(start)
 }

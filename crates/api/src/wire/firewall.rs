@@ -40,7 +40,10 @@ pub(crate) fn find(asked: &FirewallId, body: &[u8]) -> Result<Option<Firewall>, 
     };
     let is_asked = |record: &&Value| {
         let id = record.get("fw_instance_id").and_then(id);
-        id.is_some_and(|id| is_same_id(&id, asked.as_str()))
+        // Any id in another case, because an absence means that the firewall is gone.
+        id.is_some_and(|id| {
+            id.eq_ignore_ascii_case(asked.as_str()) || is_same_id(&id, asked.as_str())
+        })
     };
     let Some(record) = records.iter().find(is_asked) else {
         return Ok(None);

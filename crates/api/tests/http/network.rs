@@ -43,6 +43,17 @@ async fn a_connection_that_breaks_is_transient() {
     for (then, kind, status) in rows {
         let error = list_job_of(then).await.unwrap_err();
         assert_eq!(error.kind(), kind, "{error:?}");
+        let summary = match (kind, error.status()) {
+            (ErrorKind::Connect, _) => format!("list job {}: the connection to 127.0.0.1:", id()),
+            (ErrorKind::Timeout, None) => {
+                format!("list job {}: timed out: no answer from 127.0.0.1:", id())
+            }
+            (ErrorKind::Timeout, Some(_)) => {
+                format!("list job {}: timed out: the answer was not complete within ", id())
+            }
+            _ => format!("list job {}: ", id()),
+        };
+        assert!(error.to_string().starts_with(&summary), "{error}");
         // On a busy machine the time can be up before the head is read.
         if kind != ErrorKind::Timeout {
             assert_eq!(error.status(), status, "{error:?}");

@@ -9,6 +9,8 @@ mod exec;
 #[cfg(test)]
 mod exit_codes;
 #[cfg(test)]
+mod floods;
+#[cfg(test)]
 mod inputs;
 #[cfg(test)]
 mod json;

@@ -60,9 +60,8 @@ impl Agenda {
     }
 
     /// Lets a job rest until its next poll is due.
-    pub(super) fn rest(&mut self, jobs: &mut Jobs, key: Key<Job>, due: Time) {
+    pub(super) fn rest(&mut self, job: &mut Job, key: Key<Job>, due: Time) {
         let generation = self.next_generation();
-        let job = &mut jobs[key];
         job.due = due;
         job.stage = Stage::Resting;
         job.timer_generation = generation;
@@ -70,9 +69,8 @@ impl Agenda {
     }
 
     /// Queues a job whose poll is due.
-    pub(super) fn make_ready(&mut self, jobs: &mut Jobs, key: Key<Job>, due: Time, is_last: bool) {
+    pub(super) fn make_ready(&mut self, job: &mut Job, key: Key<Job>, due: Time, is_last: bool) {
         let generation = self.next_generation();
-        let job = &mut jobs[key];
         job.due = due;
         job.timer_generation = generation;
         job.stage = Stage::Ready { generation, is_last };
@@ -153,13 +151,13 @@ impl Agenda {
         !self.last_polls.is_empty() || !self.scheduled.is_empty()
     }
 
-    /// Returns when the earliest timer of a job fires.
-    pub(super) fn next_poll(&self) -> Option<Time> {
+    /// Returns when the earliest timer of a job fires; never if there are none.
+    pub(super) fn next_poll(&self) -> Time {
         self.polls.next()
     }
 
-    /// Returns when the earliest timer of a wait fires.
-    pub(super) fn next_deadline(&self) -> Option<Time> {
+    /// Returns when the earliest timer of a wait fires; never if there are none.
+    pub(super) fn next_deadline(&self) -> Time {
         self.deadlines.next()
     }
 

@@ -104,6 +104,9 @@ impl Board {
         self.stats.answers += 1;
         self.throttle.good(self.now, sent);
         self.has_warned = false;
+        if state.phase.is_terminal() {
+            self.learn_end(key, state);
+        }
         self.record_reached();
         self.shorten_attempts(key, sent);
         self.jobs.clear_failure(key, &mut self.outbox.deferred);
@@ -391,6 +394,7 @@ impl Board {
         mut context: ErrorContext,
     ) {
         let Some(job) = self.waits[wait].job else { return };
+        self.learn_unfinished(wait);
         context.age = self.jobs.age(job, self.now);
         let error = WaitError::with_context(kind, self.report(wait, job), context);
         self.end(wait, Err(error));

@@ -123,6 +123,7 @@ impl Board {
             if self.waits[watch].first_ready().is_some() {
                 self.waits.pop_ready(watch);
             } else if let Some(wait) = self.waits[watch].first() {
+                self.learn_unfinished(wait);
                 self.leave_job(wait);
                 let outcome = self.waits.take_outcome(wait);
                 self.outbox
@@ -194,6 +195,7 @@ impl Board {
         if self.waits.has_failures() {
             self.waits.end_rows(&self.jobs[key]);
         }
+        self.learn_end(key, state);
         self.observe(key, state, Some(now));
         self.settle();
         true
@@ -223,8 +225,9 @@ impl Board {
             }
             None => self.jobs.insert(id),
         };
+        let options = self.with_plan(options);
         let generation = self.agenda.next_generation();
-        let wait = self.waits.insert(&mut self.jobs, job, watch, (options, started), generation);
+        let wait = self.waits.insert(&mut self.jobs, job, watch, (&options, started), generation);
         let progress = self.waits.progress_mut(watch);
         progress.waiting += 1;
         if self.jobs[job].status.is_some() {
@@ -306,9 +309,10 @@ impl Board {
         for request in self.requests.ids() {
             let Some(gone) = self.requests.remove(request) else { continue };
             // As if it had never been sent, but for the count: the poll is still due.
-            self.agenda.rest(&mut self.jobs, gone.job, Time::NEVER);
-            self.jobs[gone.job].is_due_now = true;
-            if self.jobs[gone.job].first_wait.is_none() {
+            let job = &mut self.jobs[gone.job];
+            self.agenda.rest(job, gone.job, Time::NEVER);
+            job.is_due_now = true;
+            if job.first_wait.is_none() {
                 self.touched.push(gone.job);
             } else {
                 self.schedule(gone.job);

@@ -213,12 +213,6 @@ impl Jobs {
         reported: Option<Time>,
     ) -> (Change, bool) {
         let has_other_detail = self.detail(key).map(|detail| &**detail) != state.detail.as_deref();
-        let job = &mut self.jobs[key];
-        if job.has_times || state.begin.is_some() || state.answered.is_some() {
-            job.has_times = true;
-            let (begin, answered) = (state.begin.into(), state.answered.into());
-            self.cold[key.cast()] = JobCold { begin, answered };
-        }
         if state.end.is_some() || state.detail.is_some() || reported.is_some() {
             let (end, detail) = (state.end.into(), state.detail.clone());
             let reported = reported.unwrap_or(Time::ZERO);
@@ -227,6 +221,11 @@ impl Jobs {
             self.clear_details(key);
         }
         let job = &mut self.jobs[key];
+        if job.has_times || state.begin.is_some() || state.answered.is_some() {
+            job.has_times = true;
+            let (begin, answered) = (state.begin.into(), state.answered.into());
+            self.cold[key.cast()] = JobCold { begin, answered };
+        }
         let before = job.status.map(|status| &self.statuses[status]);
         if before.is_some_and(|(phase, text)| (*phase, text) == (state.phase, &state.status)) {
             return (Change::None, has_other_detail);
@@ -361,6 +360,17 @@ impl Jobs {
     /// Returns when the last known state was observed; none if there is no state.
     pub(super) fn observed(&self, key: Key<Job>) -> Option<Time> {
         self.jobs[key].status.map(|_| self.last_success(key))
+    }
+
+    /// Returns between which ages a job was at the last answer by the server's clock, in seconds, if that told.
+    pub(super) fn claimed_age(&self, key: Key<Job>) -> Option<(f64, f64)> {
+        if !self.jobs[key].has_times {
+            return None;
+        }
+        let cold = &self.cold[key.cast()];
+        let age = cold.answered.secs_since(cold.begin)?;
+        // The time of an answer is mostly cut to a second.
+        Some((age, if cold.answered.is_whole_second() { age + 1.0 } else { age }))
     }
 
     /// Returns how long ago the last known state was observed; none if there is no state.

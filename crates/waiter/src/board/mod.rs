@@ -32,6 +32,7 @@ mod check;
 mod commands;
 mod jitter;
 mod jobs;
+mod learning;
 mod polling;
 mod reach;
 mod requests;
@@ -50,12 +51,13 @@ use std::time::Duration;
 use self::agenda::Agenda;
 use self::attempts::Step;
 use self::jobs::{Job, Jobs, Stage};
+use self::learning::Learning;
 use self::reach::Reach;
 use self::requests::{AbortReason, Request, Requests};
 use self::throttle::Throttle;
 use self::waits::{Waits, Watch};
 use crate::util::slab::Key;
-use crate::{JobId, JobOptions, JobState, Outcome, Policy, Quota, SourceError, Stats};
+use crate::{History, JobId, JobOptions, JobState, Outcome, Policy, Quota, SourceError, Stats};
 
 pub(crate) use self::attempts::AttemptTimeouts;
 pub(crate) use self::time::{Time, nanos};
@@ -85,11 +87,13 @@ pub(crate) struct WaitOptions {
     pub(crate) timeout: Option<Duration>,
     /// The age of the job when the wait begins.
     pub(crate) since: Duration,
+    /// Which past jobs a schedule that learns learns from.
+    pub(crate) kind: Option<Arc<str>>,
 }
 
 impl WaitOptions {
     pub(crate) fn new(policy: Arc<Policy>) -> Self {
-        Self { policy, timeout: None, since: Duration::ZERO }
+        Self { policy, timeout: None, since: Duration::ZERO, kind: None }
     }
 
     /// Returns the options of one job in a watch with these.
@@ -99,6 +103,7 @@ impl WaitOptions {
         let mut options = own.unwrap_or_else(|| self.clone());
         options.timeout = job.timeout.or(options.timeout);
         options.since = job.since;
+        options.kind = job.kind.clone().or_else(|| self.kind.clone());
         options
     }
 
@@ -202,6 +207,7 @@ pub(crate) struct Board {
     requests: Requests,
     agenda: Agenda,
     throttle: Throttle,
+    learning: Learning,
     reach: Reach,
     /// How far the attempt timeout of all jobs has grown.
     attempt_step: Step,
@@ -235,6 +241,7 @@ impl Board {
             requests: Requests::new(),
             agenda: Agenda::new(),
             throttle: Throttle::new(seed, budget.max_in_flight, budget.quota),
+            learning: Learning::default(),
             reach: Reach::default(),
             attempt_step: Step::default(),
             outbox: Outbox::default(),
@@ -244,6 +251,16 @@ impl Board {
             #[cfg(any(test, debug_assertions))]
             checks: std::cell::Cell::new(0),
         }
+    }
+
+    /// Sets the past jobs that schedules learn from, before any wait begins.
+    pub(crate) fn set_history(&mut self, history: History) {
+        self.learning = Learning::new(history);
+    }
+
+    /// Takes what schedules have learnt since it was taken last.
+    pub(crate) fn take_learned(&mut self) -> History {
+        self.learning.take_news()
     }
 
     /// Returns whether there is no live wait.
@@ -363,9 +380,9 @@ impl Board {
 
 /// Takes the last item, and with the very last one gives back the memory of a crowd.
 fn pop<T>(items: &mut Vec<T>) -> Option<T> {
-    let item = items.pop();
+    let item = items.pop()?;
     if items.is_empty() && items.capacity() > 1_024 {
         *items = Vec::new();
     }
-    item
+    Some(item)
 }

@@ -16,7 +16,7 @@ use crate::util::slab::Key;
 const FIRST_BACKOFF: Duration = Duration::from_secs(1);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(15);
 /// A driver that wakes later than this was suspended (rule 5).
-const JUMP: Duration = Duration::from_secs(2);
+const JUMP_NANOS: u64 = 2_000_000_000;
 /// How long the last look of a wait may take whose deadline passed during a suspension.
 const LAST_LOOK: Duration = Duration::from_secs(2);
 
@@ -31,8 +31,11 @@ impl Board {
     /// Ends the waits whose time is up, gives up requests that take too long, and queues the jobs that are due.
     pub(crate) fn handle_time(&mut self, now: Time) {
         let now = self.tick(now);
-        let Some(first) = self.next_timer().filter(|&first| first <= now) else { return };
-        let is_jump = now.since(first) > JUMP;
+        let first = self.next_timer();
+        if first > now {
+            return;
+        }
+        let is_jump = now.nanos_since(first) > JUMP_NANOS;
         self.fire_deadlines(now, is_jump);
         while let Some((id, request)) = self.requests.pop_expired(now) {
             self.abort_timed_out(id);
@@ -85,28 +88,28 @@ impl Board {
     /// Returns when to call `handle_time` and `poll_action` again, if nothing happens before.
     pub(crate) fn next_wake(&self) -> Option<Time> {
         let can_send = self.agenda.has_ready() && self.may_send();
-        let send = can_send.then(|| self.throttle.free_at(self.now));
-        [self.next_timer(), send].into_iter().flatten().min()
+        let send = if can_send { self.throttle.free_at(self.now) } else { Time::NEVER };
+        self.next_timer().min(send).some()
     }
 
     /// Returns when a wait's timer fires next. A stand-by driver wakes for these.
     pub(crate) fn next_deadline(&self) -> Option<Time> {
-        self.agenda.next_deadline()
+        self.agenda.next_deadline().some()
     }
 
-    fn next_timer(&self) -> Option<Time> {
-        let next =
-            [self.agenda.next_poll(), self.agenda.next_deadline(), self.requests.next_expiry()];
-        next.into_iter().flatten().min()
+    /// Returns when the first timer fires; never if there are none.
+    fn next_timer(&self) -> Time {
+        let waits = self.agenda.next_deadline().min(self.requests.next_expiry());
+        self.agenda.next_poll().min(waits)
     }
 
     pub(super) fn may_send(&self) -> bool {
         self.requests.len() < self.throttle.window() as usize
     }
 
-    /// Returns whether the process was suspended until now: a timer should have fired more than `JUMP` ago.
+    /// Returns whether the process was suspended until now: a timer should have fired more than `JUMP_NANOS` ago.
     pub(super) fn is_jump(&self, now: Time) -> bool {
-        self.next_timer().is_some_and(|next| now.since(next) > JUMP)
+        now.nanos_since(self.next_timer()) > JUMP_NANOS
     }
 
     pub(super) fn resolution_nanos(&self) -> u64 {
@@ -198,16 +201,16 @@ impl Board {
         job.has_last_poll = plan.has_last_poll;
         job.is_plan_stale = false;
         if plan.due > self.now {
-            self.agenda.rest(&mut self.jobs, key, plan.due);
+            self.agenda.rest(job, key, plan.due);
             return;
         }
         // A ready job keeps its place, unless it becomes the last poll of a wait.
-        let is_kept = match self.jobs[key].stage {
+        let is_kept = match job.stage {
             Stage::Ready { is_last, .. } => is_last == plan.has_last_poll,
             Stage::Resting | Stage::InFlight(_) => false,
         };
         if !is_kept {
-            self.agenda.make_ready(&mut self.jobs, key, plan.due, plan.has_last_poll);
+            self.agenda.make_ready(job, key, plan.due, plan.has_last_poll);
         }
     }
 
@@ -218,7 +221,7 @@ impl Board {
             // The request in flight, or the poll that is due, serves it as well.
             return;
         }
-        let due = self.scheduled(key, wait, self.jobs.hash(job));
+        let due = self.scheduled(key, job, (wait, &self.waits[wait]), self.jobs.hash(job));
         let due = due.max(self.earliest_poll(job));
         if due < job.due {
             self.rest_until(key, due);
@@ -226,22 +229,23 @@ impl Board {
     }
 
     fn rest_until(&mut self, key: Key<Job>, due: Time) {
+        let job = &mut self.jobs[key];
         if due > self.now {
-            self.agenda.rest(&mut self.jobs, key, due);
+            self.agenda.rest(job, key, due);
         } else {
-            self.agenda.make_ready(&mut self.jobs, key, due, false);
+            self.agenda.make_ready(job, key, due, false);
         }
     }
 
     /// A job's timer fired: it is due, unless the wait that wanted this poll has left.
     fn fire_poll(&mut self, key: Key<Job>) {
-        let job = &self.jobs[key];
+        let job = &mut self.jobs[key];
         if job.is_plan_stale {
             self.schedule(key);
             return;
         }
         let (due, is_last) = (job.due, job.has_last_poll);
-        self.agenda.make_ready(&mut self.jobs, key, due, is_last);
+        self.agenda.make_ready(job, key, due, is_last);
     }
 
     /// Sends a poll.
@@ -260,15 +264,15 @@ impl Board {
         job.stage = Stage::InFlight(request.key);
         job.is_due_now = false;
         job.polls = job.polls.saturating_add(1);
-        let id = job.id.clone();
-        let timeout = self.time_left(key, timeout.request).min(timeout.request);
-        Action::Poll { request, id, timeout }
+        let job = &self.jobs[key];
+        let timeout = self.time_left(job, timeout.request).min(timeout.request);
+        Action::Poll { request, id: job.id.clone(), timeout }
     }
 
     /// Returns how long it is until the last wait on a job ends. Looks no further than for a wait with enough time.
-    fn time_left(&self, key: Key<Job>, enough: Duration) -> Duration {
+    fn time_left(&self, job: &Job, enough: Duration) -> Duration {
         let mut time_left = Duration::ZERO;
-        for (wait_key, wait) in self.waits.on(&self.jobs[key]) {
+        for (wait_key, wait) in self.waits.on(job) {
             let look = self.waits.last_look(wait_key);
             let deadline = look.map_or(wait.deadline, |look| look.until);
             time_left = time_left.max(deadline.since(self.now));
@@ -293,14 +297,15 @@ impl Board {
             if !is_last_look && !wait.wants_poll(job) {
                 continue;
             }
-            plan.due = plan.due.min(self.scheduled(key, wait_key, hash));
+            plan.due = plan.due.min(self.scheduled(key, job, (wait_key, wait), hash));
             if wait.is_last_poll_due || is_last_look {
                 plan.has_last_poll = true;
                 plan.due = plan.due.min(wait.last_poll());
             }
             // Waits come youngest first. Of those with one schedule the youngest wants the next poll first, once it has
             // had an answer: no need to ask four thousand others.
-            let is_youngest_decisive = !job.has_mixed_plans
+            let is_youngest_decisive = wait.has_older()
+                && !job.has_mixed_plans
                 && !job.has_last_poll
                 && wait.answers(job) > 0
                 && self.waits.policy(wait).schedule.never_shortens();
@@ -318,8 +323,13 @@ impl Board {
     }
 
     /// Returns when a wait's schedule asks for the next poll, at the age of the job as the wait knows it.
-    fn scheduled(&self, key: Key<Job>, wait_key: Key<Wait>, hash: u64) -> Time {
-        let (job, wait) = (&self.jobs[key], &self.waits[wait_key]);
+    fn scheduled(
+        &self,
+        key: Key<Job>,
+        job: &Job,
+        (wait_key, wait): (Key<Wait>, &Wait),
+        hash: u64,
+    ) -> Time {
         let answers = wait.answers(job);
         let policy = self.waits.policy(wait);
         if answers == 0 && policy.first_poll_at_once {
@@ -331,7 +341,10 @@ impl Board {
         let jitter = jitter::jitter(hash, job.polls);
         // A first poll at once comes before the first delay.
         let delays = answers - u32::from(policy.first_poll_at_once);
-        let delay = policy.schedule.next_delay(age, delays, head_start.delays, jitter);
+        let planned =
+            policy.schedule.plan().and_then(|plan| self.planned_delay(plan, key, age, jitter));
+        let delay = planned
+            .unwrap_or_else(|| policy.schedule.next_delay(age, delays, head_start.delays, jitter));
         let due = base.max(wait.started).after_nanos(delay);
         let Some(failing) = self.jobs.failure(key).filter(|_| answers > 0) else { return due };
         match failing.error.class() {

@@ -98,8 +98,9 @@ impl Requests {
         Some((first.request, request))
     }
 
-    pub(super) fn next_expiry(&self) -> Option<Time> {
-        self.expiries.first().map(|first| first.at)
+    /// Returns when the first request is given up; never if there are none.
+    pub(super) fn next_expiry(&self) -> Time {
+        self.expiries.first().map_or(Time::NEVER, |first| first.at)
     }
 
     pub(super) fn push_abort(&mut self, request: RequestId, reason: AbortReason) {

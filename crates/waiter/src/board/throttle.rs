@@ -101,6 +101,11 @@ impl Throttle {
         self.paused_until
     }
 
+    /// Returns whether the service answered as it should in the last minute or two.
+    pub(super) fn is_proven(&self, now: Time) -> bool {
+        self.answered.is_recent(now)
+    }
+
     fn has_rates(&self) -> bool {
         self.set.is_some() || self.server_quota.is_some() || self.adaptive.is_some()
     }
@@ -306,6 +311,11 @@ impl LastMinute {
     fn count(&mut self, now: Time) -> u32 {
         self.advance(now);
         self.counts.iter().fold(0, |sum, &count| sum.saturating_add(count))
+    }
+
+    /// Returns whether some came in the minute before the last one, which itself came within a minute.
+    fn is_recent(&self, now: Time) -> bool {
+        now.as_secs().saturating_sub(self.second) < 60 && self.counts.iter().any(|&count| count > 0)
     }
 
     fn advance(&mut self, now: Time) {

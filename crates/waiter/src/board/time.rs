@@ -46,6 +46,11 @@ impl Time {
         if self == Self::NEVER { self } else { Self(self.0.saturating_sub(delay)) }
     }
 
+    /// None for never.
+    pub(crate) fn some(self) -> Option<Self> {
+        (self != Self::NEVER).then_some(self)
+    }
+
     pub(crate) fn as_nanos(self) -> u64 {
         self.0
     }

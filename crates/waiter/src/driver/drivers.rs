@@ -168,15 +168,20 @@ impl Drivers {
                 aftermath.unused.push(unused.handle);
             }
         }
-        let next_wake = board.next_wake();
-        let next_deadline = board.next_deadline();
-        let supervised = next_wake.map(|wake| wake.after(GRACE));
-        for driver in self.runtimes.iter().flatten().filter_map(|runtime| runtime.driver.as_ref()) {
+        let drivers = self.runtimes.iter().flatten().filter_map(|runtime| runtime.driver.as_ref());
+        // A driver that is alone has none, and computes nothing here.
+        let others =
+            drivers.filter(|driver| caller.is_none_or(|caller| !Arc::ptr_eq(driver, caller)));
+        for driver in others {
+            let wake = board.next_wake().unwrap_or(Time::NEVER);
             let leads = is(&self.leader, Some(driver));
-            let wakes = if leads { [next_wake, None] } else { [next_deadline, supervised] };
-            let oversleeps = wakes.into_iter().flatten().any(|wake| driver.sleeps_beyond(wake));
-            let is_needed = oversleeps || self.leader.is_none() || (leads && board.has_aborts());
-            if is_needed && caller.is_none_or(|caller| !Arc::ptr_eq(driver, caller)) {
+            let oversleeps = if leads {
+                driver.sleeps_beyond(wake)
+            } else {
+                let deadline = board.next_deadline().unwrap_or(Time::NEVER);
+                driver.sleeps_beyond(deadline.min(wake.after(GRACE)))
+            };
+            if oversleeps || self.leader.is_none() || (leads && board.has_aborts()) {
                 aftermath.notify.push(Arc::clone(driver));
             }
         }

@@ -180,7 +180,7 @@ pub(crate) fn clear_on_end<F>(set: &Mutex<InFlightSet<F>>) {
 
 /// Drops answers, whose errors may have destructors that panic.
 pub(crate) fn drop_answers(answers: &mut Answers) {
-    for Answered { answer, .. } in answers.drain(..) {
+    while let Some(Answered { answer, .. }) = answers.pop() {
         match answer {
             // No code of the user's is in these.
             Answer::Told(Ok(state)) => drop(state),

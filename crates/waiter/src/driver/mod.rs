@@ -107,7 +107,6 @@ struct Follow {
     log: Vec<LogLine>,
     /// The spans of the waits on the job that is polled.
     spans: Vec<WaitSpan>,
-    aftermath: Option<Aftermath>,
 }
 
 /// What a driver does outside the lock.
@@ -115,7 +114,8 @@ enum Step {
     Act(Action),
     /// Empty the in-flight sets of former leaders.
     Revoke(Vec<Arc<dyn Revoke>>),
-    Stop(Next),
+    /// End the turn, once drivers have been started and woken.
+    Stop(Next, Aftermath),
 }
 
 impl<F, Fut> DriverTask<'_, F, Fut>
@@ -196,9 +196,6 @@ where
             follow.log.into_iter().for_each(|line| line.write(&self.answers));
             // Only now, outside the lock: see `Action::Drop`.
             in_flight::drop_answers(&mut self.answers);
-            if let Some(aftermath) = follow.aftermath {
-                self.shared.carry_out(aftermath);
-            }
             match step {
                 Step::Act(Action::Poll { request, id, timeout }) => {
                     let span = PollSpan::new(&follow.spans, &id);
@@ -223,7 +220,12 @@ where
                     is_held_back = sets.len() < count;
                     self.shared.with(|core| core.drivers.forget_revoked(&sets));
                 }
-                Step::Stop(next) => return next,
+                Step::Stop(next, aftermath) => {
+                    if !aftermath.is_empty() {
+                        self.shared.carry_out(aftermath);
+                    }
+                    return next;
+                }
             }
         }
         Next::Yield
@@ -238,7 +240,9 @@ where
         is_held_back: bool,
         follow: &mut Follow,
     ) -> Step {
-        let Some(role) = core.drivers.role(self.driver) else { return Step::Stop(Next::End) };
+        let Some(role) = core.drivers.role(self.driver) else {
+            return Step::Stop(Next::End, Aftermath::default());
+        };
         for (index, answered) in self.answers.iter().enumerate() {
             core.board.handle_answer(now, answered.request, &answered.answer);
             if follow.logging {
@@ -251,7 +255,7 @@ where
             return Step::Revoke(core.drivers.revoked().to_vec());
         }
         if lets_others_first {
-            return Step::Stop(Next::Yield);
+            return Step::Stop(Next::Yield, Aftermath::default());
         }
         if let Some(action) = core.board.poll_action(now, role) {
             if let Action::Poll { id, .. } = &action {
@@ -277,8 +281,7 @@ where
         if let Next::Sleep(wake) = &next {
             self.driver.sleep_until(*wake);
         }
-        follow.aftermath = Some(aftermath).filter(|aftermath| !aftermath.is_empty());
-        Step::Stop(next)
+        Step::Stop(next, aftermath)
     }
 }
 

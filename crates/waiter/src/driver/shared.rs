@@ -297,7 +297,9 @@ impl Shared {
             if core.board.has_pending(watch) {
                 return (None, false, known);
             }
-            (Some(core.board.next_update(watch)), core.board.has_waker(watch, waker), known)
+            let update = core.board.next_update(watch);
+            let has_waker = update.is_pending() && core.board.has_waker(watch, waker);
+            (Some(update), has_waker, known)
         });
         if let Some(Poll::Ready(update)) = update {
             return Poll::Ready(update);

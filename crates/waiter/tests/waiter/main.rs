@@ -20,6 +20,7 @@ mod new_api;
 mod one_job;
 mod one_request;
 mod rules;
+mod slow_sources;
 mod spans;
 mod stress;
 mod support;

@@ -103,7 +103,8 @@ impl Login {
         let secrets = self.secrets();
         let mut request = Request::new(Method::POST, self.url.clone());
         *request.body_mut() = Some(self.body.expose_secret().to_owned().into());
-        let answer = transport.exchange(Operation::Token, request, &secrets).await?;
+        let answer =
+            transport.exchange(Operation::Token, self.iam.url(), request, &secrets).await?;
         if !answer.is_success() {
             let body = ErrorBody::parse(&answer.body);
             let classification = answer.classify_iam(&body);

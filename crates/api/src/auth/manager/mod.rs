@@ -244,7 +244,8 @@ impl Inner {
             let fatal = || Error::new(OPERATION, ErrorKind::Request, Class::Fatal);
             sign_request(&mut request, key, None, clock.apply(now))
                 .map_err(|problem| fatal().with_message(problem))?;
-            let answer = self.transport.exchange(OPERATION, request, &secrets).await?;
+            let answer =
+                self.transport.exchange(OPERATION, query.iam.url(), request, &secrets).await?;
             if answer.is_success() {
                 let found = query.parse(&answer.body).map_err(|p| answer.unusable(OPERATION, p))?;
                 return match found {

@@ -25,6 +25,7 @@ fn manager(seconds: Arc<AtomicU64>) -> CredentialManager {
         is_timeout_set: false,
         user_agent: HeaderValue::from_static("test"),
         clock,
+        io_runtime: None,
     };
     let catalog_query = CatalogQuery {
         wanted: false,

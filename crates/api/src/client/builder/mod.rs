@@ -3,6 +3,7 @@
 use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use reqwest::header::HeaderValue;
+use tokio::runtime::Handle;
 
 use super::{Client, EndpointSource, Inner};
 use crate::{
@@ -41,6 +42,7 @@ pub struct ClientBuilder {
     allow_plain_http: bool,
     clock: Clock,
     resolver: Option<Resolver>,
+    io_runtime: Option<Handle>,
 }
 
 impl ClientBuilder {
@@ -62,6 +64,7 @@ impl ClientBuilder {
             allow_plain_http: false,
             clock: Clock::system(),
             resolver: None,
+            io_runtime: None,
         }
     }
 
@@ -161,6 +164,22 @@ impl ClientBuilder {
     /// `http2_keep_alive_timeout` of a few seconds.
     pub fn http_client(mut self, client: reqwest::Client) -> Self {
         self.http_client = Some(client);
+        self
+    }
+
+    /// Runs the connections on this runtime. Default: each on the runtime of the request that opens it.
+    ///
+    /// Set it to the handle of a runtime with a thread of its own if waits must keep their time whatever a server
+    /// sends. hyper reads a connection for as long as there is something to read, up to about 50 MiB at a time. So a
+    /// server that floods the client with interim (1xx) answers keeps the thread of that connection busy for up to a
+    /// second at a time, and nothing else runs on that thread meanwhile: not the time limits of other requests, nor the
+    /// waits and signal handlers of a single-threaded runtime. With this setting the limits and the waits stay on the
+    /// caller's runtime, and such a request ends by its limit. An answer then costs a wake-up of another thread.
+    ///
+    /// The runtime must have its I/O and time drivers enabled, and must run for as long as requests are made. Tokio
+    /// panics in a request that is made after the runtime has been shut down.
+    pub fn io_runtime(mut self, runtime: Handle) -> Self {
+        self.io_runtime = Some(runtime);
         self
     }
 
@@ -322,6 +341,7 @@ impl ClientBuilder {
             is_timeout_set: self.request_timeout.is_some(),
             user_agent,
             clock: self.clock,
+            io_runtime: self.io_runtime,
         });
         let catalog_query = CatalogQuery {
             wanted: wants_catalog,

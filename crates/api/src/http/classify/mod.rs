@@ -91,6 +91,11 @@ pub(crate) fn classify(status: u16, body: &ErrorBody, asks_to_wait: bool) -> Cla
     }
 }
 
+/// Returns whether an error has a code of the service itself, not of the gateway or of something before it.
+pub(crate) fn is_from_service(body: &ErrorBody) -> bool {
+    body.code.as_deref().is_some_and(|code| matches!(Code::parse(code), Code::Cfw(_)))
+}
+
 impl Class {
     /// Adds the retry hints of an answer to its classification.
     pub(crate) fn new(

@@ -18,10 +18,11 @@ use std::{
             Ordering::{Relaxed, SeqCst},
         },
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use reqwest::Version;
+use tokio::time::Instant;
 
 use crate::ConfigError;
 
@@ -43,9 +44,36 @@ pub(super) struct ClientPool {
     current: Mutex<Current>,
     /// Failures in a row.
     failures: AtomicU32,
-    /// Whether requests may share a connection: until an answer shows that they do not.
-    is_shared: AtomicBool,
+    iam: Protocol,
+    service: Protocol,
+}
+
+/// The servers of a client. They may speak different versions of HTTP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Server {
+    Iam,
+    Service,
+}
+
+/// What the answers of a server show of its connections.
+#[derive(Debug, Default)]
+struct Protocol {
+    saw_http1: AtomicBool,
     saw_http2: AtomicBool,
+}
+
+impl Protocol {
+    /// Returns whether requests may share a connection: until an answer shows that they do not.
+    fn is_shared(&self) -> bool {
+        self.saw_http2.load(Relaxed) || !self.saw_http1.load(Relaxed)
+    }
+
+    fn note(&self, version: Version) {
+        let seen = if version == Version::HTTP_2 { &self.saw_http2 } else { &self.saw_http1 };
+        if !seen.load(Relaxed) {
+            seen.store(true, Relaxed);
+        }
+    }
 }
 
 struct Current {
@@ -68,13 +96,13 @@ impl ClientPool {
                 limit: RenewalLimit::default(),
             }),
             failures: AtomicU32::new(0),
-            is_shared: AtomicBool::new(true),
-            saw_http2: AtomicBool::new(false),
+            iam: Protocol::default(),
+            service: Protocol::default(),
         })
     }
 
-    /// Starts a request that may take as long as `limit`.
-    pub(super) fn start(&self, limit: Duration) -> PooledRequest<'_> {
+    /// Starts a request to `server` at `now` that may take as long as `limit`.
+    pub(super) fn start(&self, server: Server, now: Instant, limit: Duration) -> PooledRequest<'_> {
         let mut current = self.current();
         if current.is_stale {
             match (self.build)() {
@@ -90,9 +118,10 @@ impl ClientPool {
         }
         PooledRequest {
             pool: Some(self),
+            server,
             client: current.client.clone(),
             generation: current.generation,
-            started: now(),
+            started: now,
             patience: PATIENCE.min(limit / 2),
         }
     }
@@ -101,8 +130,15 @@ impl ClientPool {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn timed_out(&self, generation: u64) {
-        if self.is_shared.load(Relaxed) {
+    fn protocol(&self, server: Server) -> &Protocol {
+        match server {
+            Server::Iam => &self.iam,
+            Server::Service => &self.service,
+        }
+    }
+
+    fn timed_out(&self, server: Server, generation: u64) {
+        if self.protocol(server).is_shared() {
             let mut current = self.current();
             current.is_stale |= generation == current.generation;
         }
@@ -121,17 +157,6 @@ impl ClientPool {
             current.is_stale = true;
         }
     }
-
-    fn note_version(&self, version: Version) {
-        if version == Version::HTTP_2 {
-            if !self.saw_http2.load(Relaxed) {
-                self.saw_http2.store(true, Relaxed);
-                self.is_shared.store(true, Relaxed);
-            }
-        } else if self.is_shared.load(Relaxed) && !self.saw_http2.load(Relaxed) {
-            self.is_shared.store(false, Relaxed);
-        }
-    }
 }
 
 impl std::fmt::Debug for ClientPool {
@@ -145,6 +170,7 @@ impl std::fmt::Debug for ClientPool {
 pub(super) struct PooledRequest<'a> {
     /// None for a client of the application, and once the result is known.
     pool: Option<&'a ClientPool>,
+    server: Server,
     client: reqwest::Client,
     generation: u64,
     started: Instant,
@@ -153,12 +179,13 @@ pub(super) struct PooledRequest<'a> {
 
 impl PooledRequest<'_> {
     /// Starts a request of a client that is not ours to replace.
-    pub(super) fn of_application(client: &reqwest::Client) -> Self {
+    pub(super) fn of_application(client: &reqwest::Client, now: Instant) -> Self {
         Self {
             pool: None,
+            server: Server::Service,
             client: client.clone(),
             generation: 0,
-            started: now(),
+            started: now,
             patience: Duration::MAX,
         }
     }
@@ -167,10 +194,15 @@ impl PooledRequest<'_> {
         &self.client
     }
 
+    /// Returns whether the request counts as timed out if it is dropped at `now`.
+    fn is_late(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.started) >= self.patience
+    }
+
     /// Records the answer.
     pub(super) fn answered(&mut self, status: u16, version: Version) {
         let Some(pool) = self.pool.take() else { return };
-        pool.note_version(version);
+        pool.protocol(self.server).note(version);
         match status {
             MISDIRECTED_REQUEST => pool.replace(self.generation),
             // The service answers, and says that it is too much.
@@ -192,8 +224,15 @@ impl PooledRequest<'_> {
             return;
         }
         if error.is_timeout() {
-            pool.timed_out(self.generation);
+            pool.timed_out(self.server, self.generation);
         }
+        pool.failed(self.generation);
+    }
+
+    /// Records that the limit passed without a complete answer.
+    pub(super) fn timed_out(&mut self) {
+        let Some(pool) = self.pool.take() else { return };
+        pool.timed_out(self.server, self.generation);
         pool.failed(self.generation);
     }
 }
@@ -201,9 +240,9 @@ impl PooledRequest<'_> {
 impl Drop for PooledRequest<'_> {
     fn drop(&mut self) {
         if let Some(pool) = self.pool.take()
-            && now().saturating_duration_since(self.started) >= self.patience
+            && self.is_late(now())
         {
-            pool.timed_out(self.generation);
+            pool.timed_out(self.server, self.generation);
         }
     }
 }
@@ -242,7 +281,7 @@ impl RenewalLimit {
     clippy::disallowed_methods,
     reason = "measures how long a request has taken, and paces new connections"
 )]
-fn now() -> Instant {
+pub(super) fn now() -> Instant {
     Instant::now()
 }
 

@@ -20,9 +20,12 @@ fn failures_in_a_row_replace_the_client_more_and_more_rarely() {
     let mut limit = RenewalLimit::default();
     let allowed = (0..400).filter(|secs| limit.allows(start + Duration::from_secs(*secs)));
     assert_eq!(allowed.collect::<Vec<_>>(), [0, 5, 15, 35, 75, 135, 195, 255, 315, 375]);
-    assert!(limit.allows(start + Duration::from_secs(600)));
-    assert!(!limit.allows(start + Duration::from_secs(604)));
-    assert!(limit.allows(start + Duration::from_secs(605)));
+    // After two of the longest intervals the first one counts again.
+    for (secs, is_allowed) in
+        [(495, true), (554, false), (555, true), (676, true), (680, false), (681, true)]
+    {
+        assert_eq!(limit.allows(start + Duration::from_secs(secs)), is_allowed, "{secs}");
+    }
 }
 
 /// A name that leads to the old host, and later to the new one.
@@ -167,43 +170,92 @@ fn pool() -> ClientPool {
 const LIMIT: Duration = Duration::from_secs(10);
 
 fn generation(pool: &ClientPool) -> u64 {
-    pool.start(LIMIT).generation
+    start(pool, Duration::ZERO, LIMIT).generation
+}
+
+/// Starts a request of the service that began so long ago, and may take as long as `limit`.
+fn start(pool: &ClientPool, ago: Duration, limit: Duration) -> PooledRequest<'_> {
+    pool.start(Server::Service, now() - ago, limit)
 }
 
 #[test]
 fn timeouts_of_one_generation_replace_it_once() {
     let pool = pool();
-    let requests = [pool.start(LIMIT), pool.start(LIMIT)];
-    pool.timed_out(requests[0].generation);
+    let [mut first, mut second] = [(); 2].map(|()| start(&pool, Duration::ZERO, LIMIT));
+    first.timed_out();
     assert_eq!(generation(&pool), 1);
-    pool.timed_out(requests[1].generation);
+    second.timed_out();
     assert_eq!(generation(&pool), 1);
-    pool.timed_out(1);
+    start(&pool, Duration::ZERO, LIMIT).timed_out();
     assert_eq!(generation(&pool), 2);
 }
 
 #[test]
 fn over_http1_a_timeout_replaces_nothing() {
     let pool = pool();
-    pool.start(LIMIT).answered(200, Version::HTTP_11);
-    pool.timed_out(0);
+    start(&pool, Duration::ZERO, LIMIT).answered(200, Version::HTTP_11);
+    pool.timed_out(Server::Service, 0);
     assert_eq!(generation(&pool), 0);
-    // Another host of the same client shares connections.
-    pool.start(LIMIT).answered(200, Version::HTTP_2);
-    pool.start(LIMIT).answered(200, Version::HTTP_11);
-    pool.timed_out(0);
+    // Some of its connections are shared.
+    start(&pool, Duration::ZERO, LIMIT).answered(200, Version::HTTP_2);
+    start(&pool, Duration::ZERO, LIMIT).answered(200, Version::HTTP_11);
+    pool.timed_out(Server::Service, 0);
+    assert_eq!(generation(&pool), 1);
+}
+
+#[test]
+fn the_http1_of_iam_says_nothing_of_the_service() {
+    for (seen, other) in [(Server::Iam, Server::Service), (Server::Service, Server::Iam)] {
+        let pool = pool();
+        pool.start(seen, now(), LIMIT).answered(200, Version::HTTP_11);
+        pool.timed_out(seen, 0);
+        assert_eq!(generation(&pool), 0, "{seen:?}");
+        pool.timed_out(other, 0);
+        assert_eq!(generation(&pool), 1, "{other:?}");
+    }
+}
+
+#[test]
+fn timeouts_in_a_row_replace_the_client_over_http1_too() {
+    let pool = pool();
+    for _ in 0..2 {
+        start(&pool, Duration::ZERO, LIMIT).answered(200, Version::HTTP_11);
+        start(&pool, Duration::ZERO, LIMIT).timed_out();
+        start(&pool, Duration::ZERO, LIMIT).timed_out();
+        assert_eq!(generation(&pool), 0);
+    }
+    start(&pool, Duration::ZERO, LIMIT).timed_out();
     assert_eq!(generation(&pool), 1);
 }
 
 #[test]
 fn a_request_dropped_late_counts_as_timed_out_and_one_dropped_early_does_not() {
     let pool = pool();
-    drop(pool.start(LIMIT));
+    drop(start(&pool, Duration::ZERO, LIMIT));
     assert_eq!(generation(&pool), 0);
-    drop(pool.start(Duration::ZERO));
+    drop(start(&pool, Duration::from_secs(1), LIMIT));
     assert_eq!(generation(&pool), 1);
-    let mut answered = pool.start(Duration::ZERO);
+    let mut answered = start(&pool, Duration::from_secs(1), LIMIT);
     answered.answered(200, Version::HTTP_2);
     drop(answered);
     assert_eq!(generation(&pool), 1);
+}
+
+#[test]
+fn late_is_after_a_second_or_half_the_limit() {
+    let pool = pool();
+    let millis = Duration::from_millis;
+    let rows = [
+        (10_000, 999, false),
+        (10_000, 1_000, true),
+        (2_000, 999, false),
+        (1_900, 949, false),
+        (1_900, 950, true),
+        (4, 2, true),
+    ];
+    for (limit, after, expected) in rows {
+        let begun = now();
+        let request = pool.start(Server::Service, begun, millis(limit));
+        assert_eq!(request.is_late(begun + millis(after)), expected, "{after} of {limit} ms");
+    }
 }

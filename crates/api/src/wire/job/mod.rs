@@ -86,15 +86,23 @@ fn job(asked: &JobId, envelope: Envelope<'_>) -> Result<JobBody, BadBody> {
     Ok(JobBody { status, begin_time, end_time, error_code, error_msg })
 }
 
-/// Compares ids without case, and UUIDs without their dashes: both forms are in use.
+/// Compares ids: UUIDs without case and dashes, because all their forms are in use, and others exactly.
 pub(super) fn is_same_id(a: &str, b: &str) -> bool {
-    let hex = |text: &str| {
-        let digits =
-            text.bytes().filter(|byte| *byte != b'-').map(|byte| byte.to_ascii_lowercase());
-        Some(digits.collect::<Vec<u8>>())
-            .filter(|digits| digits.len() == 32 && digits.iter().all(u8::is_ascii_hexdigit))
+    a == b || uuid_digits(a).is_some_and(|a| uuid_digits(b).is_some_and(|b| a == b))
+}
+
+/// Returns the digits of a UUID with or without its dashes.
+fn uuid_digits(text: &str) -> Option<String> {
+    const DASHES: [usize; 4] = [8, 13, 18, 23];
+    let digits = match text.len() {
+        32 => text.to_owned(),
+        36 if DASHES.iter().all(|at| text.as_bytes().get(*at) == Some(&b'-')) => {
+            text.replace('-', "")
+        }
+        _ => return None,
     };
-    a.eq_ignore_ascii_case(b) || hex(a).is_some_and(|a| hex(b).is_some_and(|b| a == b))
+    let is_uuid = digits.len() == 32 && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+    is_uuid.then(|| digits.to_ascii_lowercase())
 }
 
 #[derive(Default)]
@@ -104,6 +112,7 @@ struct Envelope<'a> {
     error_msg: Scalar<'a>,
 }
 
+#[derive(PartialEq)]
 enum Data<'a> {
     Object { status: Scalar<'a>, id: Scalar<'a>, begin_time: Scalar<'a>, end_time: Scalar<'a> },
     Other(&'static str),
@@ -116,7 +125,7 @@ impl Default for Data<'_> {
 }
 
 /// Any JSON value, as much of it as a text or number field needs.
-#[derive(Default)]
+#[derive(Default, PartialEq)]
 enum Scalar<'a> {
     #[default]
     Null,
@@ -126,6 +135,19 @@ enum Scalar<'a> {
     Number(f64),
     Other(&'static str),
 }
+
+/// Sets a field that decides the answer. One that is there twice with different values has neither of them: parsers
+/// differ in which they take, so the sender may mean either.
+fn set<T: PartialEq>(field: &mut Option<T>, value: T, ambiguous: T) {
+    match field {
+        Some(known) if *known != value => *known = ambiguous,
+        Some(_) => (),
+        None => *field = Some(value),
+    }
+}
+
+/// The name of what a field has that is there twice with different values.
+const TWO_VALUES: &str = "two different values";
 
 impl Scalar<'_> {
     fn name(&self) -> &'static str {
@@ -209,14 +231,18 @@ impl<'de> Deserialize<'de> for Envelope<'de> {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut envelope = Envelope::default();
+                let mut data = None;
                 while let Some(field) = map.next_key()? {
                     match field {
-                        Field::Data => envelope.data = map.next_value()?,
+                        Field::Data => {
+                            set(&mut data, map.next_value()?, Data::Other(TWO_VALUES));
+                        }
                         Field::ErrorCode => envelope.error_code = map.next_value()?,
                         Field::ErrorMsg => envelope.error_msg = map.next_value()?,
                         _ => drop(map.next_value::<IgnoredAny>()?),
                     }
                 }
+                envelope.data = data.unwrap_or_default();
                 Ok(envelope)
             }
         }
@@ -270,17 +296,20 @@ impl<'de> Deserialize<'de> for Data<'de> {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let (mut status, mut id) = (Scalar::Null, Scalar::Null);
+                let (mut status, mut id) = (None, None);
                 let (mut begin_time, mut end_time) = (Scalar::Null, Scalar::Null);
                 while let Some(field) = map.next_key()? {
                     match field {
-                        Field::Status => status = map.next_value()?,
-                        Field::Id => id = map.next_value()?,
+                        Field::Status => {
+                            set(&mut status, map.next_value()?, Scalar::Other(TWO_VALUES));
+                        }
+                        Field::Id => set(&mut id, map.next_value()?, Scalar::Other(TWO_VALUES)),
                         Field::BeginTime => begin_time = map.next_value()?,
                         Field::EndTime => end_time = map.next_value()?,
                         _ => drop(map.next_value::<IgnoredAny>()?),
                     }
                 }
+                let (status, id) = (status.unwrap_or_default(), id.unwrap_or_default());
                 Ok(Data::Object { status, id, begin_time, end_time })
             }
         }
@@ -328,5 +357,7 @@ impl<'de> Deserialize<'de> for Scalar<'de> {
     }
 }
 
+#[cfg(test)]
+mod damage_tests;
 #[cfg(test)]
 mod tests;

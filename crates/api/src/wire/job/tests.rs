@@ -69,7 +69,8 @@ fn an_odd_field_never_fails_a_poll() {
         r#"{"data":{"status":"Running","begin_time":[1],"end_time":true}}"#,
         r#"{"error_code":"","error_msg":null,"data":{"status":"Running"}}"#,
         r#"{"error_code":{"a":1},"error_msg":false,"data":{"status":"Running"}}"#,
-        r#"{"data":{"status":"Failed","status":"Running","progress":{"deep":[[]]}},"x":[{}]}"#,
+        r#"{"data":{"status":"Running","progress":{"deep":[[]],"status":"Success"}},"x":[{}]}"#,
+        r#"{"data":{"status":"Running","status":"Running"},"data":{"status":"Running"}}"#,
         r#"{"data":{"status":"Running\n","begin_time":1e999,"end_time":-1e999}}"#,
         r#"{"data":{"status":"\ufeff Running\r\n","id":" cd63a1c15ac54bd89d2e1a2b3c4d5e6f\n"}}"#,
         r#"{"data":{"status":"Running","begin_time":"\ud800","x":["\udfff \q",NaN]}}"#,
@@ -95,6 +96,8 @@ fn an_odd_field_never_fails_a_poll() {
         JobStatus::Other("Verifying".into())
     );
 }
+
+const TWO_STATUSES: &str = "data.status: expected a string, found two different values";
 
 #[test]
 fn an_unusable_body_is_a_fault_that_names_the_field() {
@@ -137,6 +140,24 @@ fn an_unusable_body_is_a_fault_that_names_the_field() {
         (r#"{"data":{"status":"Success\ud800"}}"#, "data.status: not UTF-8"),
         (r#"{"x":"\q","data":{"status":"Success"}"#, "not JSON, or cut: line 1 column 8"),
         (r#"{"data":{"status":"Success","id":7.5}}"#, "data.id: expected a string, found a number"),
+        // Parsers differ in which of two values they take.
+        (r#"{"data":{"status":"Running","status":"Success"}}"#, TWO_STATUSES),
+        (r#"{"data":{"status":"Success","status":null}}"#, TWO_STATUSES),
+        (r#"{"data":{"status":null,"status":"Success"}}"#, TWO_STATUSES),
+        (r#"{"data":{"status":"Success","status":"Failed","status":"Success"}}"#, TWO_STATUSES),
+        (r#"{"data":{"status":"Success","st\u0061tus":"Failed","x":"\q"}}"#, TWO_STATUSES),
+        (
+            r#"{"data":{"status":"Running"},"data":{"status":"Success"}}"#,
+            "data: expected an object, found two different values",
+        ),
+        (
+            r#"{"data":{"status":"Success"},"data":null}"#,
+            "data: expected an object, found two different values",
+        ),
+        (
+            r#"{"data":{"id":"other","status":"Success","id":"cd63a1c1-5ac5-4bd8-9d2e-1a2b3c4d5e6f"}}"#,
+            "data.id: expected a string, found two different values",
+        ),
     ];
     for (body, fault) in rows {
         assert_eq!(read(body.as_bytes()).unwrap_err(), fault, "{body}");
@@ -157,6 +178,17 @@ fn ids_are_compared_by_their_meaning() {
         ("cd63a1c1-5ac5-4bd8-9d2e-1a2b3c4d5e6f", "\"cd63a1c15ac54bd89d2e1a2b3c4d5e6f\"", true),
         ("cd63a1c1-5ac5-4bd8-9d2e-1a2b3c4d5e6f", "\"cd63a1c15ac54bd89d2e1a2b3c4d5e60\"", false),
         ("a-b", "\"ab\"", false),
+        // Only UUIDs have several forms.
+        ("CS2403271050ZEM0L", "\"cs2403271050zem0l\"", false),
+        ("-cd63a1c15ac54bd89d2e1a2b3c4d5e6f", "\"cd63a1c15ac54bd89d2e1a2b3c4d5e6f\"", false),
+        ("cd63a1c1-5ac5-4bd8-9d2e1a2b-3c4d5e6f", "\"cd63a1c15ac54bd89d2e1a2b3c4d5e6f\"", false),
+        ("cd63a1c1-5ac5-4bd8-9d2e-1a2b3c4d5-6f", "\"cd63a1c15ac54bd89d2e1a2b3c4d56f\"", false),
+        ("4711", "4711.0", false),
+        ("4711", "47.11e2", false),
+        ("4711", "04711", false),
+        ("4711", "\"04711\"", false),
+        ("4711", "\"4711\"", true),
+        ("4711", "\"４７１１\"", false),
     ] {
         let body = format!(r#"{{"data":{{"status":"Running","id":{id}}}}}"#);
         let read = parse(&JobId::new(asked).unwrap(), body.as_bytes());

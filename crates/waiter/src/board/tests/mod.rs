@@ -7,6 +7,7 @@ mod deadlines;
 mod differential;
 mod growth;
 mod interleaving;
+mod learning;
 mod many;
 mod progress;
 mod properties;

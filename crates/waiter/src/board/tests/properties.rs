@@ -12,7 +12,7 @@ use super::script::*;
 use super::world::*;
 use crate::board::{Budget, Time};
 use crate::policy::UnknownStatus;
-use crate::{ErrorClass, Policy, Quota, Schedule, WaitErrorKind};
+use crate::{ErrorClass, Learned, Policy, Quota, Schedule, WaitErrorKind};
 
 const CASES: u32 = 10_000;
 const JOBS: usize = 5;
@@ -56,16 +56,18 @@ pub(super) fn script() -> impl Strategy<Value = Script> {
     let faults = prop::collection::vec(prop::option::weighted(0.4, fault()), 0..12);
     let ends = prop::option::weighted(0.85, (0_u64..120_000, prop::bool::weighted(0.7)));
     let latency = prop_oneof![8 => 1_u64..3_000, 1 => 3_000_u64..45_000];
+    let clock = prop::option::of((-9_000_i64..90_000, -4_000_i64..90_000));
+    let clock = clock.prop_map(|clock| clock.map(|(age, ahead)| ServerClock { age, ahead }));
     let detail = prop::option::weighted(0.3, (100_u64..40_000).prop_map(ms));
-    (0_u64..20_000, ends, faults, latency, detail).prop_map(
-        |(appears, ends, faults, latency, detail_every)| Script {
-            detail_every,
-            appears: at(appears.saturating_sub(10_000)),
-            ends: ends.map(|(end, good)| (at(end), good)),
-            faults,
-            latency: ms(latency),
-        },
-    )
+    let parts = (0_u64..20_000, ends, faults, latency, clock, detail);
+    parts.prop_map(|(appears, ends, faults, latency, clock, detail_every)| Script {
+        detail_every,
+        appears: at(appears.saturating_sub(10_000)),
+        ends: ends.map(|(end, good)| (at(end), good)),
+        faults,
+        latency: ms(latency),
+        clock,
+    })
 }
 
 pub(super) fn policy() -> impl Strategy<Value = Policy> {
@@ -74,6 +76,8 @@ pub(super) fn policy() -> impl Strategy<Value = Policy> {
         (500_u64..20_000).prop_map(|d| Schedule::fixed(ms(d)).unwrap()),
         prop::collection::vec(1_u64..9_000, 1..6)
             .prop_map(|list| Schedule::delays(list.into_iter().map(ms)).unwrap()),
+        (1_u64..20_000)
+            .prop_map(|cost| { Schedule::learned(Learned::new().poll_cost(ms(cost))).unwrap() }),
     ];
     let timeout = prop_oneof![9 => 0_u64..200_000, 1 => Just(u64::MAX)];
     let limits = (prop::option::weighted(0.2, 1_u32..4), prop::option::weighted(0.2, 1_u32..6));

@@ -175,7 +175,8 @@ fn rule_05_a_deadline_names_the_poll_that_is_not_answered() {
     world.run();
     let (sent, _) = world.polls[0];
     let lasted = at(5_000).since(sent);
-    let words = format!("(deadline 5s, 1 poll, unanswered for {lasted:.1?}, no status seen)");
+    let words =
+        format!("(deadline 5s, timed out, 1 poll, unanswered for {lasted:.1?}, no status seen)");
     assert_eq!(waits_on(&world, 0, "job", &words), Some(WaitingOn::Answer(lasted)));
 
     let script = Script { faults: vec![None, Some(Fault::Hang)], ..Script::never() };

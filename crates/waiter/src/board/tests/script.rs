@@ -1,6 +1,6 @@
 //! What a scripted service answers.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::world::{at, ms};
 use crate::board::{Answer, Time, nanos};
@@ -32,6 +32,17 @@ pub(super) struct Script {
     pub(super) latency: Duration,
     /// How often the detail of the running job changes, if it does.
     pub(super) detail_every: Option<Duration>,
+    /// What the server says of times; nothing if none.
+    pub(super) clock: Option<ServerClock>,
+}
+
+/// The clock of a service.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ServerClock {
+    /// How old it says the job was at the start of the world, in milliseconds.
+    pub(super) age: i64,
+    /// How much its times of answers are ahead of those of jobs, in milliseconds.
+    pub(super) ahead: i64,
 }
 
 impl Script {
@@ -42,7 +53,13 @@ impl Script {
             faults: Vec::new(),
             latency: ms(50),
             detail_every: None,
+            clock: None,
         }
+    }
+
+    pub(super) fn clock(mut self, age: i64, ahead: i64) -> Self {
+        self.clock = Some(ServerClock { age, ahead });
+        self
     }
 
     pub(super) fn fails(at_ms: u64) -> Self {
@@ -88,15 +105,29 @@ pub(super) fn answer(script: &Script, fault: Option<Fault>, now: Time) -> Option
 }
 
 fn state(script: &Script, now: Time) -> JobState {
-    match script.ends {
-        Some((end, true)) if end <= now => JobState::succeeded(),
-        Some((end, false)) if end <= now => JobState::failed(),
-        Some(_) | None => match script.detail_every {
-            Some(every) => {
-                let step = now.as_nanos() / nanos(every).max(1);
-                JobState::running().with_detail(format!("step {step}"))
-            }
-            None => JobState::running(),
-        },
+    let (state, end) = match script.ends {
+        Some((end, true)) if end <= now => (JobState::succeeded(), Some(end)),
+        Some((end, false)) if end <= now => (JobState::failed(), Some(end)),
+        Some(_) | None => (running(script, now), None),
+    };
+    let Some(ServerClock { age, ahead }) = script.clock else { return state };
+    let now = (now.as_nanos() / 1_000_000).cast_signed();
+    let end = end.map(|end| server_time((end.as_nanos() / 1_000_000).cast_signed()));
+    // Answers are sent at once and take the latency to arrive.
+    state.with_begin(server_time(-age)).with_answered(server_time(now + ahead)).with_end(end)
+}
+
+fn running(script: &Script, now: Time) -> JobState {
+    match script.detail_every {
+        Some(every) => {
+            let step = now.as_nanos() / nanos(every).max(1);
+            JobState::running().with_detail(format!("step {step}"))
+        }
+        None => JobState::running(),
     }
+}
+
+/// A time of the server, in milliseconds from the start of the world.
+fn server_time(ms: i64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_millis((1_000_000_000_007 + ms).cast_unsigned())
 }

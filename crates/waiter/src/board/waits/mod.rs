@@ -464,6 +464,11 @@ impl Index<Key<Wait>> for Waits {
 }
 
 impl Wait {
+    /// Returns whether an older wait is on the same job.
+    pub(super) fn has_older(&self) -> bool {
+        self.next_in_job.is_some()
+    }
+
     /// Returns when the wait polls for the last time.
     pub(super) fn last_poll(&self) -> Time {
         let timeout = self.deadline.nanos_since(self.started);

@@ -252,7 +252,10 @@ impl Play {
                 });
                 assert_eq!(is_last, makes_last_poll, "the rank of {job:?}");
             }
-            if job.stage != Stage::Resting || job.is_plan_stale {
+            // What a plan wants depends on what was learnt when it was asked.
+            let is_planned =
+                board.waits.on(job).any(|(_, wait)| board.waits.policy(wait).schedule.is_learned());
+            if job.stage != Stage::Resting || job.is_plan_stale || is_planned {
                 continue;
             }
             let u = jitter::jitter(board.jobs.hash(job), job.polls);

@@ -599,6 +599,10 @@ impl<R: Copy + Ord + std::fmt::Debug> Model<R> {
         if wait.polls == 0 && policy.first_poll_at_once {
             return wait.started;
         }
+        if policy.schedule.is_learned() {
+            // A plan may want it at any time: the tests of plans say when.
+            return base;
+        }
         let age = nanos(wait.since) + base.nanos_since(wait.started);
         let most = 1.0 - f64::EPSILON;
         let delays = wait.polls - u32::from(policy.first_poll_at_once);

@@ -62,6 +62,7 @@ impl Play {
             policy: Arc::new(policy.clone()),
             timeout: timeout.map(ms),
             since: ms(*since),
+            kind: None,
         };
         Self {
             board: Board::new(7, case.budget),
@@ -111,10 +112,10 @@ impl Play {
             Event::Add(number, job, own) => {
                 let Some(at) = self.pick(*number) else { return };
                 let own = own.map(|own| {
-                    let WaitOptions { policy, timeout, since } = self.options[own].clone();
+                    let WaitOptions { policy, timeout, since, kind } = self.options[own].clone();
                     // Without a policy, the watch's counts.
                     let policy = Some(policy).filter(|_| own % 2 == 0);
-                    JobOptions { policy, timeout, since }
+                    JobOptions { policy, timeout, since, kind }
                 });
                 self.add(at, *job, own);
             }

@@ -1,0 +1,225 @@
+//! What schedules learn from past jobs, and the plans that waits get of it.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::jitter;
+use super::jobs::Job;
+use super::time::Time;
+use super::waits::Wait;
+use super::{Board, WaitOptions};
+use crate::learned::{Kind, Learned, Planned};
+use crate::schedule::to_nanos;
+use crate::state::ServerTime;
+use crate::util::slab::Key;
+use crate::{History, JobState, Policy, Sample, Schedule};
+
+/// The kind of jobs without one.
+const DEFAULT_KIND: &str = "default";
+/// By how much server times may disagree with each other, in seconds.
+const DISAGREEMENT: f64 = 5.0;
+/// Durations below this, in seconds, are blurred if the server tells whole seconds.
+const COARSE: f64 = 20.0;
+/// How many policies with plans are at hand for waits to come.
+const RECENT: usize = 8;
+
+/// What is known of past jobs. Empty, and without cost, as long as no wait has a schedule that learns.
+#[derive(Debug, Default)]
+pub(super) struct Learning {
+    /// What was known at the start.
+    history: History,
+    /// What was learnt and not taken.
+    news: History,
+    kinds: BTreeMap<Arc<str>, Kind>,
+    /// Policies with the plans in use, each with the policy that it was made of: most waits share one.
+    recent: Vec<(Arc<Policy>, Arc<Policy>)>,
+    /// Whether the ages of jobs are told by clocks that contradict each other.
+    has_bad_clocks: bool,
+}
+
+impl Learning {
+    pub(super) fn new(history: History) -> Self {
+        Self { history, ..Self::default() }
+    }
+
+    pub(super) fn take_news(&mut self) -> History {
+        std::mem::take(&mut self.news)
+    }
+
+    fn is_idle(&self) -> bool {
+        self.kinds.is_empty()
+    }
+
+    fn kind(&mut self, name: &str) -> (&mut Kind, &History) {
+        if !self.kinds.contains_key(name) {
+            self.kinds.insert(name.into(), Kind::new(name, &self.history));
+        }
+        let kind = self.kinds.get_mut(name).expect("was just inserted");
+        (kind, &self.history)
+    }
+
+    /// Returns a policy with a plan in place of a schedule that learns.
+    fn with_plan(
+        &mut self,
+        policy: &Arc<Policy>,
+        settings: &Arc<Learned>,
+        kind: &str,
+        min_interval: Duration,
+        now: Time,
+    ) -> Arc<Policy> {
+        let (kind, history) = self.kind(kind);
+        let plan = kind.plan(settings, min_interval, now.since_epoch(), history);
+        let is_same = |(of, made): &&(Arc<Policy>, Arc<Policy>)| {
+            let known = made.schedule.plan();
+            Arc::ptr_eq(of, policy) && known.is_some_and(|known| Arc::ptr_eq(known, &plan))
+        };
+        if let Some((_, made)) = self.recent.iter().find(is_same) {
+            return Arc::clone(made);
+        }
+        let made = Policy { schedule: Schedule::planned(plan), ..(**policy).clone() };
+        let made = Arc::new(made);
+        if self.recent.len() >= RECENT {
+            self.recent.remove(0);
+        }
+        self.recent.push((Arc::clone(policy), Arc::clone(&made)));
+        made
+    }
+
+    fn learn(&mut self, kind: &str, sample: Sample) {
+        self.kind(kind).0.learn(sample);
+        self.news.record(kind, sample);
+    }
+}
+
+impl Board {
+    /// Gives a wait that is about to begin the newest plan, if its schedule learns.
+    pub(super) fn with_plan<'a>(&mut self, options: &'a WaitOptions) -> Cow<'a, WaitOptions> {
+        let Some(settings) = options.policy.schedule.settings() else {
+            return Cow::Borrowed(options);
+        };
+        let kind = options.kind.as_deref().unwrap_or(DEFAULT_KIND);
+        let min_interval = self.budget.min_interval;
+        let policy =
+            self.learning.with_plan(&options.policy, settings, kind, min_interval, self.now);
+        Cow::Owned(WaitOptions { policy, ..options.clone() })
+    }
+
+    /// Returns after how long a plan polls a job next, in nanoseconds; none if the fallback says. `own` is the age of the job
+    /// as its wait knows it, when the wait began or had its last answer.
+    pub(super) fn planned_delay(
+        &self,
+        plan: &Planned,
+        key: Key<Job>,
+        own: u64,
+        jitter: f64,
+    ) -> Option<u64> {
+        if self.jobs.failure(key).is_some() {
+            return None;
+        }
+        let own = own as f64 / 1e9;
+        let delay = if self.jobs[key].status.is_some() {
+            let claimed = self.jobs.claimed_age(key).filter(|_| !self.learning.has_bad_clocks);
+            plan.delay(plan.believed_age(claimed, own), jitter)?
+        } else if self.throttle.is_proven(self.now) {
+            // Never seen: the first poll of the plan, at once if it is overdue.
+            (plan.delay(0.0, jitter)? - own).max(0.0)
+        } else {
+            // A wrong id or key is to be noticed soon, and the answer tells the age of the job.
+            return Some(plan.settings.get_fallback().next_delay(0, 0, 0, jitter));
+        };
+        Some(to_nanos(delay * 1e9))
+    }
+
+    /// Learns from a job that has ended, before its end is recorded.
+    pub(super) fn learn_end(&mut self, key: Key<Job>, state: &JobState) {
+        if self.learning.is_idle() || !state.phase.is_terminal() {
+            return;
+        }
+        let Some((wait, plan)) = self.planned_wait(key) else { return };
+        self.check_clocks(key, state);
+        let Some(duration) = self.duration(key, wait, state) else { return };
+        let learning = &mut self.learning;
+        learning.learn(&plan.kind, Sample::ended(duration));
+        let (kind, history) = learning.kind(&plan.kind);
+        let saved = kind.book(&plan, duration, history);
+        learning.news.save(&plan.kind, plan.settings.get_poll_cost(), saved);
+    }
+
+    /// Learns from a job that is left while it runs, before the last of its waits leaves.
+    pub(super) fn learn_unfinished(&mut self, wait: Key<Wait>) {
+        if self.learning.is_idle() {
+            return;
+        }
+        let Some(key) = self.waits[wait].job else { return };
+        let is_last = self.waits.on(&self.jobs[key]).count() == 1;
+        let Some(plan) = self.waits.policy(&self.waits[wait]).schedule.plan().cloned() else {
+            return;
+        };
+        let Some(age) = self.last_age(key, wait, &plan).filter(|_| is_last) else { return };
+        if let Ok(age) = Duration::try_from_secs_f64(age) {
+            self.learning.learn(&plan.kind, Sample::at_least(age));
+        }
+    }
+
+    /// Returns the newest wait on a job that keeps to a plan.
+    fn planned_wait(&self, key: Key<Job>) -> Option<(Key<Wait>, Arc<Planned>)> {
+        self.waits.on(&self.jobs[key]).find_map(|(key, wait)| {
+            self.waits.policy(wait).schedule.plan().map(|plan| (key, Arc::clone(plan)))
+        })
+    }
+
+    /// Returns the age at which a job was last seen running, in seconds.
+    fn last_age(&self, key: Key<Job>, wait: Key<Wait>, plan: &Planned) -> Option<f64> {
+        let seen = self.jobs.observed(key)?;
+        let own = self.own_age(wait, seen);
+        let claimed = self.jobs.claimed_age(key).filter(|_| !self.learning.has_bad_clocks);
+        Some(plan.believed_age(claimed, own))
+    }
+
+    /// Returns the age of a job as its wait knows it, in seconds.
+    fn own_age(&self, wait: Key<Wait>, at: Time) -> f64 {
+        let since = self.waits.head_start(wait).age;
+        at.nanos_since(self.waits[wait].started).saturating_add(since) as f64 / 1e9
+    }
+
+    /// Returns how long a job took that has ended: by the server's clock, else halfway between the poll that saw it running and
+    /// the one that saw its end.
+    fn duration(&self, key: Key<Job>, wait: Key<Wait>, state: &JobState) -> Option<Duration> {
+        let told = state.end.zip(state.begin);
+        if let Some(duration) = told.and_then(|(end, begin)| end.duration_since(begin).ok()) {
+            let is_coarse = [state.end, state.begin]
+                .iter()
+                .all(|time| ServerTime::from(*time).is_whole_second());
+            return Some(duration)
+                .filter(|duration| !duration.is_zero() || is_coarse)
+                .map(|duration| if is_coarse { self.blurred(key, duration) } else { duration });
+        }
+        let seen = self.jobs.observed(key)?;
+        let halfway = 0.5 * (self.own_age(wait, seen) + self.own_age(wait, self.now));
+        Duration::try_from_secs_f64(halfway).ok()
+    }
+
+    /// Blurs a short duration that is the difference of two times cut to whole seconds, by up to a second either way: equal
+    /// numbers would look like a job of exactly that duration.
+    fn blurred(&self, key: Key<Job>, duration: Duration) -> Duration {
+        if duration.as_secs_f64() >= COARSE {
+            return duration;
+        }
+        let hash = self.jobs.hash(&self.jobs[key]);
+        let blur = jitter::uniform(hash, 0, 5) + jitter::uniform(hash, 0, 6) - 1.0;
+        Duration::try_from_secs_f64(duration.as_secs_f64() + blur).unwrap_or_default()
+    }
+
+    /// Checks that the times of a job that has ended agree with the time of the answer: it ended after it was last seen
+    /// running, which our own clock knows. If not, the ages that the server tells are not used.
+    fn check_clocks(&mut self, key: Key<Job>, state: &JobState) {
+        let (answered, end) = (ServerTime::from(state.answered), ServerTime::from(state.end));
+        let (Some(lag), Some(seen)) = (answered.secs_since(end), self.jobs.observed(key)) else {
+            return;
+        };
+        let longest = self.now.since(seen).as_secs_f64();
+        self.learning.has_bad_clocks = !(-DISAGREEMENT..=longest + DISAGREEMENT).contains(&lag);
+    }
+}

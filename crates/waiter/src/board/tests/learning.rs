@@ -1,0 +1,289 @@
+//! Schedules that learn: which polls waits make, at which age of the job, and what is learnt from how they end.
+
+use std::sync::Arc;
+
+use super::script::*;
+use super::world::*;
+use crate::board::WaitOptions;
+use crate::{History, Learned, Policy, Sample, Schedule, WaitErrorKind};
+
+/// Twenty durations around 100 s, with a spread of a quarter. The best first poll of such jobs comes after 70 s.
+const REGULAR: [u64; 20] =
+    [76, 112, 95, 131, 88, 103, 67, 145, 99, 84, 120, 92, 109, 73, 158, 97, 86, 101, 115, 80];
+
+fn learned(settings: Learned) -> Policy {
+    Policy::new().schedule(Schedule::learned(settings).unwrap())
+}
+
+fn policy() -> Policy {
+    learned(Learned::new())
+}
+
+fn history(kind: &str) -> History {
+    let mut history = History::new();
+    REGULAR.iter().for_each(|&s| history.record(kind, Sample::ended(secs(s))));
+    history
+}
+
+fn world() -> World {
+    let mut world = World::new(budget());
+    world.board.set_history(history("default"));
+    world
+}
+
+fn options(policy: &Policy, kind: Option<&str>, since: u64) -> WaitOptions {
+    let kind = kind.map(Into::into);
+    WaitOptions { kind, since: secs(since), ..WaitOptions::new(Arc::new(policy.clone())) }
+}
+
+/// Plays one job with a learned schedule. Returns when it was polled, in seconds.
+fn poll_secs(world: &mut World, script: Script, policy: &Policy) -> Vec<f64> {
+    world.script("job", script);
+    world.watch(["job"], policy);
+    world.run();
+    world.poll_times("job").iter().map(|&ms| ms as f64 / 1e3).collect()
+}
+
+#[track_caller]
+fn assert_about(found: f64, expected: f64) {
+    // The jitter is 5 %; the grid, the latency and the clock add some.
+    assert!((found / expected - 1.0).abs() < 0.065, "{found}, not about {expected}");
+}
+
+fn durations(history: &History, kind: &str) -> Vec<(f64, bool)> {
+    let samples = history.samples(kind);
+    samples.map(|sample| (sample.duration().as_secs_f64(), sample.is_at_least())).collect()
+}
+
+#[test]
+fn jobs_are_polled_where_their_kind_tends_to_end() {
+    let polls = poll_secs(&mut world(), Script::succeeds(100_000).clock(0, 0), &policy());
+    // One early, since nothing was heard of the source; then by the plan.
+    assert!((0.5..=1.0).contains(&polls[0]), "{polls:?}");
+    assert_about(polls[1], 70.5);
+    assert!(polls.len() <= 6, "{polls:?}");
+    let fixed = poll_secs(&mut World::new(budget()), Script::succeeds(100_000), &Policy::new());
+    assert!(fixed.len() >= 11, "{fixed:?}");
+}
+
+#[test]
+fn the_age_is_that_of_the_job_not_of_the_wait() {
+    // It began a minute before.
+    let polls = poll_secs(&mut world(), Script::succeeds(40_000).clock(60_000, 0), &policy());
+    assert_about(60.0 + polls[1], 77.0);
+}
+
+#[test]
+fn without_a_time_of_the_server_the_age_is_what_the_user_says() {
+    let mut world = world();
+    world.script("job", Script::succeeds(40_000));
+    world.watch_with(["job"], options(&policy(), None, 60));
+    world.run();
+    let second = world.poll_times("job")[1] as f64 / 1e3;
+    assert_about(60.0 + second, 77.0);
+}
+
+#[test]
+fn an_age_that_few_jobs_reach_is_not_believed_of_a_young_wait() {
+    for clock in [(28_800_000, 0), (-5_000, 0), (0, -90_000), (i64::from(u32::MAX), 0)] {
+        let script = Script::succeeds(100_000).clock(clock.0, clock.1);
+        let polls = poll_secs(&mut world(), script, &policy());
+        assert_about(polls[1], 70.5);
+    }
+}
+
+#[test]
+fn ages_are_not_believed_once_the_times_of_a_job_have_contradicted_each_other() {
+    let mut world = world();
+    // The time of answers is 50 s ahead of that of jobs: a job looks 50 s old when it begins.
+    let polls = poll_secs(&mut world, Script::succeeds(100_000).clock(0, 50_000), &policy());
+    assert_about(50.0 + polls[1], 70.5);
+    let start = world.now.as_nanos() / 1_000_000;
+    let script = Script::succeeds(start + 90_000).clock(-start.cast_signed(), 50_000);
+    world.script("next", script);
+    world.watch(["next"], &policy().first_poll_at_once(true));
+    world.run();
+    // The first poll saw it running, and as 50 s old.
+    let second = world.poll_times("next")[1] - start;
+    assert_about(second as f64 / 1e3, 70.5);
+}
+
+#[test]
+fn a_proven_source_is_not_polled_early() {
+    let mut world = world();
+    world.script("first", Script::succeeds(500));
+    world.watch(["first"], &Policy::new());
+    world.run_until(at(30_000));
+    world.script("job", Script::succeeds(130_000));
+    world.watch(["job"], &policy());
+    world.run();
+    assert_about(world.poll_times("job")[0] as f64 / 1e3 - 30.0, 70.5);
+    // Overdue already: at once.
+    world.script("late", Script::succeeds(0));
+    let now = world.now;
+    world.watch_with(["late"], options(&policy(), None, 200));
+    world.run();
+    assert_eq!(world.poll_times("late"), [now.as_nanos() / 1_000_000]);
+}
+
+#[test]
+fn rule_07_a_wrong_id_is_lost_as_soon_as_with_the_fallback() {
+    let mut world = world();
+    world.script("job", Script { appears: at(1_000_000), ..Script::never() });
+    world.watch(["job"], &policy());
+    world.run();
+    let (ended, kind) = world.end();
+    assert_eq!(kind, Some(WaitErrorKind::Lost));
+    assert!(ended <= 60_000, "{ended}");
+}
+
+#[test]
+fn after_bad_answers_the_delays_are_those_of_the_fallback() {
+    let script = Script::never().faults([Fault::Transient; 4]);
+    let policy = policy().timeout(secs(60));
+    let polls = poll_secs(&mut world(), script, &policy);
+    assert!(polls.len() >= 5 && polls[4] < 25.0, "{polls:?}");
+    assert!(polls.len() <= 6, "the plan counts again: {polls:?}");
+}
+
+#[test]
+fn delays_keep_to_the_minimum_and_the_maximum_interval() {
+    let longest = 20;
+    let policy = learned(Learned::new().max_interval(secs(longest))).timeout(secs(500));
+    let polls = poll_secs(&mut world(), Script::never(), &policy);
+    let delays = polls.windows(2).map(|pair| pair[1] - pair[0]);
+    delays.for_each(|delay| assert!((0.5..=longest as f64 + 0.1).contains(&delay), "{polls:?}"));
+    let cheap = learned(Learned::new().poll_cost(ms(1))).timeout(secs(200));
+    let polls = poll_secs(&mut world(), Script::never(), &cheap);
+    assert!(polls.len() > 20, "{polls:?}");
+    let delays = polls.windows(2).map(|pair| pair[1] - pair[0]);
+    delays.for_each(|delay| assert!(delay >= 0.5, "{polls:?}"));
+}
+
+#[test]
+fn durations_are_learnt_by_kind_from_the_servers_times() {
+    let mut world = world();
+    for (id, kind, end) in
+        [("a", Some("create"), 90_000), ("b", Some("create"), 95_500), ("c", None, 33_000)]
+    {
+        world.script(id, Script::succeeds(end).clock(1_500, 0));
+        world.watch_with([id], options(&policy(), kind, 0));
+    }
+    world.script("failed", Script::fails(7_000).clock(0, 0));
+    world.watch_with(["failed"], options(&policy(), Some("delete"), 0));
+    world.run();
+    let learnt = world.board.take_learned();
+    assert_eq!(learnt.kinds().collect::<Vec<_>>(), ["create", "default", "delete"]);
+    let mut create = durations(&learnt, "create");
+    create.sort_by(|a, b| a.0.total_cmp(&b.0));
+    assert_eq!(create, [(91.5, false), (97.0, false)]);
+    assert_eq!(durations(&learnt, "default"), [(34.5, false)]);
+    assert_eq!(durations(&learnt, "delete"), [(7.0, false)]);
+    assert!(world.board.take_learned().is_empty(), "it was taken");
+}
+
+#[test]
+fn without_times_of_the_server_a_duration_lies_between_the_last_polls() {
+    let mut world = world();
+    let polls = poll_secs(&mut world, Script::succeeds(100_000), &policy());
+    let [.., before, after] = polls[..] else { panic!("{polls:?}") };
+    let learnt = durations(&world.board.take_learned(), "default");
+    assert!((learnt[0].0 - (before + after) / 2.0).abs() < 0.1, "{learnt:?}, {polls:?}");
+    // One that was never seen running says nothing.
+    world.script("ended", Script::succeeds(0));
+    world.watch(["ended"], &policy());
+    world.run();
+    assert!(world.board.take_learned().is_empty());
+}
+
+#[test]
+fn jobs_that_are_left_running_count_as_longer() {
+    let mut world = world();
+    let short = policy().timeout(secs(50));
+    world.script("job", Script::never().clock(20_000, 0));
+    world.watch(["job"], &short);
+    // A second wait on the job: only the last one to leave says how long it ran.
+    world.watch(["job"], &policy().timeout(secs(120)));
+    world.run();
+    let learnt = durations(&world.board.take_learned(), "default");
+    assert_eq!(learnt.len(), 1, "{learnt:?}");
+    assert!(learnt[0].1 && (135.0..=140.0).contains(&learnt[0].0), "{learnt:?}");
+    for id in ["removed", "dropped"] {
+        world.script(id, Script::never());
+        let watch = world.watch([id], &policy());
+        world.run_until(world.now.after(secs(100)));
+        match id {
+            "removed" => assert!(world.remove(watch, id)),
+            _ => world.close(watch),
+        }
+        world.run();
+        let learnt = durations(&world.board.take_learned(), "default");
+        assert_eq!(learnt.len(), 1, "{learnt:?}");
+        assert!(learnt[0].1 && (50.0..=100.0).contains(&learnt[0].0), "{learnt:?}");
+    }
+    // One that was never seen says nothing.
+    world.script("unseen", Script::never().faults([Fault::Hang; 9]));
+    world.watch(["unseen"], &policy().timeout(secs(5)));
+    world.run();
+    assert!(world.board.take_learned().is_empty());
+}
+
+#[test]
+fn nothing_is_learnt_without_a_schedule_that_learns() {
+    let mut world = world();
+    world.script("job", Script::succeeds(30_000).clock(0, 0));
+    world.watch_with(["job"], options(&Policy::new(), Some("create"), 0));
+    world.run();
+    assert!(world.board.take_learned().is_empty());
+}
+
+#[test]
+fn what_was_learnt_counts_for_the_next_job() {
+    let mut world = World::new(budget());
+    let mut start = 0;
+    for n in 0..12 {
+        let id = format!("job-{n}");
+        // Each begins when it is first waited for.
+        let script = Script::succeeds(start + 100_000).clock(-start.cast_signed(), 0);
+        world.script(&id, script);
+        world.watch([id.as_str()], &policy());
+        world.run();
+        start = world.now.as_nanos() / 1_000_000;
+    }
+    let polls = |n: usize| world.poll_times(&format!("job-{n}")).len();
+    assert!(polls(11) <= 4 && polls(0) >= 7, "{} and then {}", polls(0), polls(11));
+}
+
+#[test]
+fn waits_of_one_kind_share_one_plan() {
+    let mut world = world();
+    let ids: Vec<String> = (0..500).map(|n| format!("job-{n}")).collect();
+    ids.iter().for_each(|id| world.script(id, Script::never()));
+    let policy = Arc::new(policy());
+    for id in &ids {
+        world.watch_with([id.as_str()], WaitOptions::new(Arc::clone(&policy)));
+    }
+    let [.., policies, _, live] = world.board.waits.counts();
+    assert_eq!((policies, live), (1, 500));
+}
+
+#[test]
+fn rule_14_the_same_history_gives_the_same_polls() {
+    let play = || poll_secs(&mut world(), Script::succeeds(150_000).clock(0, 0), &policy());
+    assert_eq!(play(), play());
+}
+
+#[test]
+fn short_durations_of_whole_seconds_are_blurred() {
+    let mut world = World::new(budget());
+    for n in 0..40 {
+        let id = format!("job-{n}");
+        world.script(&id, Script::succeeds(4_993).clock(7, 0));
+        world.watch([id.as_str()], &policy());
+    }
+    world.run();
+    let learnt = durations(&world.board.take_learned(), "default");
+    assert_eq!(learnt.len(), 40);
+    assert!(learnt.iter().all(|(secs, _)| (4.0..=6.0).contains(secs)), "{learnt:?}");
+    assert!(learnt.iter().any(|(secs, _)| (secs - 5.0).abs() > 0.3), "{learnt:?}");
+}

@@ -1,0 +1,408 @@
+//! A history as a file, which several processes share.
+//!
+//! Readers need no lock: the file is replaced as a whole. Writers take the lock of a file beside it, read what is there,
+//! append to it, write a new file and rename it over the old one. So no sample is lost when two processes end at once, and a
+//! process that dies at any point leaves the old file or the new one. A file that cannot be read is never replaced.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::history::{History, Past, Sample, Savings};
+
+const FORMAT: &str = "cfw-waiter history";
+const VERSION: u32 = 1;
+/// Thousands of kinds fit in.
+const LARGEST: u64 = 16 << 20;
+/// How long another writer is waited for. Each takes some milliseconds.
+const PATIENCE: Duration = Duration::from_secs(3);
+const RETRY: Duration = Duration::from_millis(20);
+/// The longest duration that is believed, in seconds: thirty years.
+const LONGEST: f64 = 1e9;
+
+/// Why a history could not be read or written: names the file.
+///
+/// ```
+/// use cfw_waiter::History;
+///
+/// let error = History::load(std::env::temp_dir()).unwrap_err();
+/// assert!(error.to_string().starts_with("cannot read history "));
+/// ```
+#[derive(Debug)]
+pub struct HistoryError {
+    path: PathBuf,
+    problem: Problem,
+}
+
+#[derive(Debug)]
+enum Problem {
+    Read(io::Error),
+    Write(io::Error),
+    Busy,
+    TooLarge,
+    Foreign(Option<serde_json::Error>),
+    Version(u32),
+    Damaged(serde_json::Error),
+    Number(f64),
+}
+
+impl fmt::Display for HistoryError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = self.path.display();
+        match &self.problem {
+            Problem::Read(_) => write!(f, "cannot read history {path}"),
+            Problem::Write(_) => write!(f, "cannot write history {path}"),
+            Problem::Busy => {
+                write!(f, "history {path} is locked by another process for over {PATIENCE:?}")
+            }
+            Problem::TooLarge => write!(f, "history {path} is larger than {LARGEST} bytes"),
+            Problem::Foreign(_) => {
+                write!(f, "{path} is not a history of cfw-waiter, and is left as it is")
+            }
+            Problem::Version(version) => write!(
+                f,
+                "history {path} is of version {version}, which is not known (known: {VERSION})"
+            ),
+            Problem::Damaged(_) => write!(f, "history {path} is damaged, and is left as it is"),
+            Problem::Number(number) => {
+                write!(
+                    f,
+                    "history {path} is damaged, and is left as it is: {number} is no duration"
+                )
+            }
+        }
+    }
+}
+
+impl std::error::Error for HistoryError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match &self.problem {
+            Problem::Read(error) | Problem::Write(error) => Some(error),
+            Problem::Foreign(Some(error)) | Problem::Damaged(error) => Some(error),
+            Problem::Busy | Problem::TooLarge | Problem::Foreign(None) => None,
+            Problem::Version(_) | Problem::Number(_) => None,
+        }
+    }
+}
+
+/// What tells a history from other files.
+#[derive(Serialize, Deserialize)]
+struct Head {
+    format: String,
+    version: u32,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Document {
+    format: String,
+    version: u32,
+    kinds: BTreeMap<String, KindEntry>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct KindEntry {
+    /// The oldest first.
+    jobs: Vec<JobEntry>,
+    #[serde(default)]
+    accounts: Vec<AccountEntry>,
+}
+
+/// Times are in seconds.
+#[derive(Serialize, Deserialize)]
+struct JobEntry {
+    seconds: f64,
+    /// Whether the job had not ended by then.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    at_least: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct AccountEntry {
+    poll_cost: f64,
+    saved: f64,
+    /// None for no ceiling.
+    ceiling: Option<f64>,
+}
+
+impl History {
+    /// Reads a history from a file. One that does not exist is empty.
+    ///
+    /// It blocks the thread while it reads.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be read, is damaged, of a later version, or not a history at all.
+    pub fn load(path: impl AsRef<Path>) -> Result<Self, HistoryError> {
+        let path = path.as_ref();
+        read(path).map_err(|problem| HistoryError { path: path.to_owned(), problem })
+    }
+
+    /// Appends this history to that in a file, which is made if it does not exist. Its folder must exist.
+    ///
+    /// Any number of processes may do so at once, and read meanwhile: a lock file beside it, of the same name and `.lock`,
+    /// keeps writers apart, and the file is replaced as a whole. It blocks the thread, for up to three seconds while other
+    /// processes write.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be written, or is such that [`load`](Self::load) fails; it is then left as it is.
+    pub fn append_to(self, path: impl AsRef<Path>) -> Result<(), HistoryError> {
+        let path = path.as_ref();
+        append(self, path).map_err(|problem| HistoryError { path: path.to_owned(), problem })
+    }
+}
+
+fn read(path: &Path) -> Result<History, Problem> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(History::new()),
+        Err(error) => return Err(Problem::Read(error)),
+    };
+    let mut text = Vec::new();
+    file.take(LARGEST + 1).read_to_end(&mut text).map_err(Problem::Read)?;
+    if text.len() as u64 > LARGEST {
+        return Err(Problem::TooLarge);
+    }
+    parse(&text)
+}
+
+fn parse(text: &[u8]) -> Result<History, Problem> {
+    let damaged = |error: serde_json::Error| {
+        // A file that was cut still begins as a history does.
+        let is_ours = String::from_utf8_lossy(text).contains(FORMAT);
+        if is_ours { Problem::Damaged(error) } else { Problem::Foreign(Some(error)) }
+    };
+    let head: Head = serde_json::from_slice(text).map_err(damaged)?;
+    if head.format != FORMAT {
+        return Err(Problem::Foreign(None));
+    }
+    if head.version != VERSION {
+        return Err(Problem::Version(head.version));
+    }
+    let document: Document = serde_json::from_slice(text).map_err(damaged)?;
+    let mut history = History::new();
+    for (kind, entry) in document.kinds {
+        let mut past = Past::default();
+        for job in entry.jobs {
+            let duration = duration(job.seconds)?;
+            let sample =
+                if job.at_least { Sample::at_least(duration) } else { Sample::ended(duration) };
+            past.samples.push_back(sample);
+        }
+        past.forget_old();
+        for account in entry.accounts {
+            let price = duration(account.poll_cost)?;
+            let ceiling = account.ceiling.unwrap_or(f64::INFINITY);
+            past.savings.insert(
+                price.as_nanos().try_into().unwrap_or(u64::MAX),
+                Savings { sum: account.saved, ceiling },
+            );
+        }
+        history.kinds.insert(kind, past);
+    }
+    Ok(history)
+}
+
+fn duration(seconds: f64) -> Result<Duration, Problem> {
+    let valid = Some(seconds).filter(|seconds| (0.0..=LONGEST).contains(seconds));
+    let duration = valid.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    duration.ok_or(Problem::Number(seconds))
+}
+
+fn append(newer: History, path: &Path) -> Result<(), Problem> {
+    let beside = |ending: &str| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(ending);
+        PathBuf::from(name)
+    };
+    let lock = OpenOptions::new().create(true).truncate(false).write(true).open(beside(".lock"));
+    let lock = lock.map_err(Problem::Write)?;
+    acquire(&lock)?;
+    let mut history = read(path)?;
+    history.append(newer);
+    let text =
+        serde_json::to_vec(&document(history)).map_err(|error| Problem::Write(error.into()))?;
+    let new = beside(".new");
+    let write = || {
+        let mut file = File::create(&new)?;
+        file.write_all(&text)?;
+        file.sync_all()?;
+        fs::rename(&new, path)
+    };
+    // The lock goes with its file.
+    write().map_err(Problem::Write)
+}
+
+/// Takes the lock, which its holder frees within milliseconds, and the system when the holder dies.
+#[expect(clippy::disallowed_methods, reason = "this blocks, as all of file input and output does")]
+fn acquire(lock: &File) -> Result<(), Problem> {
+    let mut waited = Duration::ZERO;
+    loop {
+        match lock.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::Error(error)) => return Err(Problem::Write(error)),
+            Err(TryLockError::WouldBlock) if waited >= PATIENCE => return Err(Problem::Busy),
+            Err(TryLockError::WouldBlock) => {
+                std::thread::sleep(RETRY);
+                waited += RETRY;
+            }
+        }
+    }
+}
+
+fn document(history: History) -> Document {
+    let entry = |past: Past| KindEntry {
+        jobs: past
+            .samples
+            .into_iter()
+            .map(|sample| JobEntry {
+                seconds: sample.duration().as_secs_f64(),
+                at_least: sample.is_at_least(),
+            })
+            .collect(),
+        accounts: past
+            .savings
+            .into_iter()
+            .map(|(price, savings)| AccountEntry {
+                poll_cost: Duration::from_nanos(price).as_secs_f64(),
+                saved: savings.sum,
+                ceiling: Some(savings.ceiling).filter(|ceiling| ceiling.is_finite()),
+            })
+            .collect(),
+    };
+    let kinds = history.kinds.into_iter().map(|(kind, past)| (kind, entry(past))).collect();
+    Document { format: FORMAT.to_owned(), version: VERSION, kinds }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::error::Error as _;
+
+    /// A folder of its own, removed at the end.
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new(name: &str) -> Self {
+            let folder =
+                std::env::temp_dir().join(format!("cfw-waiter-{}-{name}", std::process::id()));
+            fs::create_dir_all(&folder).unwrap();
+            Self(folder)
+        }
+
+        fn file(&self) -> PathBuf {
+            self.0.join("history.json")
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn one(kind: &str, seconds: f64) -> History {
+        let mut history = History::new();
+        history.record(kind, Sample::ended(Duration::from_secs_f64(seconds)));
+        history
+    }
+
+    #[test]
+    fn what_was_written_is_read_again() {
+        let folder = Folder::new("round-trip");
+        assert!(History::load(folder.file()).unwrap().is_empty(), "a missing file is empty");
+        let mut history = one("create", 212.25);
+        history.record("create", Sample::at_least(Duration::from_millis(50)));
+        history.record("delete \"all\"", Sample::ended(Duration::ZERO));
+        history.save("create", Duration::from_secs(1), Savings { sum: -3.5, ceiling: 350.0 });
+        history.save("create", Duration::from_millis(5), Savings::NONE);
+        history.clone().append_to(folder.file()).unwrap();
+        assert_eq!(History::load(folder.file()).unwrap(), history);
+        one("create", 7.0).append_to(folder.file()).unwrap();
+        let both = History::load(folder.file()).unwrap();
+        let secs: Vec<f64> = both.samples("create").map(|s| s.duration().as_secs_f64()).collect();
+        assert_eq!(secs, [212.25, 0.05, 7.0]);
+    }
+
+    #[test]
+    fn of_each_kind_the_newest_are_kept() {
+        let folder = Folder::new("newest");
+        let mut history = History::new();
+        (0..300).for_each(|n| history.record("a", Sample::ended(Duration::from_secs(n))));
+        history.append_to(folder.file()).unwrap();
+        one("a", 1e4).append_to(folder.file()).unwrap();
+        let kept = History::load(folder.file()).unwrap();
+        let secs: Vec<u64> = kept.samples("a").map(|s| s.duration().as_secs()).collect();
+        assert_eq!((secs.len(), secs[0], secs[255]), (256, 45, 10_000));
+    }
+
+    #[test]
+    fn writers_at_the_same_time_lose_nothing_and_readers_see_whole_files() {
+        let folder = Folder::new("writers");
+        let file = folder.file();
+        std::thread::scope(|scope| {
+            for writer in 0..4 {
+                let file = &file;
+                scope.spawn(move || {
+                    for n in 0..8 {
+                        one(&format!("kind-{writer}"), f64::from(n)).append_to(file).unwrap();
+                    }
+                });
+            }
+            for _ in 0..200 {
+                History::load(&file).unwrap();
+            }
+        });
+        let history = History::load(&file).unwrap();
+        let counts: Vec<usize> =
+            history.kinds().map(|kind| history.samples(kind).count()).collect();
+        assert_eq!(counts, [8; 4]);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_named_and_left_as_it_is() {
+        let folder = Folder::new("damaged");
+        let file = folder.file();
+        one("create", 5.0).append_to(&file).unwrap();
+        let whole = fs::read_to_string(&file).unwrap();
+        let cut = whole.strip_suffix("]}}}").unwrap_or(&whole);
+        assert_ne!(cut, whole);
+        let later = whole.replace("\"version\":1", "\"version\":2");
+        let negative = whole.replace("5.0", "-5.0");
+        let rows = [
+            (cut, "is damaged, and is left as it is"),
+            (&later, "is of version 2, which is not known (known: 1)"),
+            (&negative, "-5 is no duration"),
+            (&whole.replace("[{", "[7,{"), "is damaged, and is left as it is"),
+            ("", "is not a history of cfw-waiter, and is left as it is"),
+            ("{}", "is not a history of cfw-waiter, and is left as it is"),
+            (r#"{"format":"other","version":1}"#, "is not a history of cfw-waiter"),
+            ("#!/bin/sh\n", "is not a history of cfw-waiter, and is left as it is"),
+        ];
+        for (text, message) in rows {
+            fs::write(&file, text).unwrap();
+            let read = History::load(&file).unwrap_err().to_string();
+            assert!(read.contains(message) && read.contains("history.json"), "{read}");
+            let written = one("create", 6.0).append_to(&file).unwrap_err().to_string();
+            assert_eq!(read, written);
+            assert_eq!(fs::read_to_string(&file).unwrap(), text, "left as it is");
+        }
+    }
+
+    #[test]
+    fn errors_of_the_system_are_told_with_their_cause() {
+        let folder = Folder::new("system");
+        let missing = folder.0.join("missing").join("history.json");
+        assert!(History::load(&missing).unwrap().is_empty());
+        let error = one("a", 1.0).append_to(&missing).unwrap_err();
+        assert!(error.to_string().starts_with("cannot write history "), "{error}");
+        assert!(error.source().is_some());
+        let error = History::load(&folder.0).unwrap_err();
+        assert!(error.to_string().starts_with("cannot read history "), "{error}");
+    }
+}

@@ -1,0 +1,228 @@
+//! One kind of jobs: what was learnt of it, and for each way of weighing polls the plan in use and its account.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::guard::{gain, polls, worst};
+use super::history::{History, Sample, Savings};
+use super::settings::Learned;
+use super::{Account, Pace, Plan, Survival, Tracker};
+
+/// Beyond this age, in seconds, polls follow the fallback: durations of a day and more are hardly ever learnt.
+const HORIZON: f64 = 86_400.0;
+/// A plan is used at least this long, however many jobs end meanwhile, unless the account forbids it.
+const PLAN_LASTS: Duration = Duration::from_secs(1);
+/// An age that a smaller part of the past jobs reached is believed only if the wait itself is nearly as old.
+const RARE: f64 = 0.02;
+/// By how much a job may be older than its wait without question, in seconds.
+const HEAD_START: f64 = 60.0;
+/// By which part of itself a delay is jittered at most, either way. Five times as much would cost 3 to 18 %.
+const JITTER: f64 = 0.05;
+/// What is believed of the fallback's shortest delays, in seconds: denser polls take too long to count.
+const DENSEST: f64 = 0.25;
+/// For how many settings of one price plans are kept.
+const MOST_PLANS: usize = 16;
+
+/// A plan as waits use it. Each wait keeps the one with which it began.
+#[derive(Debug)]
+pub(crate) struct Planned {
+    pub(crate) kind: Arc<str>,
+    pub(crate) settings: Arc<Learned>,
+    /// None if the fallback has to do.
+    pace: Option<Pace>,
+    /// What it can lose at most against the fallback, in seconds.
+    worst: f64,
+    /// The age that few of the past jobs exceed, in seconds.
+    rare_age: f64,
+}
+
+impl Planned {
+    /// Returns the delay after a poll at `age` that saw the job running, in seconds; none if the fallback has to do. `u` in
+    /// [0, 1) is the jitter.
+    pub(crate) fn delay(&self, age: f64, u: f64) -> Option<f64> {
+        let pace = self.pace.as_ref().filter(|_| age < HORIZON)?;
+        Some(pace.jittered(age, 1.0 + JITTER * (2.0 * u - 1.0)))
+    }
+
+    /// Returns the age to believe of a job, which the server claims to be between two ages, if it does, and whose wait is of
+    /// age `own`; all in seconds.
+    ///
+    /// A clock that lies must not make a wait rest as long as it may for a job that is long overdue.
+    pub(crate) fn believed_age(&self, claimed: Option<(f64, f64)>, own: f64) -> f64 {
+        let limit = self.rare_age.max(own + HEAD_START);
+        match claimed {
+            Some((from, to)) if to >= 0.0 && from <= limit => own.max(from).min(to),
+            Some(_) | None => own,
+        }
+    }
+
+    /// Returns whether polls follow what was learnt.
+    pub(crate) fn is_learned(&self) -> bool {
+        self.pace.is_some()
+    }
+
+    /// Returns the polls as ages in seconds, without jitter.
+    fn polls(&self) -> impl Iterator<Item = f64> + '_ {
+        polls_of(self.pace.as_ref(), &self.settings)
+    }
+}
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub(crate) struct Kind {
+    name: Arc<str>,
+    tracker: Tracker,
+    /// How many jobs were learnt, to know whether a law is the newest.
+    learnt: u64,
+    law: Option<(u64, Arc<Survival>)>,
+    prices: Vec<Price>,
+}
+
+/// The account of one price of a poll, and the plans of settings with that price.
+#[derive(Debug)]
+struct Price {
+    cost: Duration,
+    account: Account,
+    plans: Vec<InUse>,
+}
+
+#[derive(Debug)]
+struct InUse {
+    plan: Arc<Planned>,
+    /// How many jobs were learnt when it was made, and when that was.
+    learnt: u64,
+    made: Duration,
+}
+
+impl Kind {
+    pub(crate) fn new(name: &str, history: &History) -> Self {
+        let mut tracker = Tracker::new();
+        for sample in history.samples(name) {
+            learn(&mut tracker, sample);
+        }
+        Self { name: name.into(), tracker, learnt: 0, law: None, prices: Vec::new() }
+    }
+
+    /// Takes a past job.
+    pub(crate) fn learn(&mut self, sample: Sample) {
+        learn(&mut self.tracker, sample);
+        self.learnt += 1;
+    }
+
+    fn newest_law(&mut self) -> Arc<Survival> {
+        match &self.law {
+            Some((learnt, law)) if *learnt == self.learnt => Arc::clone(law),
+            _ => {
+                let law = Arc::new(self.tracker.survival());
+                self.law = Some((self.learnt, Arc::clone(&law)));
+                law
+            }
+        }
+    }
+
+    /// Returns the plan for a wait that begins `now`. `history` knows what was saved before.
+    pub(crate) fn plan(
+        &mut self,
+        settings: &Arc<Learned>,
+        min_interval: Duration,
+        now: Duration,
+        history: &History,
+    ) -> Arc<Planned> {
+        let learnt = self.learnt;
+        let price = self.price(settings, history);
+        let balance = price.account.balance();
+        let in_use = price.plans.iter().find(|in_use| *in_use.plan.settings == **settings);
+        let is_good = |in_use: &&InUse| {
+            let is_new = in_use.learnt == learnt || now < in_use.made.saturating_add(PLAN_LASTS);
+            is_new && (in_use.plan.worst <= balance || !in_use.plan.is_learned())
+        };
+        if let Some(in_use) = in_use.filter(is_good) {
+            return Arc::clone(&in_use.plan);
+        }
+        let plan = Arc::new(self.make_plan(settings, min_interval, history));
+        let price = self.price(settings, history);
+        price.plans.retain(|in_use| *in_use.plan.settings != **settings);
+        // Settings are few, unless each wait is given some of its own.
+        let surplus = price.plans.len().saturating_sub(MOST_PLANS - 1);
+        price.plans.drain(..surplus);
+        price.plans.push(InUse { plan: Arc::clone(&plan), learnt, made: now });
+        plan
+    }
+
+    fn make_plan(
+        &mut self,
+        settings: &Arc<Learned>,
+        min_interval: Duration,
+        history: &History,
+    ) -> Planned {
+        let law = self.newest_law();
+        let c = settings.price();
+        let plan = Arc::new(Plan::new(&law, c).0);
+        let (min_interval, max_interval) =
+            (min_interval.as_secs_f64(), settings.get_max_interval().as_secs_f64());
+        let on = |leash| Pace { plan: Arc::clone(&plan), leash, min_interval, max_interval };
+        let loss = |leash| {
+            let pace = on(leash);
+            worst(
+                polls_of(Some(&pace), settings),
+                polls_of(None, settings),
+                HORIZON + max_interval,
+                c,
+            )
+        };
+        // Without any past job what is known is less than what the fallback's author knew.
+        let is_blank = self.tracker.is_empty();
+        let chosen =
+            if is_blank { None } else { self.price(settings, history).account.choose(loss) };
+        Planned {
+            kind: Arc::clone(&self.name),
+            settings: Arc::clone(settings),
+            pace: chosen.map(|(leash, _)| on(leash)),
+            worst: chosen.map_or(0.0, |(_, worst)| worst),
+            rare_age: law.quantile(0.0, 1.0 - RARE).unwrap_or(HORIZON),
+        }
+    }
+
+    /// Books what a job has saved that took this long and was polled by this plan. Returns it.
+    pub(crate) fn book(
+        &mut self,
+        plan: &Planned,
+        duration: Duration,
+        history: &History,
+    ) -> Savings {
+        let settings = &plan.settings;
+        let seconds = duration.as_secs_f64().min(HORIZON);
+        let gain = gain(plan.polls(), polls_of(None, settings), seconds, settings.price());
+        let price = self.price(settings, history);
+        price.account.book(gain);
+        Savings::of(gain, &price.account)
+    }
+
+    fn price(&mut self, settings: &Learned, history: &History) -> &mut Price {
+        let cost = settings.get_poll_cost();
+        let at = self.prices.iter().position(|price| price.cost == cost);
+        let at = at.unwrap_or_else(|| {
+            let account = history.savings(&self.name, cost).account(settings.price());
+            self.prices.push(Price { cost, account, plans: Vec::new() });
+            self.prices.len() - 1
+        });
+        &mut self.prices[at]
+    }
+}
+
+/// Returns the polls of a plan, or of the fallback alone, as ages in seconds.
+fn polls_of<'a>(pace: Option<&'a Pace>, settings: &'a Learned) -> impl Iterator<Item = f64> + 'a {
+    polls(move |age, n| match pace.filter(|_| age < HORIZON) {
+        Some(pace) => pace.delay(age),
+        None => settings.get_fallback().delay_secs(age, n).max(DENSEST),
+    })
+}
+
+fn learn(tracker: &mut Tracker, sample: Sample) {
+    let seconds = sample.duration().as_secs_f64();
+    if sample.is_at_least() {
+        tracker.learn_at_least(seconds);
+    } else {
+        tracker.learn(seconds);
+    }
+}
