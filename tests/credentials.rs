@@ -289,3 +289,29 @@ async fn a_retried_create_is_the_same_create() {
     let again = client.create_firewall(&request).await.expect("created");
     assert_eq!(first.job_id, again.job_id);
 }
+
+/// A proxy that asks for credentials of its own, for every request.
+fn refusing_proxy() -> String {
+    use std::io::{Read as _, Write as _};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port on loopback");
+    let endpoint = format!("http://{}", listener.local_addr().expect("bound"));
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let _ = stream.read(&mut [0; 4096]);
+            let answer = "HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+            let _ = stream.write_all(answer.as_bytes());
+        }
+    });
+    endpoint
+}
+
+#[tokio::test]
+async fn a_proxy_that_wants_credentials_is_named_as_the_cause() {
+    let builder = Client::builder().endpoint(refusing_proxy()).project_id("p");
+    let client = builder.credentials(Credentials::token("t")).build().expect("sound settings");
+    let policy = Policy::new().give_up_unreached(ms(200)).timeout(Duration::from_secs(30));
+    let error = waiter(client).wait_for_job("j").policy(policy).await.expect_err("never reached");
+    assert_eq!(error.kind(), WaitErrorKind::Unreachable);
+    let text = error.to_string();
+    assert!(text.contains("a proxy refuses the request without other credentials"), "{text}");
+}

@@ -42,7 +42,8 @@ pub(crate) fn from_http_date(text: &str) -> Option<SystemTime> {
     const PARSER: rfc2822::DateTimeParser = rfc2822::DateTimeParser::new().relaxed_weekday(true);
     let text = text.trim();
     let timestamp = PARSER.parse_timestamp(text).ok().or_else(|| from_obsolete_date(text))?;
-    SystemTime::try_from(timestamp).ok()
+    // A year can have a sign. No answer is older than the epoch.
+    SystemTime::try_from(timestamp).ok().filter(|time| *time >= SystemTime::UNIX_EPOCH)
 }
 
 /// Reads `Wednesday, 05-Jan-22 08:15:31 GMT` (RFC 850) and `Wed Jan  5 08:15:31 2022` (asctime), which is in UTC, too.
@@ -173,6 +174,52 @@ mod tests {
         ];
         for (value, answered, expected) in rows {
             assert_eq!(retry_after(value, answered, now), expected, "{value:?}");
+        }
+    }
+
+    #[test]
+    fn hostile_dates_are_read_or_dropped_and_never_panic() {
+        let now = at(1_641_370_501_000).unwrap();
+        let long = |text: &str| text.repeat(100_000);
+        let rows = [
+            // A leap second is read as the one before it.
+            ("Sat, 31 Dec 2016 23:59:60 GMT".to_owned(), at(1_483_228_799_000)),
+            ("Saturday, 31-Dec-16 23:59:59 GMT".to_owned(), at(1_483_228_799_000)),
+            // Two digits are a year from 1969 to 2068.
+            ("Friday, 01-Jan-68 00:00:00 GMT".to_owned(), at(3_092_601_600_000)),
+            ("Friday, 02-Jan-70 00:00:00 GMT".to_owned(), at(86_400_000)),
+            ("Fri, 31 Dec 9999 23:59:59 GMT".to_owned(), None),
+            ("Fri, 31 Dec -001 23:59:59 GMT".to_owned(), None),
+            ("Fri, 99 Zzz 99999999999999999999 23:59:59 GMT".to_owned(), None),
+            ("Friday, 02-Jan--1 00:00:00 GMT".to_owned(), None),
+            ("Fri Jan 99 99:99:99 99999999999".to_owned(), None),
+            (format!("Fri, 31 Dec 2021 {} GMT", long("(")), None),
+            (format!("Fri, 31 Dec 2021 {}{} GMT", long("("), long(")")), None),
+            (long("9"), None),
+            (long("-"), None),
+            (long(" "), None),
+            (format!("a {}", long("1-")), None),
+            (", \u{0}\u{e9}".to_owned(), None),
+        ];
+        for (text, expected) in rows {
+            let start: String = text.chars().take(60).collect();
+            assert_eq!(from_http_date(&text), expected, "{start}");
+            let pause = retry_after(&text, None, now);
+            assert!(pause.is_none_or(|pause| pause <= MAX_PAUSE), "{start}: {pause:?}");
+            let _ = (from_text(&text), from_compact(&text), pause_seconds(&text));
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_of_a_time_panics(text in "[ -~\u{e9}]{0,40}", date in "[A-Za-z]{3,9},? {0,2}[0-9]{1,3}[- ][A-Z][a-z]{2}[- ][-0-9]{1,12} [0-9:]{0,9}( GMT| [+-][0-9]{4})?", number: f64) {
+            let now = at(1_641_370_501_000).unwrap();
+            for text in [&text, &date] {
+                let pause = retry_after(text, from_http_date(text), now);
+                proptest::prop_assert!(pause.is_none_or(|pause| !pause.is_zero() && pause <= MAX_PAUSE));
+                let _ = (from_text(text), from_compact(text), pause_seconds(text));
+            }
+            let _ = from_number(number);
         }
     }
 

@@ -131,10 +131,10 @@ fn source_error(error: Error) -> SourceError {
     let (code, message) = (error.code().map(str::to_owned), error.message().map(str::to_owned));
     // Where a proxy answered in place of the service, the HTTP status is what tells most.
     let message = match (&code, error.status(), message) {
+        // Where nothing of the service came, what the request came to.
+        (None, _, None) if class == ErrorClass::Unreached => error.summary().map(str::to_owned),
         (None, Some(status), Some(message)) => Some(format!("HTTP {status}: {message}")),
         (None, Some(status), None) => Some(format!("HTTP {status}")),
-        // Where no answer came, what the request came to.
-        (None, None, None) if class == ErrorClass::Unreached => error.summary().map(str::to_owned),
         (_, _, message) => message,
     };
     let request_id = error.request_id().map(str::to_owned);

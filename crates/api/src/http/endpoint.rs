@@ -19,8 +19,8 @@ impl Endpoint {
     ) -> Result<Self, ConfigError> {
         let text = text.trim();
         let wrong = |problem: &str| {
-            // The text before an '@' can be a password.
-            if text.contains('@') {
+            // The text before an '@' can be a password, and a query or fragment can hold a signature.
+            if text.contains(['@', '?', '#']) {
                 ConfigError::hidden(field, problem)
             } else {
                 ConfigError::new(field, text, problem)
@@ -155,7 +155,9 @@ mod tests {
             ("ftp://h", "endpoint \"ftp://h\": has no scheme: "),
             ("", "endpoint \"\": has no scheme: "),
             ("https://", "endpoint \"https://\": is not a URL: empty host"),
-            ("https://h/?a=b", "endpoint \"https://h/?a=b\": holds a query"),
+            ("https://h/?a=SENSITIVE", "endpoint: holds a query"),
+            ("https://h/#SENSITIVE", "endpoint: holds a query or fragment"),
+            ("h/?a=SENSITIVE", "endpoint: has no scheme"),
             ("http://example.com", "endpoint \"http://example.com\": is plain http"),
             ("http://10.0.0.1", "endpoint \"http://10.0.0.1\": is plain http"),
             (

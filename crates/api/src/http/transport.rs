@@ -113,8 +113,12 @@ impl Transport {
         })?;
         let mut answer = HttpResponse::from_head(&response, secrets, self.clock.now());
         if answer.status == PROXY_AUTHENTICATION_REQUIRED {
+            let proxy = self.clients.proxy(response.url());
+            let proxy =
+                proxy.map_or_else(|| "a proxy".to_owned(), |proxy| format!("the proxy {proxy}"));
+            let summary = format!("{proxy} refuses the request without other credentials");
             return Err(Error::new(operation, ErrorKind::Connect, Class::Unreached)
-                .with_summary("the proxy refuses the request without other credentials")
+                .with_summary(summary)
                 .with_response(answer.status, None));
         }
         let reading = self.on_io_runtime(read_body(&mut response));

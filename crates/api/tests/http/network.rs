@@ -126,6 +126,7 @@ async fn a_proxys_refusal_is_no_answer_of_the_service() {
     let head = "HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n";
     let error = list_job_of(Then::Say(head.into())).await.unwrap_err();
     assert_eq!((error.class(), error.status()), (Class::Unreached, Some(407)));
+    assert_eq!(error.summary(), Some("a proxy refuses the request without other credentials"));
 }
 
 #[tokio::test]
