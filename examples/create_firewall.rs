@@ -66,7 +66,7 @@ async fn create_and_delete(
     while let Some(update) = watch.next().await {
         match update.kind {
             UpdateKind::Changed { to, .. } => println!("the firewall is {}", to.status),
-            UpdateKind::Trouble(error) => println!("{error}, waiting on"),
+            UpdateKind::Trouble(error) => println!("{error}; still waiting"),
             UpdateKind::Ended(outcome) => println!("gone after {:.1?}", outcome?.elapsed),
             _ => {}
         }

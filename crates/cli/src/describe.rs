@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use cfw_waiter::{
-    ErrorClass, JobId, JobView, Outcome, Phase, Progress, SourceError, Stats, Update, UpdateKind,
-    WaitError, WaitErrorKind,
+    ErrorClass, JobId, JobState, JobView, Outcome, Phase, Progress, SourceError, Stats, Update,
+    UpdateKind, WaitError, WaitErrorKind, WaitingOn,
 };
 
 use crate::outcome;
@@ -30,16 +30,22 @@ pub(crate) fn update(update: &Update) -> Option<(Style, String)> {
         UpdateKind::Changed { to, .. } if to.phase.is_terminal() => None,
         UpdateKind::Changed { from, to } => {
             let mut text = from.as_ref().map_or_else(String::new, |from| format!("{from} -> "));
-            text.push_str(&to.status);
-            text = printable(text);
+            text.push_str(&status(to));
             if to.phase == Phase::Unknown {
                 text.push_str(" (a status not known here; still waiting)");
             }
-            Some((Style::Dim, text))
+            Some((Style::Dim, printable(text)))
         }
+        UpdateKind::Progressed(state) => Some((Style::Dim, printable(status(state)))),
         UpdateKind::Ended(outcome) => Some(end(&update.id, outcome)),
         _ => None,
     }
+}
+
+/// Returns the status, and what the service says beside it.
+fn status(state: &JobState) -> String {
+    let JobState { status, detail, .. } = state;
+    detail.as_ref().map_or_else(|| status.to_string(), |detail| format!("{status}: {detail}"))
 }
 
 /// Describes the begin or the end of trouble: a label, which is a job id or a number of jobs, and one line.
@@ -117,6 +123,18 @@ pub(crate) fn end(id: &JobId, outcome: &Outcome) -> (Style, String) {
             let mut text =
                 status.map_or("without any status".to_owned(), |status| format!("still {status}"));
             let _ = write!(text, " {after}: timed out ({polls}");
+            match error.waiting_on() {
+                Some(answer @ WaitingOn::Answer(_)) if report.polls == 1 => {
+                    let _ = write!(text, ", {answer}");
+                }
+                Some(answer @ WaitingOn::Answer(_)) => {
+                    let _ = write!(text, ", the last one {answer}");
+                }
+                Some(held_back) => {
+                    let _ = write!(text, ", the next one {held_back}");
+                }
+                None => {}
+            }
             if let Some(seen) = error.last_seen() {
                 let _ = write!(text, ", last status {} ago", format_duration(seen));
             }
@@ -261,4 +279,30 @@ pub(crate) fn heartbeat_line(now: Duration, state: &str) -> String {
 /// Returns a plain line for a log: a clock, a label, and the text.
 pub(crate) fn log_line(elapsed: Duration, label: &str, text: &str) -> String {
     format!("[{:>5}] {label}  {text}", format_clock(elapsed))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_is_followed_by_its_detail_and_a_new_detail_has_a_line() {
+        let line = |kind| {
+            let update = Update::new("a", Duration::ZERO, kind);
+            super::update(&update).map(|(_, text)| text)
+        };
+        let running = || JobState::running().with_detail("40 %");
+        let first = UpdateKind::Changed { from: None, to: running() };
+        assert_eq!(line(first).unwrap(), "Running: 40 %");
+        let to = JobState::unknown("Paused").with_detail("by an operator");
+        let unknown = UpdateKind::Changed { from: Some("Running".into()), to };
+        let text = "Running -> Paused: by an operator (a status not known here; still waiting)";
+        assert_eq!(line(unknown).unwrap(), text);
+        assert_eq!(line(UpdateKind::Progressed(running())).unwrap(), "Running: 40 %");
+        assert_eq!(line(UpdateKind::Progressed(JobState::running())).unwrap(), "Running");
+        let hostile = JobState::running().with_detail("a\x1b[2J\u{202e}b");
+        assert_eq!(line(UpdateKind::Progressed(hostile)).unwrap(), "Running: a [2J b");
+        let end = UpdateKind::Changed { from: None, to: JobState::failed().with_detail("why") };
+        assert_eq!(line(end), None, "the end says it");
+    }
 }

@@ -1,11 +1,14 @@
 //! Output for programs: one JSON object per line. SCHEMA.md describes the objects.
 
 use std::io::{self, Write as _};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use cfw_waiter::{ErrorClass, Outcome, Phase, SourceError, Stats, Update, UpdateKind};
+use cfw_waiter::{
+    ErrorClass, JobId, JobState, Outcome, SourceError, Stats, Update, UpdateKind, WaitError,
+    WaitingOn,
+};
 use jiff::Timestamp;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use crate::input::BadLine;
 use crate::outcome;
@@ -30,19 +33,12 @@ pub(crate) fn write_update(update: &Update, kind: Option<&str>) -> io::Result<()
 ///
 /// Returns an error if the update cannot be serialized.
 pub(crate) fn update_line(update: &Update, kind: Option<&str>) -> io::Result<Option<Vec<u8>>> {
-    let (job_id, elapsed_ms) = (update.id.as_str(), millis(update.elapsed));
+    let (job_id, elapsed_ms) = (&update.id, millis(update.elapsed));
     let event = match &update.kind {
-        UpdateKind::Changed { from, to } => Event::Changed {
-            job_id,
-            kind,
-            elapsed_ms,
-            from: from.as_deref(),
-            status: &to.status,
-            phase: phase_name(to.phase),
-            begin_time: to.begin.and_then(timestamp),
-            end_time: to.end.and_then(timestamp),
-            detail: to.detail.as_deref(),
-        },
+        UpdateKind::Changed { from, to } => {
+            Event::Changed { job_id, kind, elapsed_ms, from: from.as_deref(), state: to }
+        }
+        UpdateKind::Progressed(state) => Event::Progressed { job_id, kind, elapsed_ms, state },
         UpdateKind::Ended(outcome) => ended(job_id, kind, elapsed_ms, outcome),
         // `notice_line` is for trouble. This version of the command does not know other kinds.
         _ => return Ok(None),
@@ -54,7 +50,7 @@ pub(crate) fn update_line(update: &Update, kind: Option<&str>) -> io::Result<Opt
 pub(crate) fn write_notice(notice: &Notice, kind: Option<&str>) -> io::Result<()> {
     write(&line(&match notice {
         Notice::JobTrouble { id, elapsed, error } => Event::Trouble {
-            job_id: id.as_str(),
+            job_id: id,
             kind,
             elapsed_ms: millis(*elapsed),
             scope: "job",
@@ -62,7 +58,7 @@ pub(crate) fn write_notice(notice: &Notice, kind: Option<&str>) -> io::Result<()
             error: PollError::from_source(error),
         },
         Notice::ServiceTrouble { id, elapsed, error, jobs } => Event::Trouble {
-            job_id: id.as_str(),
+            job_id: id,
             kind,
             elapsed_ms: millis(*elapsed),
             scope: "service",
@@ -71,7 +67,7 @@ pub(crate) fn write_notice(notice: &Notice, kind: Option<&str>) -> io::Result<()
         },
         Notice::JobRecovered { id, elapsed, lasted } => Event::Recovered {
             scope: "job",
-            job_id: Some(id.as_str()),
+            job_id: Some(id),
             kind,
             elapsed_ms: Some(millis(*elapsed)),
             jobs: 1,
@@ -128,22 +124,24 @@ struct Line<'a> {
 #[serde(tag = "type", rename_all = "snake_case")]
 enum Event<'a> {
     Changed {
-        job_id: &'a str,
+        job_id: &'a JobId,
         #[serde(skip_serializing_if = "Option::is_none")]
         kind: Option<&'a str>,
         elapsed_ms: u64,
         from: Option<&'a str>,
-        status: &'a str,
-        phase: &'static str,
+        #[serde(flatten)]
+        state: &'a JobState,
+    },
+    Progressed {
+        job_id: &'a JobId,
         #[serde(skip_serializing_if = "Option::is_none")]
-        begin_time: Option<TimestampMillis>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        end_time: Option<TimestampMillis>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        detail: Option<&'a str>,
+        kind: Option<&'a str>,
+        elapsed_ms: u64,
+        #[serde(flatten)]
+        state: &'a JobState,
     },
     Trouble {
-        job_id: &'a str,
+        job_id: &'a JobId,
         #[serde(skip_serializing_if = "Option::is_none")]
         kind: Option<&'a str>,
         elapsed_ms: u64,
@@ -154,7 +152,7 @@ enum Event<'a> {
     Recovered {
         scope: &'static str,
         #[serde(skip_serializing_if = "Option::is_none")]
-        job_id: Option<&'a str>,
+        job_id: Option<&'a JobId>,
         #[serde(skip_serializing_if = "Option::is_none")]
         kind: Option<&'a str>,
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -165,7 +163,7 @@ enum Event<'a> {
         failed_polls: Option<u64>,
     },
     Ended {
-        job_id: &'a str,
+        job_id: &'a JobId,
         #[serde(skip_serializing_if = "Option::is_none")]
         kind: Option<&'a str>,
         elapsed_ms: u64,
@@ -178,6 +176,8 @@ enum Event<'a> {
         detail: Option<&'a str>,
         #[serde(skip_serializing_if = "Option::is_none")]
         message: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        waiting_on: Option<WaitingOn>,
         #[serde(skip_serializing_if = "Option::is_none")]
         error: Option<PollError<'a>>,
     },
@@ -202,10 +202,10 @@ enum Event<'a> {
     },
 }
 
-/// A failed poll.
+/// A failed poll, as the library serializes it, except that the message is safe to print on a terminal.
 #[derive(Serialize)]
 struct PollError<'a> {
-    class: &'static str,
+    class: ErrorClass,
     message: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     error_code: Option<&'a str>,
@@ -219,14 +219,12 @@ struct PollError<'a> {
 
 impl<'a> PollError<'a> {
     fn from_source(error: &'a SourceError) -> Self {
-        let (class, retry_after) = match error.class() {
-            ErrorClass::Transient { retry_after } => ("transient", retry_after),
-            ErrorClass::Throttled { retry_after, .. } => ("throttled", retry_after),
-            ErrorClass::Unreached => ("unreached", None),
-            ErrorClass::Unexpected { .. } => ("unexpected", None),
-            ErrorClass::NotFound => ("not_found", None),
-            ErrorClass::Refused => ("refused", None),
-            _ => ("fatal", None),
+        let class = error.class();
+        let retry_after = match class {
+            ErrorClass::Transient { retry_after } | ErrorClass::Throttled { retry_after, .. } => {
+                retry_after
+            }
+            _ => None,
         };
         Self {
             class,
@@ -266,7 +264,7 @@ impl Polls {
 }
 
 fn ended<'a>(
-    job_id: &'a str,
+    job_id: &'a JobId,
     kind: Option<&'a str>,
     elapsed_ms: u64,
     outcome: &'a Outcome,
@@ -286,16 +284,8 @@ fn ended<'a>(
         polls: report.polls,
         detail: state.and_then(|state| state.detail.as_deref()),
         message: error.map(outcome::message),
+        waiting_on: error.and_then(WaitError::waiting_on),
         error: error.and_then(|error| error.cause()).map(PollError::from_source),
-    }
-}
-
-fn phase_name(phase: Phase) -> &'static str {
-    match phase {
-        Phase::Running => "running",
-        Phase::Succeeded => "succeeded",
-        Phase::Failed => "failed",
-        _ => "unknown",
     }
 }
 
@@ -308,19 +298,6 @@ fn reason_name(reason: Reason) -> &'static str {
         // The reader that would see it has closed standard output.
         Reason::OutputClosed => "output_closed",
     }
-}
-
-/// Serializes as RFC 3339 in UTC with milliseconds, the resolution of the service.
-struct TimestampMillis(Timestamp);
-
-impl Serialize for TimestampMillis {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&format_args!("{:.3}", self.0))
-    }
-}
-
-fn timestamp(time: SystemTime) -> Option<TimestampMillis> {
-    Timestamp::try_from(time).ok().map(TimestampMillis)
 }
 
 fn millis(duration: Duration) -> u64 {
@@ -338,4 +315,47 @@ fn line(event: &Event<'_>) -> io::Result<Vec<u8>> {
 /// Writes one line. Standard output is line-buffered, so that this is one write without delay.
 fn write(line: &[u8]) -> io::Result<()> {
     io::stdout().lock().write_all(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use cfw_waiter::{JobReport, WaitErrorKind};
+    use expect_test::expect;
+
+    use super::*;
+
+    #[test]
+    fn lines_of_updates_have_stable_fields_in_a_stable_order() {
+        let begin = std::time::SystemTime::UNIX_EPOCH + Duration::from_millis(1_764_024_660_047);
+        let to = JobState::running().with_begin(begin).with_end(begin).with_detail("40 %");
+        let class =
+            ErrorClass::Throttled { retry_after: Some(Duration::from_secs(1)), quota: None };
+        let cause = SourceError::new(class, "a\u{202e}b").with_code("C.1", "n\u{202e}o");
+        let mut report = JobReport::new("a");
+        report.state = Some(to.clone());
+        let error = WaitError::new(WaitErrorKind::TimedOut, report.clone());
+        let error = error.with_cause(cause.with_request_id("r"));
+        let mut lines = String::new();
+        for (kind, job_kind) in [
+            (UpdateKind::Changed { from: None, to: to.clone() }, Some("create")),
+            (UpdateKind::Progressed(JobState::running().with_detail("50 %")), Some("create")),
+            (UpdateKind::Progressed(JobState::running()), None),
+            (UpdateKind::Ended(Ok(report)), Some("create")),
+            (UpdateKind::Ended(Err(error)), None),
+        ] {
+            let update = Update::new("a", Duration::from_secs(1), kind);
+            let line = update_line(&update, job_kind).unwrap().unwrap();
+            let line = String::from_utf8(line).unwrap();
+            let (_, line) = line.split_once(r#","type":"#).unwrap();
+            lines.push_str(line);
+        }
+        let lines = lines.replace('\u{202e}', "U+202E");
+        expect![[r#"
+            "changed","job_id":"a","kind":"create","elapsed_ms":1000,"from":null,"status":"Running","phase":"running","begin_time":"2025-11-24T22:51:00.047Z","end_time":"2025-11-24T22:51:00.047Z","detail":"40 %"}
+            "progressed","job_id":"a","kind":"create","elapsed_ms":1000,"status":"Running","phase":"running","detail":"50 %"}
+            "progressed","job_id":"a","elapsed_ms":1000,"status":"Running","phase":"running"}
+            "ended","job_id":"a","kind":"create","elapsed_ms":1000,"outcome":"succeeded","exit_code":0,"status":"Running","polls":0,"detail":"40 %"}
+            "ended","job_id":"a","elapsed_ms":1000,"outcome":"timed_out","exit_code":124,"status":"Running","polls":0,"detail":"40 %","message":"job a still Running after 0s (timed out, 0 polls, last status Running 0s ago); last error: throttled: C.1: n o (request r)","error":{"class":"throttled","message":"throttled: C.1: n o (request r)","error_code":"C.1","error_msg":"nU+202Eo","request_id":"r","retry_after_ms":1000}}
+        "#]].assert_eq(&lines);
+    }
 }

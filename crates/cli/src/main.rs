@@ -121,7 +121,9 @@ fn wait(cli: &Cli, runtime: &Runtime, signals: Signals) -> Result<Exit, CliError
         output.finish(&summary)?;
         Ok(summary.exit)
     });
-    io_runtime.shutdown_background();
+    // The process ends now. If this runtime were shut down before the other, requests in flight would panic: their
+    // timers are its own.
+    std::mem::forget(io_runtime);
     result
 }
 

@@ -34,7 +34,7 @@ pub(crate) fn message(error: &WaitError) -> String {
     let report = error.report();
     let status = report.state.as_ref().map_or("without a status", |state| &*state.status);
     format!(
-        "job {} still {status} after {} ({}), looked at once: --timeout 0",
+        "job {} still {status} after {}: timed out ({}, looked at once: --timeout 0)",
         report.id,
         text::format_duration(report.elapsed),
         text::format_polls(report.polls)

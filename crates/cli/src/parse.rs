@@ -185,6 +185,10 @@ mod tests {
                 "demo is a subcommand only as the first argument; for a job of that name: cfw-wait -- demo",
             ),
             (
+                "a demo -- b",
+                "demo is a subcommand only as the first argument; for a job of that name: cfw-wait -- demo",
+            ),
+            (
                 "simulat",
                 "simulat is no subcommand; did you mean simulate? For a job of that name: cfw-wait -- simulat",
             ),

@@ -58,12 +58,14 @@ pub(crate) fn error_chain(error: &dyn Error) -> String {
     printable(text)
 }
 
-/// Formats as `0.4s`, `12.0s`, `3m 04s`, `1h 02m`.
+/// Formats as `0.4s`, `12.0s`, `3m 04s`, `1h 02m`. It rounds, because waits end a few milliseconds before their
+/// deadline.
 pub(crate) fn format_duration(duration: Duration) -> String {
-    let seconds = duration.as_secs();
+    let tenths = duration.saturating_add(Duration::from_millis(50)).as_millis() / 100;
+    let seconds = duration.saturating_add(Duration::from_millis(500)).as_secs();
     match seconds {
-        0..60 => format!("{}.{}s", seconds, duration.subsec_millis() / 100),
-        60..3600 => format!("{}m {:02}s", seconds / 60, seconds % 60),
+        _ if tenths < 600 => format!("{}.{}s", tenths / 10, tenths % 10),
+        0..3600 => format!("{}m {:02}s", seconds / 60, seconds % 60),
         _ => format!("{}h {:02}m", seconds / 3600, seconds % 3600 / 60),
     }
 }
@@ -125,9 +127,13 @@ mod tests {
     fn formats_durations_and_clocks() {
         for (millis, text, clock) in [
             (0, "0.0s", "0:00"),
-            (460, "0.4s", "0:00"),
-            (59_999, "59.9s", "0:59"),
-            (184_000, "3m 04s", "3:04"),
+            (440, "0.4s", "0:00"),
+            (460, "0.5s", "0:00"),
+            (59_949, "59.9s", "0:59"),
+            (59_999, "1m 00s", "0:59"),
+            (184_499, "3m 04s", "3:04"),
+            (1_799_998, "30m 00s", "29:59"),
+            (3_599_998, "1h 00m", "59:59"),
             (3_723_000, "1h 02m", "1:02:03"),
         ] {
             let duration = Duration::from_millis(millis);

@@ -403,19 +403,23 @@ mod tests {
         let mut script = Script::new(500);
         script.fail(0, "a", TRANSIENT);
         script.fail(100, "b", TRANSIENT);
-        script.stats.answers += STEADY_ANSWERS - 1;
+        script.stats.answers += 99;
         assert_eq!(script.check(2_000, &["b"], &["a"]), NOTHING);
         script.stats.answers += 1;
         assert_eq!(script.check(2_500, &[], &["a"]), ["service recovers: 500, 2s, 2 polls"]);
         script.fail(9_000, "a", TRANSIENT);
         script.stats.transient += 50;
         script.fail(9_100, "b", TRANSIENT);
-        script.stats.answers += STEADY_ANSWERS / 2;
+        script.stats.answers += 50;
         script.check(9_200, &[], &["a", "b"]);
         script.stats.transient += 1;
         script.check(9_300, &[], &["a", "b"]);
-        script.stats.answers += STEADY_ANSWERS - 1;
+        script.stats.answers += 99;
         assert_eq!(script.check(9_400, &[], &["a", "b"]), NOTHING, "not in a row");
+        // Trouble lasts until the first of the good answers after the last bad one.
+        script.stats.answers += 1;
+        let end = ["service recovers: 500, 400ms, 3 polls"];
+        assert_eq!(script.check(9_500, &[], &["a", "b"]), end);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::util::human::Human;
 use crate::{JobId, JobState, Phase, SourceError};
 
 /// A job as one wait knows it: when the wait ended, or now.
@@ -113,7 +114,8 @@ impl fmt::Display for WaitErrorKind {
     }
 }
 
-/// What a wait hung on when its deadline came. Each has how long it had hung on that.
+/// What a wait hung on when its deadline came, last. Each has for how long its poll had been unanswered, or due and held
+/// back, by this and what came before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WaitingOn {
@@ -152,13 +154,13 @@ impl WaitingOn {
 impl fmt::Display for WaitingOn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Answer(lasted) => write!(f, "unanswered for {lasted:.1?}"),
+            Self::Answer(lasted) => write!(f, "unanswered for {}", Human(*lasted)),
             Self::Throttling(lasted) => {
-                write!(f, "held back for {lasted:.1?} by the service's throttling")
+                write!(f, "held back for {} by the service's throttling", Human(*lasted))
             }
-            Self::Rate(lasted) => write!(f, "held back for {lasted:.1?} by the set rate"),
+            Self::Rate(lasted) => write!(f, "held back for {} by the set rate", Human(*lasted)),
             Self::InFlight(lasted) => {
-                write!(f, "held back for {lasted:.1?} by the limit of requests in flight")
+                write!(f, "held back for {} by the limit of requests in flight", Human(*lasted))
             }
         }
     }
@@ -296,7 +298,7 @@ impl fmt::Display for WaitError {
         if *kind == WaitErrorKind::Unreachable {
             f.write_str("; given up")?;
         }
-        write!(f, " after {:.1?} (", report.elapsed)?;
+        write!(f, " after {} (", Human(report.elapsed))?;
         if let Some(limit) = self.limit() {
             write!(f, "{limit}, ")?;
         }
@@ -318,7 +320,7 @@ impl fmt::Display for WaitError {
         let ended = report.state.as_ref().is_some_and(|state| state.phase.is_terminal());
         match (seen, &report.state) {
             (Some(seen), Some(state)) if !ended => {
-                write!(f, ", last status {} {seen:.1?} ago)", state.status)?;
+                write!(f, ", last status {} {} ago)", state.status, Human(*seen))?;
             }
             (_, None) => f.write_str(", no status seen)")?,
             (_, Some(_)) => f.write_str(")")?,

@@ -109,6 +109,8 @@ struct EndFields<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     message: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    waiting_on: Option<WaitingOn>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a SourceError>,
 }
 
@@ -124,6 +126,7 @@ impl<'a> From<&'a Outcome> for EndFields<'a> {
             polls: report.polls,
             detail: state.and_then(|state| state.detail.as_deref()),
             message: error.map(|error| error_chain(error)),
+            waiting_on: error.and_then(WaitError::waiting_on),
             error: error.and_then(WaitError::cause),
         }
     }
@@ -242,6 +245,24 @@ impl<'a> From<&'a SourceError> for SourceErrorFields<'a> {
             request_id: error.request_id(),
             retry_after_ms: retry_after.map(millis),
         }
+    }
+}
+
+#[derive(Serialize)]
+struct WaitingOnFields {
+    what: &'static str,
+    lasted_ms: u64,
+}
+
+impl From<&WaitingOn> for WaitingOnFields {
+    fn from(waiting_on: &WaitingOn) -> Self {
+        let (what, lasted) = match *waiting_on {
+            WaitingOn::Answer(lasted) => ("answer", lasted),
+            WaitingOn::Throttling(lasted) => ("throttling", lasted),
+            WaitingOn::Rate(lasted) => ("rate", lasted),
+            WaitingOn::InFlight(lasted) => ("in_flight", lasted),
+        };
+        Self { what, lasted_ms: millis(lasted) }
     }
 }
 
@@ -437,6 +458,24 @@ mod tests {
             (&json!(500), &json!(1000))
         );
         assert!(to_value(Stats::default()).expect("no map keys")["polls"]["mean_lag_ms"].is_null());
+    }
+
+    #[test]
+    fn a_deadline_says_what_the_wait_hung_on() {
+        for (waiting_on, what) in [
+            (WaitingOn::Answer(SECOND), "answer"),
+            (WaitingOn::Throttling(SECOND), "throttling"),
+            (WaitingOn::Rate(SECOND), "rate"),
+            (WaitingOn::InFlight(SECOND), "in_flight"),
+        ] {
+            let context = ErrorContext { waiting_on: Some(waiting_on), ..ErrorContext::default() };
+            let report = JobReport::new("a");
+            let error = WaitError::with_context(WaitErrorKind::TimedOut, report, context);
+            let expected = json!({"what": what, "lasted_ms": 1000});
+            assert_eq!(to_value(&error).expect("no map keys")["waiting_on"], expected);
+            let ended = Update::new("a", SECOND, UpdateKind::Ended(Err(error)));
+            assert_eq!(to_value(&ended).expect("no map keys")["waiting_on"], expected);
+        }
     }
 
     #[test]

@@ -190,8 +190,8 @@ impl<S: JobSource> WaiterBuilder<S> {
         self
     }
 
-    /// Sets the shortest time between an answer and the next poll of the same job, whatever a schedule asks.
-    /// Default: 500 ms; at least 1 ms.
+    /// Sets the shortest time between an answer and the next poll of the same job, whatever a schedule asks, and also where
+    /// its waits end or are dropped and others begin. Default: 500 ms; at least 1 ms.
     pub fn min_interval(mut self, interval: Duration) -> Self {
         self.min_interval = interval;
         self

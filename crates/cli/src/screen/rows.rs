@@ -44,6 +44,10 @@ pub(super) fn job(
     if let Some(text) = fit(&row, &next_poll, columns) {
         row = format!("{row}  {}", styles.apply(Style::Dim, text));
     }
+    if let Some(detail) = report.state.as_ref().and_then(|state| state.detail.as_deref()) {
+        let detail = printable(detail.to_owned());
+        row = format!("{row}  {}", styles.apply(Style::Dim, &detail));
+    }
     if let Some(error) = trouble {
         let trouble = describe::trouble(&report.id, error);
         row = format!("{row}  {}", styles.apply(Style::Warning, &trouble));
@@ -110,4 +114,32 @@ pub(super) fn pad(text: &str, width: usize) -> String {
 /// Returns the text if it fits the row, after two blanks.
 fn fit<'a>(row: &str, text: &'a str, columns: usize) -> Option<&'a str> {
     (measure_text_width(row) + 2 + measure_text_width(text) <= columns).then_some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use cfw_waiter::{JobState, Waiter, source_fn};
+
+    use super::*;
+    use crate::style::UNICODE;
+
+    #[test]
+    fn the_row_of_a_job_shows_its_detail_as_far_as_it_fits() {
+        let styles = Styles { has_colours: false, signs: &UNICODE };
+        let detail = "40 %\u{202e} of the rules";
+        let source =
+            source_fn(move |_id| async move { Ok(JobState::running().with_detail(detail)) });
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let jobs = runtime.block_on(async {
+            let mut watch = Waiter::new(source).watch(["a"]);
+            watch.next().await.unwrap();
+            watch.jobs()
+        });
+        let row = |columns| job(&jobs[0], 1, columns, 0, styles);
+        let wide = row(80);
+        assert!(wide.ends_with("s  40 %  of the rules"), "{wide}");
+        let cut = row(45);
+        assert!(cut.ends_with('…') && cut.contains("  40"), "{cut}");
+        assert_eq!(measure_text_width(&cut), 45);
+    }
 }

@@ -206,7 +206,11 @@ fn a_timeout_of_zero_is_one_look() {
     assert_eq!(lost.code, Some(4), "{}", lost.stderr);
     let output = run(wait_command(&sim, &["--timeout=0", "slow", "good"]));
     assert!(output.stderr.contains("slow  still Running after "), "{}", output.stderr);
-    assert!(output.stderr.contains(" (1 poll), looked at once"), "{}", output.stderr);
+    assert!(
+        output.stderr.contains(": timed out (1 poll, looked at once: --timeout 0)"),
+        "{}",
+        output.stderr
+    );
     assert!(output.stderr.contains("2 jobs: 1 succeeded, 1 timed out"), "{}", output.stderr);
 }
 

@@ -125,3 +125,19 @@ fn text_output_leaves_standard_output_empty() {
     let output = run(wait_command(&sim, &["a"]));
     assert_eq!((output.code, &*output.stdout), (Some(0), ""));
 }
+
+#[test]
+fn a_deadline_says_what_held_the_wait_up() {
+    let sim = simulator();
+    add(&sim, "a", JobScript::never());
+    sim.fail_polls("a", vec![Fault::Hang; 9]);
+    let output = run(wait_command(&sim, &["--output=json", "--timeout=600ms", "a"]));
+    assert_eq!(output.code, Some(124), "{}", output.stderr);
+    let objects = parse_objects(&output.stdout);
+    let ended = objects.iter().find(|object| object["type"] == "ended").unwrap();
+    let waiting_on = &ended["waiting_on"];
+    assert_eq!(waiting_on["what"], "answer");
+    assert!(waiting_on["lasted_ms"].as_u64().is_some_and(|lasted| lasted > 0), "{waiting_on}");
+    let held_up = "timed out (1 poll, unanswered for ";
+    assert!(output.stderr.contains(held_up), "{}", output.stderr);
+}

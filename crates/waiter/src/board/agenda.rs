@@ -211,7 +211,5 @@ fn is_current_job(jobs: &Jobs, timer: &Timer<Key<Job>>) -> bool {
 }
 
 fn is_current_wait(waits: &Waits, timer: &Timer<Key<Wait>>) -> bool {
-    waits
-        .get(timer.key)
-        .is_some_and(|wait| wait.generation == timer.generation && wait.job.is_some())
+    waits.is_live(timer.key, timer.generation)
 }

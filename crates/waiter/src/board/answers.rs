@@ -10,6 +10,7 @@ use super::waits::Wait;
 use super::{Answer, Board, LogEventKind, RequestId};
 use crate::policy::UnknownStatus;
 use crate::report::ErrorContext;
+use crate::util::human::Human;
 use crate::util::slab::Key;
 use crate::{
     ErrorClass, JobReport, JobState, Outcome, Phase, SourceError, WaitError, WaitErrorKind,
@@ -30,11 +31,19 @@ impl Board {
         let now = self.tick(now);
         // An answer counts up to the deadline itself, though the wait would have ended a little earlier.
         self.fire_deadlines(now.before_nanos(self.resolution_nanos() + 1), is_jump);
+        let is_cut_short = !is_jump && self.is_cut_short(request, answer);
+        if is_cut_short {
+            // The waits whose deadline it was end while it counts as unanswered.
+            self.fire_deadlines(now, is_jump);
+        }
         if let Some(request) = self.requests.remove(request) {
             let key = request.job;
             self.jobs[key].stage = Stage::Resting;
             match answer {
                 Answer::Told(Ok(state)) => self.on_state(key, request.sent, state),
+                Answer::Told(Err(error)) if is_cut_short => {
+                    self.on_cut_short(key, request.sent, error.clone());
+                }
                 Answer::Told(Err(error)) => {
                     if !is_jump && self.has_timed_out(&request, error.class()) {
                         self.lengthen_attempts(key, request.step);
@@ -67,9 +76,32 @@ impl Board {
         self.stats.timed_out += 1;
         let limit = self.budget.attempt_timeouts.get(request.step).fetch;
         self.lengthen_attempts(key, request.step);
-        let cause = format!("no answer within {limit:?}");
+        let cause = format!("no answer within {:#}", Human(limit));
         self.on_error(key, sent, SourceError::new(ErrorClass::Unreached, cause));
         self.after_response(key, sent);
+    }
+
+    /// Returns whether a source gave a request up at the deadline of waits that have gone, and others have come meanwhile.
+    fn is_cut_short(&self, request: RequestId, answer: &Answer) -> bool {
+        let Answer::Told(Err(error)) = answer else { return false };
+        let Some(request) = self.requests.get(request) else { return false };
+        let is_failure = matches!(error.class(), ErrorClass::TRANSIENT | ErrorClass::Unreached);
+        is_failure
+            && request.timeout < self.budget.attempt_timeouts.get(request.step).request
+            && self.now.since(request.sent) >= request.timeout
+            && self.waits_on(request.job).into_iter().any(|wait| self.deadline_of(wait) > self.now)
+    }
+
+    /// Records a failure for want of time that other waits had left. It ends no wait that came later, and the poll is still
+    /// due.
+    fn on_cut_short(&mut self, key: Key<Job>, sent: Time, error: SourceError) {
+        if error.class() != ErrorClass::Unreached {
+            self.record_reached();
+        }
+        self.stats.transient += 1;
+        self.throttle.failed(self.now, sent, None);
+        self.record_failure(key, error);
+        self.jobs[key].is_due_now = true;
     }
 
     /// Returns whether a source that limits its requests itself gave this one up.
@@ -308,7 +340,8 @@ impl Board {
             failures.unexpected = failures.unexpected.saturating_add(1);
             let (row, span) = (failures.unexpected, now.since(failures.unexpected_since));
             if row >= UNEXPECTED_TO_END && span >= UNEXPECTED_SPAN {
-                let limit = format!("{row} unexpected answers in a row over {span:.1?}");
+                let span = Human(span);
+                let limit = format!("{row} unexpected answers in a row over {span}");
                 self.end_with_limit(wait, WaitErrorKind::Fatal, limit);
             }
         }
@@ -327,7 +360,8 @@ impl Board {
             failures.not_found = failures.not_found.saturating_add(1);
             let (row, span) = (failures.not_found, now.since(failures.not_found_since));
             if row >= NOT_FOUND_TO_LOSE && span >= grace {
-                let limit = format!("{row} answers in a row over {span:.1?}, grace {grace:?}");
+                let (span, grace) = (Human(span), Human(grace));
+                let limit = format!("{row} answers in a row over {span}, grace {grace:#}");
                 self.end_with_limit(wait, WaitErrorKind::Lost, limit);
             }
         }
@@ -337,7 +371,7 @@ impl Board {
     pub(super) fn end_timed_out(&mut self, wait: Key<Wait>) {
         let Wait { started, deadline, .. } = self.waits[wait];
         let context = ErrorContext {
-            limit: Some(format!("deadline {:?}", deadline.since(started))),
+            limit: Some(format!("deadline {:#}", Human(deadline.since(started)))),
             cause: self.cause(wait),
             waiting_on: self.waiting_on(wait),
             ..ErrorContext::default()

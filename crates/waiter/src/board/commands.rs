@@ -223,7 +223,7 @@ impl Board {
                 self.outbox.deferred.push(Deferred::Id(id));
                 job
             }
-            None => self.jobs.insert(id),
+            None => self.jobs.insert(self.now, id),
         };
         let options = self.with_plan(options);
         let generation = self.agenda.next_generation();
@@ -329,7 +329,7 @@ impl Board {
             return false;
         }
         self.requests.remove(request);
-        self.jobs.remove(job, &mut self.outbox.deferred);
+        self.jobs.remove(self.now, job, &mut self.outbox.deferred);
         true
     }
 

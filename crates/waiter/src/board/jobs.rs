@@ -8,6 +8,7 @@ use std::time::Duration;
 use hashbrown::HashTable;
 
 use super::attempts::Step;
+use super::forgotten::Forgotten;
 use super::requests::Request;
 use super::time::Time;
 use super::waits::Wait;
@@ -30,7 +31,8 @@ pub(super) struct Job {
     pub(super) id: JobId,
     /// When the next poll is due. Means nothing while a request is in flight.
     pub(super) due: Time,
-    /// When the last answer came, good or bad, or the last attempt was given up.
+    /// When the last answer came, good or bad, or the last attempt was given up; for a job without polls, when its id was
+    /// polled last before the board forgot it.
     pub(super) last_answer: Time,
     pub(super) stage: Stage,
     /// None until a status was observed.
@@ -124,10 +126,11 @@ pub(super) struct Jobs {
     failures: KeyMap<Job, FailureState>,
     /// How far the attempt timeouts of single jobs have grown, where they have.
     attempt_steps: KeyMap<Job, Step>,
+    forgotten: Forgotten,
 }
 
 impl Jobs {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(super) fn new(seed: u64, min_interval: Duration) -> Self {
         Self {
             seed,
             jobs: Slab::new(),
@@ -137,6 +140,7 @@ impl Jobs {
             details: KeyMap::default(),
             failures: KeyMap::default(),
             attempt_steps: KeyMap::default(),
+            forgotten: Forgotten::new(min_interval),
         }
     }
 
@@ -162,12 +166,13 @@ impl Jobs {
         jitter::hash_id(self.seed, job.id.as_str())
     }
 
-    pub(super) fn insert(&mut self, id: JobId) -> Key<Job> {
+    pub(super) fn insert(&mut self, now: Time, id: JobId) -> Key<Job> {
         let hash = jitter::hash_id(self.seed, id.as_str());
+        let last_answer = self.forgotten.last_poll(now, hash).unwrap_or(Time::ZERO);
         let key = self.jobs.insert(Job {
             id,
             due: Time::NEVER,
-            last_answer: Time::ZERO,
+            last_answer,
             stage: Stage::Resting,
             status: None,
             polls: 0,
@@ -188,13 +193,18 @@ impl Jobs {
         key
     }
 
-    /// Forgets a job: a new wait on its id starts afresh (rule 3).
-    pub(super) fn remove(&mut self, key: Key<Job>, deferred: &mut Vec<Deferred>) {
+    /// Forgets a job: a new wait on its id starts afresh (rule 3), but for the minimum interval (rule 4).
+    pub(super) fn remove(&mut self, now: Time, key: Key<Job>, deferred: &mut Vec<Deferred>) {
         self.forget_state(key, deferred);
         self.set_attempt_step(key, Step::default());
         let Some(job) = self.jobs.remove(key) else { return };
         self.cold.remove(key.cast());
         let hash = jitter::hash_id(self.seed, job.id.as_str());
+        if job.polls > 0 {
+            let last = if job.is_in_flight() { now } else { job.last_answer };
+            // Zero stands for none.
+            self.forgotten.record(now, hash, last.max(Time::ZERO.after_nanos(1)));
+        }
         if let Ok(entry) = self.index.find_entry(hash, |&other| other == key) {
             entry.remove();
         }
@@ -401,7 +411,7 @@ impl Jobs {
     #[cfg(test)]
     pub(super) fn room(&self) -> usize {
         let tables = self.details.capacity() + self.failures.capacity();
-        self.index.capacity() + tables + self.attempt_steps.capacity()
+        self.index.capacity() + tables + self.attempt_steps.capacity() + self.forgotten.room()
     }
 
     #[cfg(test)]

@@ -30,6 +30,7 @@ mod attempts;
 #[cfg(any(test, debug_assertions))]
 mod check;
 mod commands;
+mod forgotten;
 mod jitter;
 mod jobs;
 mod learning;
@@ -236,7 +237,7 @@ impl Board {
         Self {
             budget,
             now: Time::ZERO,
-            jobs: Jobs::new(seed),
+            jobs: Jobs::new(seed, budget.min_interval),
             waits: Waits::new(),
             requests: Requests::new(),
             agenda: Agenda::new(),
@@ -356,7 +357,7 @@ impl Board {
                     self.requests.push_abort(request, AbortReason::NoWaiters);
                 }
                 (Stage::Resting | Stage::Ready { .. }, None) => {
-                    self.jobs.remove(key, &mut self.outbox.deferred);
+                    self.jobs.remove(self.now, key, &mut self.outbox.deferred);
                 }
                 // The wait whose last poll this was may have left, and its rank with it.
                 (Stage::Ready { is_last: true, .. }, Some(_)) if job.is_plan_stale => {

@@ -103,8 +103,11 @@ impl Board {
         self.agenda.next_poll().min(waits)
     }
 
+    /// Returns whether the window has room for another request. One that has taken longer than a first attempt may no longer
+    /// fills it: it must not keep a source that is being probed from the next probe for as long as attempts have grown.
     pub(super) fn may_send(&self) -> bool {
-        self.requests.len() < self.throttle.window() as usize
+        let (all, slow) = (self.requests.len(), self.requests.slow());
+        all - slow < self.throttle.window() as usize && all < self.budget.max_in_flight as usize
     }
 
     /// Returns whether the process was suspended until now: a timer should have fired more than `JUMP_NANOS` ago.
@@ -256,17 +259,19 @@ impl Board {
         // With the deadline of its last wait the request is dropped, so this is its only limit here. The source gets the
         // smaller of both (rule 5).
         let expires = now.after(timeout.fetch);
+        let first = self.budget.attempt_timeouts.first();
+        let slow = if timeout.request > first.request { now.after(first.request) } else { expires };
+        let timeout = self.time_left(&self.jobs[key], timeout.request).min(timeout.request);
         let generation = self.agenda.next_generation();
-        let request = self.requests.insert(key, (now, expires), step, generation);
+        let request = self.requests.insert(key, (now, slow, expires), (step, timeout), generation);
         self.throttle.spend(now);
         self.stats.polls += 1;
         let job = &mut self.jobs[key];
         job.stage = Stage::InFlight(request.key);
         job.is_due_now = false;
         job.polls = job.polls.saturating_add(1);
-        let job = &self.jobs[key];
-        let timeout = self.time_left(job, timeout.request).min(timeout.request);
-        Action::Poll { request, id: job.id.clone(), timeout }
+        let id = job.id.clone();
+        Action::Poll { request, id, timeout }
     }
 
     /// Returns how long it is until the last wait on a job ends. Looks no further than for a wait with enough time.
@@ -285,7 +290,8 @@ impl Board {
 
     /// Returns the earliest time of a job's next poll, as far as the minimum interval goes.
     fn earliest_poll(&self, job: &Job) -> Time {
-        if job.polls > 0 { job.last_answer.after(self.budget.min_interval) } else { Time::ZERO }
+        let was_polled = job.polls > 0 || job.last_answer > Time::ZERO;
+        if was_polled { job.last_answer.after(self.budget.min_interval) } else { Time::ZERO }
     }
 
     fn plan(&self, key: Key<Job>) -> Plan {

@@ -1,10 +1,10 @@
 //! Whether the source was ever reached. Until it is, waits can give up before their deadlines (rule 6).
 
-use super::jobs::Job;
 use super::time::{Time, nanos};
 use super::waits::Wait;
 use super::{Board, Deferred};
 use crate::report::ErrorContext;
+use crate::util::human::Human;
 use crate::util::slab::Key;
 use crate::{SourceError, WaitErrorKind};
 
@@ -16,8 +16,16 @@ pub(super) struct Reach {
     last_failure: Option<(Time, SourceError)>,
     /// Attempts sent before this do not count: the process was suspended since.
     counts_since: Time,
-    /// Whether some wait has come to its limit, and no attempt had failed since it began. The next one that fails ends it.
-    has_overdue: bool,
+    /// Waits that have come to their limits, and no attempt had failed since they began. The next one that fails ends them.
+    /// Some may have ended already; the generation tells.
+    overdue: Vec<(Key<Wait>, u32)>,
+}
+
+impl Reach {
+    #[cfg(test)]
+    pub(super) fn count_overdue(&self) -> usize {
+        self.overdue.len()
+    }
 }
 
 impl Board {
@@ -46,14 +54,27 @@ impl Board {
         }
         let has_failed =
             self.reach.last_failure.as_ref().is_some_and(|(at, _)| *at >= wait.started);
-        self.reach.has_overdue |= !has_failed;
+        if !has_failed {
+            let generation = wait.generation;
+            self.add_overdue(key, generation);
+        }
         has_failed
+    }
+
+    fn add_overdue(&mut self, key: Key<Wait>, generation: u32) {
+        let (overdue, waits) = (&mut self.reach.overdue, &self.waits);
+        // The timer of a wait fires twice at most before its deadline, so what is kept is half of this.
+        if overdue.len() > 4 * waits.live() + 64 {
+            overdue.retain(|&(key, generation)| waits.is_live(key, generation));
+        }
+        overdue.push((key, generation));
     }
 
     /// Records that an answer came. From now on an outage is waited out.
     pub(super) fn record_reached(&mut self) {
         if !self.reach.is_reached {
             self.reach.is_reached = true;
+            self.reach.overdue = Vec::new();
             let failure = self.reach.last_failure.take();
             self.outbox.deferred.extend(failure.map(|(_, error)| Deferred::Error(error)));
         }
@@ -67,16 +88,8 @@ impl Board {
         }
         let before = self.reach.last_failure.replace((self.now, error.clone()));
         self.outbox.deferred.extend(before.map(|(_, error)| Deferred::Error(error)));
-        if std::mem::take(&mut self.reach.has_overdue) {
-            for job in self.jobs.keys() {
-                self.end_overdue(job);
-            }
-        }
-    }
-
-    fn end_overdue(&mut self, key: Key<Job>) {
-        for wait in self.waits_on(key) {
-            if self.gives_up(wait, self.now) {
+        for (wait, generation) in std::mem::take(&mut self.reach.overdue) {
+            if self.waits.is_live(wait, generation) && self.gives_up(wait, self.now) {
                 self.end_unreachable(wait);
             }
         }
@@ -95,7 +108,7 @@ impl Board {
     pub(super) fn end_unreachable(&mut self, key: Key<Wait>) {
         let limit = self.waits.policy(&self.waits[key]).give_up_unreached.unwrap_or_default();
         let failure = self.reach.last_failure.as_ref().map(|(_, error)| error.clone());
-        let limit = Some(format!("limit {limit:?}"));
+        let limit = Some(format!("limit {:#}", Human(limit)));
         let context = ErrorContext { limit, cause: failure, ..ErrorContext::default() };
         self.end_with_error(key, WaitErrorKind::Unreachable, context);
     }

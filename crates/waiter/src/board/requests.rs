@@ -1,6 +1,7 @@
 //! The requests in flight, and when each is given up.
 
 use std::ops::Index;
+use std::time::Duration;
 
 use super::attempts::Step;
 use super::jobs::Job;
@@ -13,8 +14,14 @@ use crate::util::slab::{Key, Slab};
 pub(super) struct Request {
     pub(super) job: Key<Job>,
     pub(super) sent: Time,
+    /// When it is given up.
+    pub(super) expires: Time,
+    /// How long the source was given, by the deadlines of the waits of then.
+    pub(super) timeout: Duration,
     /// How far its timeout had grown when it was sent.
     pub(super) step: Step,
+    /// Whether it is a lengthened attempt that has taken longer than a first one may.
+    is_slow: bool,
     generation: u32,
 }
 
@@ -36,31 +43,42 @@ struct Expiry {
 #[derive(Debug)]
 pub(super) struct Requests {
     requests: Slab<Request>,
-    /// Invariant: holds an entry for each request; the first entry is for a request in flight.
+    /// When to look at requests: when they become slow, and when they are given up. Invariant: holds an entry for the time
+    /// at which each is given up; the first entry is for a request in flight.
     expiries: OrderedQueue<Expiry>,
     aborts: Vec<(RequestId, AbortReason)>,
+    slow: usize,
 }
 
 impl Requests {
     pub(super) fn new() -> Self {
-        Self { requests: Slab::new(), expiries: OrderedQueue::new(), aborts: Vec::new() }
+        Self { requests: Slab::new(), expiries: OrderedQueue::new(), aborts: Vec::new(), slow: 0 }
     }
 
     pub(super) fn len(&self) -> usize {
         self.requests.len()
     }
 
-    /// Adds a request that is given up at `expires`.
+    /// Returns how many requests in flight are lengthened attempts that have taken longer than a first one may.
+    pub(super) fn slow(&self) -> usize {
+        self.slow
+    }
+
+    /// Adds a request, which becomes slow at `slow` and is given up at `expires`.
     pub(super) fn insert(
         &mut self,
         job: Key<Job>,
-        (sent, expires): (Time, Time),
-        step: Step,
+        (sent, slow, expires): (Time, Time, Time),
+        (step, timeout): (Step, Duration),
         generation: u32,
     ) -> RequestId {
-        let key = self.requests.insert(Request { job, sent, step, generation });
-        let request = RequestId { key, generation };
+        let is_slow = false;
+        let request = Request { job, sent, expires, timeout, step, is_slow, generation };
+        let request = RequestId { key: self.requests.insert(request), generation };
         self.expiries.push(Expiry { at: expires, request });
+        if slow < expires {
+            self.expiries.push(Expiry { at: slow, request });
+        }
         if self.expiries.len() > 2 * self.requests.len() + 64 {
             // Entries of ended requests gather behind one that is not answered.
             let requests = &self.requests;
@@ -73,6 +91,9 @@ impl Requests {
     pub(super) fn remove(&mut self, request: RequestId) -> Option<Request> {
         let current = is_in_flight(&self.requests, request);
         let removed = current.then(|| self.requests.remove(request.key)).flatten();
+        if removed.as_ref().is_some_and(|removed| removed.is_slow) {
+            self.slow -= 1;
+        }
         self.drop_stale();
         removed
     }
@@ -91,14 +112,23 @@ impl Requests {
         self.requests.iter().map(id).collect()
     }
 
-    /// Ends the first request whose time is up.
+    /// Ends the first request whose time is up. Counts those that have become slow on the way.
     pub(super) fn pop_expired(&mut self, now: Time) -> Option<(RequestId, Request)> {
-        let first = *self.expiries.first().filter(|first| first.at <= now)?;
-        let request = self.remove(first.request)?;
-        Some((first.request, request))
+        loop {
+            let first = *self.expiries.first().filter(|first| first.at <= now)?;
+            let request = self.requests.get_mut(first.request.key)?;
+            if request.expires <= now {
+                let request = self.remove(first.request)?;
+                return Some((first.request, request));
+            }
+            request.is_slow = true;
+            self.slow += 1;
+            self.expiries.pop();
+            self.drop_stale();
+        }
     }
 
-    /// Returns when the first request is given up; never if there are none.
+    /// Returns when the first request becomes slow or is given up; never if there are none.
     pub(super) fn next_expiry(&self) -> Time {
         self.expiries.first().map_or(Time::NEVER, |first| first.at)
     }

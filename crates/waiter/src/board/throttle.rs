@@ -122,17 +122,17 @@ impl Throttle {
         own.chain(server).fold(self.paused_until, Time::max)
     }
 
-    /// Returns what keeps a request from being sent now, as far as pause and rates go.
+    /// Returns what keeps a request from being sent now, as far as pause and rates go: what will do so for longest.
     pub(super) fn holds_back(&self, now: Time) -> Option<HeldBackBy> {
         let server = self.server_quota.iter().filter(|server| now < server.until);
         let server = server.map(|server| &server.rate);
         let adaptive = self.adaptive.iter().map(|adaptive| &adaptive.rate);
-        let mut by_service = server.chain(adaptive);
-        if self.paused_until > now || by_service.any(|rate| rate.free_at() > now) {
-            return Some(HeldBackBy::Service);
+        let service = server.chain(adaptive).map(Rate::free_at).fold(self.paused_until, Time::max);
+        let set = self.set.as_ref().map_or(Time::ZERO, Rate::free_at);
+        if service.max(set) <= now {
+            return None;
         }
-        let set = self.set.as_ref().filter(|rate| rate.free_at() > now);
-        set.map(|_| HeldBackBy::SetRate)
+        Some(if service >= set { HeldBackBy::Service } else { HeldBackBy::SetRate })
     }
 
     /// Counts a request that is sent now.

@@ -7,6 +7,7 @@
 
 pub(crate) mod chain;
 pub(crate) mod contain;
+pub(crate) mod human;
 pub(crate) mod interner;
 pub(crate) mod key_map;
 pub(crate) mod ordered_queue;

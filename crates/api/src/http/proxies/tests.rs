@@ -25,6 +25,9 @@ fn a_proxy_is_chosen_by_scheme() {
         ("HTTPS_PROXY=", "https://h", ""),
         ("HTTPS_PROXY=;https_proxy=http://s:2", "https://h", ""),
         ("HTTP_PROXY=http://p:1;REQUEST_METHOD=GET", "http://h", ""),
+        ("HTTPS_PROXY= p:1 ", "https://h", "http://p:1/"),
+        ("ALL_PROXY=http://p:1;no_proxy=h", "https://h", ""),
+        ("ALL_PROXY=http://p:1;NO_PROXY=x;no_proxy=h", "https://h", "http://p:1/"),
     ];
     for (variables, url, expected) in rows {
         assert_eq!(proxy(variables, url), expected, "{variables} {url}");
@@ -37,6 +40,7 @@ fn exceptions_are_hosts_domains_networks_and_ports() {
         ("*", "https://a.example", true),
         ("a.example", "https://a.example", true),
         ("a.example", "https://A.EXAMPLE.", true),
+        ("A.Example.", "https://a.example", true),
         ("a.example", "https://b.a.example", true),
         ("a.example", "https://ba.example", false),
         ("a.example", "https://a.example.evil.example", false),
@@ -90,6 +94,7 @@ fn a_proxy_that_cannot_be_used_is_an_error_that_names_its_variable() {
         // What is not used does no harm.
         ("ALL_PROXY=socks5://h;HTTPS_PROXY=http://p:1", "https://h", ""),
         ("ALL_PROXY=socks5://h;NO_PROXY=h", "https://h", ""),
+        ("HTTPS_PROXY= ", "https://h", ""),
     ];
     for (variables, url, expected) in rows {
         let proxies = proxies(variables);

@@ -105,7 +105,7 @@ fn rule_05_a_source_that_gives_its_requests_up_itself_is_given_more_time_too() {
         let (request, timeout) = poll_with_timeout(&mut world, at(60_000));
         assert_eq!(timeout, secs(if longer { 20 } else { 10 }), "{fault:?} after {took} ms");
         // All that lies between its requests may take longer.
-        let expiry = world.board.requests.next_expiry();
+        let expiry = world.board.requests.get(request).expect("it is in flight").expires;
         assert_eq!(expiry, at(60_000).after(timeout * 3), "{request:?}");
     }
 }
@@ -116,5 +116,56 @@ fn poll_with_timeout(world: &mut World, now: Time) -> (RequestId, Duration) {
             Action::Poll { request, timeout, .. } => return (request, timeout),
             Action::Abort(_) | Action::Wake(_) | Action::Drop(_) => {}
         }
+    }
+}
+
+#[test]
+fn rule_08_an_attempt_that_takes_long_keeps_no_other_job_from_a_probe() {
+    for max_in_flight in [32, 2] {
+        let hung: Vec<String> = (0..5).map(|n| format!("hung-{n}")).collect();
+        let mut world = World::new(Budget { max_in_flight, ..budget() });
+        for id in &hung {
+            world.script(id, Script::never().faults([Fault::Hang; 99]));
+        }
+        world.watch(hung.iter().map(String::as_str), &every(1_000, 300_000));
+        world.run_until(at(1_000));
+        world.script("quick", Script::never());
+        world.watch(["quick"], &every(1_000, 300_000));
+        world.run_until(at(200_000));
+        let first = world.poll_times("quick")[0];
+        // One request at a time may be in flight, and the next one is sent ten seconds later, however long that one has.
+        assert!(first < if max_in_flight > 2 { 52_000 } else { 100_000 }, "{first}");
+    }
+}
+
+#[test]
+fn rule_06_a_request_cut_short_by_a_deadline_ends_no_wait_that_came_later() {
+    for class in [ErrorClass::TRANSIENT, ErrorClass::Unreached] {
+        let error = || Answer::Told(Err(SourceError::new(class, "scripted")));
+        let strict = every(1_000, 60_000).failures_in_a_row(1).give_up_unreached(Duration::ZERO);
+        let mut world = World::new(budget());
+        world.watch(["job"], &every(1_000, 2_000));
+        let sent = world.board.next_wake().unwrap();
+        world.board.handle_time(sent);
+        let (request, timeout) = poll_with_timeout(&mut world, sent);
+        assert_eq!(timeout, at(2_000).since(sent));
+        world.now = at(1_900);
+        world.watch(["job"], &strict);
+        world.board.handle_time(at(1_950));
+        world.now = at(2_000);
+        world.board.handle_answer(at(2_000), request, &error());
+        (0..2).for_each(|watch| world.drain_late(watch));
+        let ended = |world: &World, watch| end_of(&world.heard[&(watch, "job".into())]);
+        let timed_out = Some(crate::WaitErrorKind::TimedOut);
+        assert_eq!((ended(&world, 0), ended(&world, 1)), (Some((2_000, timed_out)), None));
+        // The poll is still due, and its failure counts.
+        assert_eq!(world.board.next_wake(), Some(at(2_500)));
+        world.board.handle_time(at(2_500));
+        let (request, timeout) = poll_with_timeout(&mut world, at(2_500));
+        assert_eq!(timeout, secs(10));
+        world.now = at(2_600);
+        world.board.handle_answer(at(2_600), request, &error());
+        world.drain_late(1);
+        assert!(matches!(ended(&world, 1), Some((700, Some(_)))));
     }
 }

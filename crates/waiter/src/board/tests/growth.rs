@@ -187,3 +187,17 @@ fn rule_14_a_crowd_of_jobs_that_has_gone_leaves_no_room_in_the_index() {
     world.close(crowd);
     assert!(world.board.jobs.room() < 300, "{}", world.board.jobs.room());
 }
+
+#[test]
+fn waits_past_the_limit_of_an_unreached_source_leave_nothing_while_no_attempt_fails() {
+    let mut world = World::of_one(Script::never(), &every(5));
+    let impatient = every(5).give_up_unreached(std::time::Duration::ZERO);
+    for n in 0..10_000 {
+        world.run_until(at(n / 20));
+        let watch = world.watch(["job"], &impatient);
+        world.board.handle_time(world.now);
+        world.close(watch);
+    }
+    assert!(world.polls.is_empty());
+    assert!(world.board.reach.count_overdue() <= 100, "{}", world.board.reach.count_overdue());
+}

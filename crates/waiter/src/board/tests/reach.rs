@@ -30,7 +30,7 @@ fn rule_06_a_source_that_is_never_reached_is_given_up_at_the_limit() {
     assert_eq!(world.end(), (60_000, UNREACHABLE));
     let text = error(&world, 0, "job").to_string();
     assert!(
-        text.starts_with("job job not reached: scripted; given up after 60.0s (limit 60s, "),
+        text.starts_with("job job not reached: scripted; given up after 1m 00s (limit 1m 00s, "),
         "{text}"
     );
     assert!(text.ends_with(" polls, no status seen)"), "{text}");
@@ -238,6 +238,22 @@ fn rule_05_a_deadline_names_the_rate_or_the_limit_that_holds_a_job_back() {
             None => assert!(matches!(waiting_on, Some(WaitingOn::Rate(_)))),
             Some(_) => assert!(matches!(waiting_on, Some(WaitingOn::InFlight(_)))),
         }
+    }
+}
+
+#[test]
+fn rule_05_a_deadline_names_what_would_have_held_a_job_back_for_longest() {
+    for (pause, by) in [(35, "by the set rate"), (75, "by the service's throttling")] {
+        let quota = Some(Quota::new(1, secs(60)).unwrap());
+        let mut world = World::new(Budget { quota, ..budget() });
+        let refused = Fault::Throttled(Some(secs(pause)), None);
+        world.script("refused", Script::never().faults([refused]));
+        world.script("job", Script::never());
+        world.watch(["refused"], &every(1_000, 100_000));
+        world.run_until(at(1_500));
+        let watch = world.watch(["job"], &every(1_000, 30_000));
+        world.run_until(at(40_000));
+        waits_on(&world, watch, "job", by);
     }
 }
 

@@ -250,7 +250,7 @@ fn rule_13_an_error_tells_the_whole_story() {
     let error = outcome.unwrap_err();
     let polls = world.polls.len();
     let text = error.to_string();
-    assert!(text.starts_with("job job still Running after 60.0s (deadline 60s, "), "{text}");
+    assert!(text.starts_with("job job still Running after 1m 00s (deadline 1m 00s, "), "{text}");
     assert!(text.contains(", timed out, "), "{text}");
     assert!(text.contains(&format!("{polls} polls, last status Running ")), "{text}");
     assert!(text.ends_with("s ago); last error: transient failure: scripted"), "{text}");

@@ -162,3 +162,40 @@ fn options_of_one_job_fall_back_on_those_of_its_watch() {
         }
     }
 }
+
+/// Makes a wait on one job each millisecond for five seconds, and drops it after another one. Returns the times of its polls.
+fn poll_times_of_many_waits(script: Script) -> Vec<u64> {
+    let mut world = World::new(budget());
+    world.script("job", script);
+    for n in 0..5_000 {
+        world.run_until(at(n));
+        let watch = world.watch(["job"], &at_once());
+        world.run_until(at(n + 1));
+        world.close(watch);
+    }
+    world.poll_times("job")
+}
+
+#[test]
+fn rule_04_the_minimum_interval_lies_between_polls_of_an_id_whose_waits_come_and_go() {
+    // Each wait is dropped with its request in flight; the interval counts from there.
+    let times = poll_times_of_many_waits(Script::never());
+    assert!(times.windows(2).all(|pair| (500..=501).contains(&(pair[1] - pair[0]))), "{times:?}");
+    assert_eq!((times[0], times.len()), (0, 10));
+    // Each poll ends its wait, and the board forgets the job.
+    let times = poll_times_of_many_waits(Script { latency: ms(1), ..Script::succeeds(0) });
+    assert!(times.windows(2).all(|pair| (500..=501).contains(&(pair[1] - pair[0]))), "{times:?}");
+    assert_eq!((times[0], times.len()), (0, 10));
+}
+
+#[test]
+fn rule_04_an_id_that_was_never_polled_before_it_was_forgotten_is_polled_at_once() {
+    let mut world = World::new(budget());
+    world.script("job", Script::never());
+    let watch = world.watch(["job"], &Policy::new());
+    world.run_until(at(100));
+    world.close(watch);
+    world.watch(["job"], &at_once());
+    world.run_until(at(200));
+    assert_eq!(world.poll_times("job"), [100]);
+}

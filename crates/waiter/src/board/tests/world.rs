@@ -158,10 +158,6 @@ impl World {
 
     pub(super) fn add(&mut self, watch: usize, id: &str, policy: &Policy) -> bool {
         let Some((key, _)) = self.watches[watch] else { return false };
-        if self.board.jobs.find(id).is_none() {
-            // A forgotten id starts afresh: no earlier answer holds its poll back.
-            self.last_answer.remove(id);
-        }
         let added = self.board.add(self.now, key, id.into(), None);
         if added {
             let deadline = self.now.after(policy.timeout);

@@ -178,6 +178,11 @@ impl Waits {
         self.waits.get_mut(key)
     }
 
+    /// Returns whether a wait has not ended.
+    pub(super) fn is_live(&self, key: Key<Wait>, generation: u32) -> bool {
+        self.waits.get(key).is_some_and(|wait| wait.generation == generation && wait.job.is_some())
+    }
+
     /// Returns the waits on a job, the newest first.
     pub(super) fn on<'a>(&'a self, job: &Job) -> impl Iterator<Item = (Key<Wait>, &'a Wait)> {
         let pair = |key: Key<Wait>| self.waits.get(key).map(|wait| (key, wait));

@@ -294,7 +294,8 @@ impl Play {
             if job.is_due_now {
                 due = Time::ZERO;
             }
-            if due != Time::NEVER && job.polls > 0 {
+            let was_polled = job.polls > 0 || job.last_answer > Time::ZERO;
+            if due != Time::NEVER && was_polled {
                 due = due.max(job.last_answer.after(self.budget.min_interval));
             }
             // The board rounds in other places.

@@ -287,6 +287,8 @@ fn handles_may_act_between_any_two_orders_of_the_driver() {
         "a request is taken over",
         "a last look after a jump",
         "a limit before any failure",
+        "a request is cut short",
+        "a poll past a slow one",
         "a failure from before a jump",
         "a deadline with a poll in flight",
         "a last look sees the end",

@@ -1,6 +1,6 @@
 //! What each wait must hear, judged wait by wait without any of the board's tables.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -58,6 +58,8 @@ pub(super) struct ModelRequest {
     pub(super) job: usize,
     pub(super) sent: Time,
     pub(super) step: u32,
+    /// How long the source was given.
+    timeout: Duration,
 }
 
 #[derive(Debug)]
@@ -73,6 +75,8 @@ pub(super) struct Model<R> {
     pub(super) ended: BTreeMap<usize, Progress>,
     pub(super) paths: BTreeMap<&'static str, u32>,
     sends: Vec<Time>,
+    /// When jobs that are forgotten were last polled.
+    forgotten: BTreeMap<usize, Time>,
     pub(super) window: u32,
     bad_in_a_row: u32,
     is_reached: bool,
@@ -80,8 +84,8 @@ pub(super) struct Model<R> {
     unreached: Option<Time>,
     /// Attempts sent before do not count.
     counts_since: Time,
-    /// Whether a wait has come to its limit before any attempt failed.
-    has_overdue: bool,
+    /// Waits that have come to their limits before any attempt failed.
+    overdue: BTreeSet<usize>,
     /// The same as that of a job, for all.
     step: u32,
     pause_began: Option<Time>,
@@ -117,12 +121,13 @@ impl<R: Copy + Ord + std::fmt::Debug> Model<R> {
             ended: BTreeMap::new(),
             paths: BTreeMap::new(),
             sends: Vec::new(),
+            forgotten: BTreeMap::new(),
             window: 1,
             bad_in_a_row: 0,
             is_reached: false,
             unreached: None,
             counts_since: Time::ZERO,
-            has_overdue: false,
+            overdue: BTreeSet::new(),
             step: 0,
             pause_began: None,
             paused_until: Time::ZERO,
@@ -222,9 +227,14 @@ impl<R: Copy + Ord + std::fmt::Debug> Model<R> {
         let kept: Vec<usize> = self.jobs.keys().copied().collect();
         for job in kept {
             if self.live_on(job).is_empty() && !self.is_in_flight(job) {
-                self.jobs.remove(&job);
+                self.forget(job);
             }
         }
+    }
+
+    fn forget(&mut self, job: usize) {
+        let known = self.jobs.remove(&job).expect("it is known");
+        self.forgotten.extend(known.last_answer.map(|last| (job, last)));
     }
 
     fn ring(&mut self, until: Time, is_jump: bool) {
@@ -264,7 +274,7 @@ impl<R: Copy + Ord + std::fmt::Debug> Model<R> {
         }
         let has_failed = self.unreached.is_some_and(|failed| failed >= wait.started);
         if !has_failed {
-            self.has_overdue = true;
+            self.overdue.insert(at);
             self.note("a limit before any failure");
         }
         has_failed
@@ -309,8 +319,21 @@ impl<R: Copy + Ord + std::fmt::Debug> Model<R> {
     ) {
         let until = self.now.before(self.budget.resolution).before(Duration::from_nanos(1));
         self.ring(until, is_jump);
+        let cut_short = answer.and_then(Result::err).filter(|_| !is_jump && self.is_cut_short(id));
+        if cut_short.is_some_and(may_be_for_want_of_time) {
+            self.note("a request is cut short");
+            self.ring(self.now, is_jump);
+        }
         if let Some(request) = self.in_flight.remove(&id) {
             match answer {
+                Some(Err(class)) if cut_short.is_some() && may_be_for_want_of_time(class) => {
+                    self.is_reached |= class != ErrorClass::Unreached;
+                    self.stats.transient += 1;
+                    self.bad(request.sent, None);
+                    let job = self.job(request.job);
+                    (job.failing, job.is_due_now) = (Some(class), true);
+                    job.failures += 1;
+                }
                 Some(Ok(state)) => {
                     self.stats.answers += 1;
                     self.is_reached = true;
@@ -341,6 +364,15 @@ impl<R: Copy + Ord + std::fmt::Debug> Model<R> {
             self.note("a stale answer");
         }
         self.settle();
+    }
+
+    /// Whether the deadline that a request was sent with has passed, and another wait goes on.
+    fn is_cut_short(&self, id: R) -> bool {
+        let Some(request) = self.in_flight.get(&id) else { return false };
+        let ends_at = |&wait: &usize| self.waits[wait].ends_at(self.budget.resolution);
+        request.timeout < self.attempt_timeout(request.step)
+            && self.now.since(request.sent) >= request.timeout
+            && self.live_on(request.job).iter().any(|wait| ends_at(wait) > self.now)
     }
 
     pub(super) fn observe(&mut self, job: usize, state: &JobState) {
@@ -378,11 +410,9 @@ impl<R: Copy + Ord + std::fmt::Debug> Model<R> {
             self.note("a failure from before a jump");
         } else if !self.is_reached {
             self.unreached = Some(now);
-            if std::mem::take(&mut self.has_overdue) {
-                for wait in 0..self.waits.len() {
-                    if self.waits[wait].is_live() && self.gives_up(wait, now) {
-                        self.end(wait, Some(WaitErrorKind::Unreachable));
-                    }
+            for wait in std::mem::take(&mut self.overdue) {
+                if self.waits[wait].is_live() && self.gives_up(wait, now) {
+                    self.end(wait, Some(WaitErrorKind::Unreachable));
                 }
             }
         }
@@ -553,10 +583,18 @@ impl<R: Copy + Ord + std::fmt::Debug> Model<R> {
     pub(super) fn send(&mut self, id: R, job: usize, timeout: Duration) {
         let now = self.now;
         assert!(!self.is_in_flight(job), "rule 3: two requests in flight for job {job}");
-        assert!(self.in_flight.len() < self.window as usize, "rule 8: the window is full");
+        let first = self.attempt_timeout(0);
+        let is_quick = |known: &&ModelRequest| known.step == 0 || now.since(known.sent) < first;
+        let quick = self.in_flight.values().filter(is_quick).count();
+        assert!(quick < self.window as usize, "rule 8: the window is full");
+        assert!(self.in_flight.len() < self.budget.max_in_flight as usize);
+        if self.in_flight.len() >= self.window as usize {
+            self.note("a poll past a slow one");
+        }
         assert!(now >= self.paused_until, "rule 8: paused until {:?}", self.paused_until);
         let known = &self.jobs[&job];
-        if let Some(last) = known.last_answer {
+        let last = known.last_answer.or(self.forgotten.get(&job).copied());
+        if let Some(last) = last {
             assert!(now.since(last) >= self.budget.min_interval, "rule 4: job {job} too soon");
         }
         let waits = self.live_on(job);
@@ -582,7 +620,7 @@ impl<R: Copy + Ord + std::fmt::Debug> Model<R> {
         });
         let left = left.max().expect("there is a wait");
         assert_eq!(timeout, left.min(self.attempt_timeout(step)), "rule 5: {job} at {now:?}");
-        self.in_flight.insert(id, ModelRequest { job, sent: now, step });
+        self.in_flight.insert(id, ModelRequest { job, sent: now, step, timeout });
     }
 
     /// The earliest time at which a wait may want its next poll.
@@ -627,6 +665,7 @@ impl<R: Copy + Ord + std::fmt::Debug> Model<R> {
         }
         let request = self.in_flight.remove(&id).expect("only requests in flight are aborted");
         assert!(self.live_on(request.job).is_empty(), "a request with waits is aborted");
+        self.job(request.job).last_answer = Some(self.now);
         self.note("an abort");
         self.settle();
     }
@@ -658,4 +697,8 @@ impl<R: Copy + Ord + std::fmt::Debug> Model<R> {
             assert!(!self.waits.iter().any(late), "a jump that is none at {now:?}");
         }
     }
+}
+
+fn may_be_for_want_of_time(class: ErrorClass) -> bool {
+    matches!(class, ErrorClass::TRANSIENT | ErrorClass::Unreached)
 }
