@@ -129,28 +129,6 @@ pub enum WaitingOn {
     InFlight(Duration),
 }
 
-impl WaitingOn {
-    /// Returns what it was as a word for logs and metrics, in snake case. It never changes.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Answer(_) => "answer",
-            Self::Throttling(_) => "throttling",
-            Self::Rate(_) => "rate",
-            Self::InFlight(_) => "in_flight",
-        }
-    }
-
-    /// Returns how long the wait had hung on it.
-    pub fn lasted(self) -> Duration {
-        match self {
-            Self::Answer(lasted)
-            | Self::Throttling(lasted)
-            | Self::Rate(lasted)
-            | Self::InFlight(lasted) => lasted,
-        }
-    }
-}
-
 impl fmt::Display for WaitingOn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

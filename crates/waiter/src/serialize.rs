@@ -199,18 +199,6 @@ impl<'a> From<&'a WaitError> for WaitErrorFields<'a> {
 }
 
 #[derive(Serialize)]
-struct WaitingOnFields {
-    what: &'static str,
-    lasted_ms: u64,
-}
-
-impl From<&WaitingOn> for WaitingOnFields {
-    fn from(waiting_on: &WaitingOn) -> Self {
-        Self { what: waiting_on.as_str(), lasted_ms: millis(waiting_on.lasted()) }
-    }
-}
-
-#[derive(Serialize)]
 struct SourceErrorFields<'a> {
     class: ErrorClass,
     message: String,
@@ -425,21 +413,7 @@ mod tests {
         let error = WaitError::new(WaitErrorKind::Lost, report).with_last_seen(2 * SECOND);
         let value = to_value(&error).expect("no map keys");
         assert_eq!((&value["kind"], &value["last_seen_ms"]), (&json!("lost"), &json!(2000)));
-        assert_eq!((&value["report"]["job_id"], &value["waiting_on"]), (&json!("a"), &json!(null)));
-        let context = ErrorContext {
-            waiting_on: Some(WaitingOn::Throttling(SECOND)),
-            ..ErrorContext::default()
-        };
-        let report = JobReport::new("a");
-        let error = WaitError::with_context(WaitErrorKind::TimedOut, report, context);
-        assert_eq!(
-            to_value(&error).expect("no map keys")["waiting_on"],
-            json!({"what": "throttling", "lasted_ms": 1000})
-        );
-        let others =
-            [WaitingOn::Answer(SECOND), WaitingOn::Rate(SECOND), WaitingOn::InFlight(SECOND)];
-        let words = others.map(|waiting_on| (waiting_on.as_str(), waiting_on.lasted()));
-        assert_eq!(words, ["answer", "rate", "in_flight"].map(|word| (word, SECOND)));
+        assert_eq!(value["report"]["job_id"], "a");
         let progress = Progress { waiting: 1, running: 2, succeeded: 3, failed: 4, removed: 5 };
         assert_eq!(
             to_string(&progress).expect("no map keys"),
