@@ -39,8 +39,8 @@ pub enum Class {
     /// No answer of the service arrived: no connection, no TLS, a proxy that refuses, or no answer in time. Try again
     /// later.
     Unreached,
-    /// An answer that is not the service's own: a status in the 300s or 400s without a code that is known. It may come of a
-    /// gateway or proxy in between, so one alone decides nothing.
+    /// An answer that is not the service's own: a status in the 300s or 400s without a code that is known, or a certificate that
+    /// is refused. It may come of a gateway or proxy in between, so one alone decides nothing.
     Unexpected {
         /// Whether such an answer is known to pass. One that is not known to is final unless the service has answered well
         /// before.

@@ -25,8 +25,8 @@ pub(super) fn without_head(
     };
     let cause = root_cause(error);
     let is_https = error.url().is_none_or(|url| url.scheme() == "https");
-    if let Some(fatal) = fatal(operation, error, &cause, secrets) {
-        return fatal;
+    if let Some(unsent) = unsent(operation, error, &cause, secrets) {
+        return unsent;
     }
     let (kind, summary, cause) = if !error.is_connect() {
         if error.is_timeout() {
@@ -87,8 +87,8 @@ pub(super) fn without_body(
     secrets: &[&str],
 ) -> Error {
     let cause = root_cause(error);
-    if let Some(fatal) = fatal(operation, error, &cause, secrets) {
-        return fatal;
+    if let Some(unsent) = unsent(operation, error, &cause, secrets) {
+        return unsent;
     }
     if error.is_timeout() {
         return body_timed_out(operation, limit);
@@ -98,21 +98,22 @@ pub(super) fn without_body(
 }
 
 /// Returns the error for a refused certificate, or for a request that cannot be built.
-fn fatal(
+fn unsent(
     operation: Operation<'_>,
     error: &reqwest::Error,
     cause: &io::Error,
     secrets: &[&str],
 ) -> Option<Error> {
-    let kind = if !error.is_timeout() && names_certificate(error) {
-        ErrorKind::Certificate
+    let (kind, class) = if !error.is_timeout() && names_certificate(error) {
+        // One node of a service, or a gateway that asks for a login, may have another certificate for a while.
+        (ErrorKind::Certificate, Class::Unexpected { can_pass: false })
     } else if error.is_builder() {
-        ErrorKind::Request
+        (ErrorKind::Request, Class::Fatal)
     } else {
         return None;
     };
     tracing::debug!(call = %operation, ?kind, "not sent");
-    Some(Error::new(operation, kind, Class::Fatal).with_source(cleaned(cause, secrets)))
+    Some(Error::new(operation, kind, class).with_source(cleaned(cause, secrets)))
 }
 
 /// The step of connecting that failed.
