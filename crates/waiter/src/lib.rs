@@ -77,11 +77,15 @@
 //!
 //! With `tracing`, at level debug: a span `wait_for_job` (fields `job`, and at its end `outcome` and `polls`) or `watch`
 //! (fields `jobs`, how many, and at its end `succeeded` and `unsuccessful`) with an event at each end, or
-//! [at level info](WaiterBuilder::spans_at_info) if asked; "status changed" (`job`, `from`, `to`) and "polling this job is in trouble" (`job`, `error`) from the
-//! driver. At level trace, each poll. At level warn, "polling is in trouble", when the first answer of a source
+//! [at level info](WaiterBuilder::spans_at_info) if asked. Each poll is a span `poll` (fields `job`, and `answer`: the status,
+//! the class of the error, or "panicked"; none if the request was given up) from its request to its answer, in the span of
+//! one wait on the job (the oldest, unless there are more than 32) and linked to the others'. In it are what the source
+//! writes while it is polled, "status changed" (`job`, `from`, `to`) and "polling this job is in trouble" (`job`, `error`);
+//! those without an answer are in the span of the wait. At level warn, "polling is in trouble", when the first answer of a source
 //! that was well turns bad; nothing else is above debug. An answer that a job is not known is no such trouble.
 
 mod board;
+mod box_source;
 #[cfg(feature = "cfw")]
 mod cfw;
 mod config;
@@ -96,6 +100,8 @@ mod schedule;
 #[cfg(feature = "serde")]
 mod serialize;
 mod source;
+mod source_error;
+mod spans;
 mod state;
 mod update;
 mod util;
@@ -103,6 +109,7 @@ mod wait;
 mod waiter;
 mod watch;
 
+pub use box_source::BoxSource;
 #[cfg(feature = "cfw")]
 pub use cfw::FirewallGone;
 pub use config::ConfigError;
@@ -114,9 +121,8 @@ pub use options::JobOptions;
 pub use policy::{Policy, UnknownStatus};
 pub use report::{JobReport, Outcome, WaitError, WaitErrorKind, WaitingOn};
 pub use schedule::Schedule;
-pub use source::{
-    Attempt, BoxSource, ErrorClass, JobSource, Quota, SourceError, SourceFn, source_fn,
-};
+pub use source::{Attempt, JobSource, Quota, SourceFn, source_fn};
+pub use source_error::{ErrorClass, SourceError};
 pub use state::{JobState, Phase};
 pub use update::{JobView, Progress, Stats, Update, UpdateKind};
 pub use wait::Wait;

@@ -7,12 +7,10 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures_core::FusedFuture;
-use tracing::field::Empty;
-use tracing::{Span, debug, debug_span, info_span};
 
 use crate::board::{WaitOptions, WatchKey};
 use crate::driver::shared::Shared;
-use crate::util::contain::contain;
+use crate::spans::{SpanLevel, WaitSpan};
 use crate::{JobId, Outcome, Policy, UpdateKind};
 
 /// Waits for one job: see [`Waiter::wait_for_job`](crate::Waiter::wait_for_job).
@@ -31,15 +29,7 @@ pub struct Wait {
     id: JobId,
     state: State,
     span_level: SpanLevel,
-    span: Span,
-}
-
-/// The level at which spans are made.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) enum SpanLevel {
-    #[default]
-    Debug,
-    Info,
+    span: WaitSpan,
 }
 
 enum State {
@@ -51,7 +41,8 @@ enum State {
 impl Wait {
     pub(crate) fn new(shared: Arc<Shared>, id: JobId, options: WaitOptions) -> Self {
         let state = State::New(options);
-        Self { shared, id, state, span_level: SpanLevel::default(), span: Span::none() }
+        let (span_level, span) = (SpanLevel::default(), WaitSpan::default());
+        Self { shared, id, state, span_level, span }
     }
 
     pub(crate) fn span_level(mut self, level: SpanLevel) -> Self {
@@ -107,17 +98,8 @@ impl Wait {
     }
 
     fn begin(&mut self, options: WaitOptions) -> WatchKey {
-        let id = &self.id;
-        self.span = new_span(|| match self.span_level {
-            SpanLevel::Debug => {
-                debug_span!("wait_for_job", job = %id, outcome = Empty, polls = Empty)
-            }
-            SpanLevel::Info => {
-                info_span!("wait_for_job", job = %id, outcome = Empty, polls = Empty)
-            }
-        });
-        let id = self.id.clone();
-        self.shared.wait(id, options)
+        self.span = WaitSpan::of_wait(self.span_level, &self.id);
+        self.shared.wait(self.id.clone(), options, &self.span)
     }
 }
 
@@ -139,35 +121,10 @@ impl Future for Wait {
             let UpdateKind::Ended(outcome) = update.kind else { continue };
             this.state = State::Done;
             this.shared.close(key);
-            log_end(&this.span, &this.id, &outcome);
+            this.span.log_end(&this.id, &outcome);
             return Poll::Ready(outcome);
         }
     }
-}
-
-/// Makes a span; none if the subscriber, which is user code, panics.
-pub(crate) fn new_span(make: impl FnOnce() -> Span) -> Span {
-    contain(make).unwrap_or_else(|_| Span::none())
-}
-
-/// Records the end of a wait in its span, and logs it there. The subscriber and the text of an error are user code.
-pub(crate) fn log_end(span: &Span, id: &JobId, outcome: &Outcome) {
-    let write = || {
-        // The span of a watch has no such fields, and ignores them.
-        let (word, report) = match outcome {
-            Ok(report) => ("succeeded", report),
-            Err(error) => (error.kind().as_str(), error.report()),
-        };
-        span.record("outcome", word).record("polls", report.polls);
-        let _entered = span.enter();
-        match outcome {
-            Ok(report) => {
-                debug!(job = %id, polls = report.polls, elapsed = ?report.elapsed, "job succeeded");
-            }
-            Err(error) => debug!(job = %id, %error, "wait ended without success"),
-        }
-    };
-    let _ = contain(write);
 }
 
 impl FusedFuture for Wait {
@@ -179,8 +136,7 @@ impl FusedFuture for Wait {
 impl Drop for Wait {
     fn drop(&mut self) {
         if let State::Waiting(key) = self.state {
-            // The subscriber is user code.
-            let _ = contain(|| self.span.record("outcome", "dropped").is_none());
+            self.span.record_drop();
             self.shared.close(key);
         }
     }

@@ -9,7 +9,7 @@ use tokio::runtime::Handle;
 
 use crate::board::{AttemptTimeouts, Budget, WaitOptions};
 use crate::driver::shared::Shared;
-use crate::wait::SpanLevel;
+use crate::spans::SpanLevel;
 use crate::{
     ConfigError, History, JobId, JobSource, JobState, Policy, Quota, Stats, Wait, Watch, driver,
 };
@@ -227,7 +227,7 @@ impl<S: JobSource> WaiterBuilder<S> {
 
     /// Sets whether the spans of waits and watches are made at level info rather than debug. Default: false.
     ///
-    /// The events in them stay at debug: a library writes nothing above that unasked. Set it to see each wait, with its
+    /// The spans of polls and the events stay at debug: a library writes nothing above that unasked. Set it to see each wait, with its
     /// outcome and its polls, in traces that are filtered at info.
     pub fn spans_at_info(mut self, at_info: bool) -> Self {
         self.span_level = if at_info { SpanLevel::Info } else { SpanLevel::Debug };

@@ -7,13 +7,10 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_core::{FusedStream, Stream};
-use tracing::field::Empty;
-use tracing::{Span, debug_span, info_span};
 
 use crate::board::{Pending, WaitOptions, WatchKey};
 use crate::driver::shared::Shared;
-use crate::util::contain::contain;
-use crate::wait::{SpanLevel, log_end, new_span};
+use crate::spans::{SpanLevel, WaitSpan};
 use crate::{
     JobId, JobOptions, JobReport, JobView, Outcome, Policy, Progress, Update, UpdateKind,
     WaitError, WaitErrorKind,
@@ -60,7 +57,7 @@ pub struct Watch {
     /// Whether the last poll found the stream at its end.
     is_terminated: bool,
     span_level: SpanLevel,
-    span: Span,
+    span: WaitSpan,
 }
 
 impl Watch {
@@ -72,7 +69,7 @@ impl Watch {
         // Before the lock is taken: it may be a crowd, and the iterator is user code.
         let pending: Pending = ids.collect();
         let key = shared.open(pending, options);
-        let (span_level, span) = (SpanLevel::default(), Span::none());
+        let (span_level, span) = (SpanLevel::default(), WaitSpan::default());
         Self { shared, key, is_started: false, is_terminated: false, span_level, span }
     }
 
@@ -214,20 +211,13 @@ impl Watch {
         if !self.is_started {
             self.is_started = true;
             let jobs = self.progress().live();
-            self.span = new_span(|| match self.span_level {
-                SpanLevel::Debug => {
-                    debug_span!("watch", jobs, succeeded = Empty, unsuccessful = Empty)
-                }
-                SpanLevel::Info => {
-                    info_span!("watch", jobs, succeeded = Empty, unsuccessful = Empty)
-                }
-            });
-            self.shared.start(self.key);
+            self.span = WaitSpan::of_watch(self.span_level, jobs);
+            self.shared.start(self.key, &self.span);
         }
         let update = self.shared.next_update(self.key, cx.waker());
         self.is_terminated = matches!(update, Poll::Ready(None));
         if let Poll::Ready(Some(Update { id, kind: UpdateKind::Ended(outcome), .. })) = &update {
-            log_end(&self.span, id, outcome);
+            self.span.log_end(id, outcome);
         }
         update
     }
@@ -250,13 +240,8 @@ impl FusedStream for Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        if !self.span.is_disabled() {
-            let Progress { succeeded, failed, .. } = self.progress();
-            let record = || {
-                self.span.record("succeeded", succeeded).record("unsuccessful", failed);
-            };
-            // The subscriber is user code.
-            let _ = contain(record);
+        if self.span.is_enabled() {
+            self.span.record_progress(self.progress());
         }
         self.shared.close(self.key);
     }

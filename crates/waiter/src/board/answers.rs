@@ -7,7 +7,7 @@ use super::requests::Request;
 use super::throttle::HeldBackBy;
 use super::time::Time;
 use super::waits::Wait;
-use super::{Answer, Board, LogEvent, RequestId};
+use super::{Answer, Board, LogEventKind, RequestId};
 use crate::policy::UnknownStatus;
 use crate::report::ErrorContext;
 use crate::util::human::Human;
@@ -160,7 +160,7 @@ impl Board {
             return;
         }
         let had_status = self.jobs[key].status.is_some();
-        if self.outbox.log.is_some() {
+        if self.is_logging() {
             self.log_change(key, state);
         }
         let (change, has_other_detail) = self.jobs.record_state(key, state, reported);
@@ -194,11 +194,12 @@ impl Board {
     }
 
     fn log_change(&mut self, key: Key<Job>, state: &JobState) {
-        let Some(log) = &mut self.outbox.log else { return };
-        let job = &self.jobs[key];
-        let from = self.jobs.text(job.status);
+        if !self.is_logging() {
+            return;
+        }
+        let from = self.jobs.text(self.jobs[key].status);
         if from.as_deref() != Some(&*state.status) {
-            log.push(LogEvent::Changed { id: job.id.clone(), from, to: state.status.clone() });
+            self.log(key, LogEventKind::Changed { from, to: state.status.clone() });
         }
     }
 
@@ -284,14 +285,14 @@ impl Board {
     /// Records a bad answer for a job, and reports it to its waits if it is new.
     fn record_failure(&mut self, key: Key<Job>, error: SourceError) {
         let class = error.class();
-        let logged = self.outbox.log.is_some().then(|| error.clone());
+        let logged = self.is_logging().then(|| error.clone());
         if !self.jobs.record_failure(key, error, &mut self.outbox.deferred) {
             return;
         }
         // A job that the service does not know is no trouble of the service.
         let is_outage = !class.is_not_found() && !std::mem::replace(&mut self.has_warned, true);
-        if let (Some(log), Some(error)) = (&mut self.outbox.log, logged) {
-            log.push(LogEvent::Trouble { id: self.jobs[key].id.clone(), error, is_outage });
+        if let Some(error) = logged {
+            self.log(key, LogEventKind::Trouble { error, is_outage });
         }
         for wait in self.waits_on(key) {
             if let Some(wait) = self.waits.get_mut(wait) {

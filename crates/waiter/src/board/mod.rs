@@ -64,6 +64,9 @@ pub(crate) use self::attempts::AttemptTimeouts;
 pub(crate) use self::time::{Time, nanos};
 pub(crate) use self::waits::Pending;
 
+/// How many of the waits on a job are looked at for its traces.
+const MAX_WATCHES: usize = 32;
+
 /// What one source may be asked, and how long an attempt may take.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Budget {
@@ -111,7 +114,7 @@ impl WaitOptions {
 }
 
 /// Names a watch, also after it is gone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct WatchKey {
     key: Key<Watch>,
     generation: u32,
@@ -179,11 +182,19 @@ pub(crate) enum Role {
 
 /// Something worth a line in a log.
 #[derive(Debug)]
-pub(crate) enum LogEvent {
-    /// The status of a job changed.
-    Changed { id: JobId, from: Option<Cow<'static, str>>, to: Cow<'static, str> },
-    /// The answers for a job turned bad; `is_outage` if the whole source was well before.
-    Trouble { id: JobId, error: SourceError, is_outage: bool },
+pub(crate) struct LogEvent {
+    pub(crate) id: JobId,
+    /// The watch of the oldest wait on the job, of the newest ones that are looked at.
+    pub(crate) watch: Option<WatchKey>,
+    pub(crate) kind: LogEventKind,
+}
+
+#[derive(Debug)]
+pub(crate) enum LogEventKind {
+    /// The status of the job changed.
+    Changed { from: Option<Cow<'static, str>>, to: Cow<'static, str> },
+    /// The answers for the job turned bad; `is_outage` if the whole source was well before.
+    Trouble { error: SourceError, is_outage: bool },
 }
 
 /// See the module's documentation.
@@ -280,6 +291,26 @@ impl Board {
         let wakers = if wakers.is_empty() { Vec::new() } else { std::mem::take(wakers) };
         let deferred = if deferred.is_empty() { Vec::new() } else { std::mem::take(deferred) };
         (wakers, deferred)
+    }
+
+    /// Returns the watches of the waits on an id, the newest wait first; of a crowd the newest ones only.
+    pub(crate) fn watches_on(&self, id: &str) -> Vec<WatchKey> {
+        let job = self.jobs.find(id).map(|key| &self.jobs[key]);
+        job.into_iter().flat_map(|job| self.waits.watches_of(job).take(MAX_WATCHES)).collect()
+    }
+
+    /// Returns whether what there is to log is recorded.
+    pub(crate) fn is_logging(&self) -> bool {
+        self.outbox.log.is_some()
+    }
+
+    /// Records something to log, if that is wanted.
+    fn log(&mut self, key: Key<Job>, kind: LogEventKind) {
+        if let Some(log) = &mut self.outbox.log {
+            let job = &self.jobs[key];
+            let watch = self.waits.watches_of(job).take(MAX_WATCHES).last();
+            log.push(LogEvent { id: job.id.clone(), watch, kind });
+        }
     }
 
     /// Returns whether a request is in flight, wanted or not.

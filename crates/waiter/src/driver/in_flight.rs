@@ -7,11 +7,20 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use super::drivers::Driver;
 use crate::board::{Answer, RequestId};
+use crate::spans::PollSpan;
 use crate::util::contain::{contain, contain_drop};
 use crate::{JobState, SourceError};
 
 /// The answers to requests. An answer is written there as soon as it is made, since it is large to hand on.
-pub(crate) type Answers = Vec<(RequestId, Answer)>;
+pub(crate) type Answers = Vec<Answered>;
+
+/// The answer to a request.
+pub(crate) struct Answered {
+    pub(crate) request: RequestId,
+    pub(crate) answer: Answer,
+    /// Ends when the answer has been dealt with, so that what is logged of it is in the span.
+    pub(crate) span: PollSpan,
+}
 
 /// Futures of one type, by the slot of their request.
 ///
@@ -31,6 +40,7 @@ pub(crate) trait Revoke: Send + Sync {
 struct Slot<F> {
     request: Option<RequestId>,
     future: Pin<Box<Option<F>>>,
+    span: PollSpan,
     waker: Waker,
 }
 
@@ -85,19 +95,27 @@ where
     F: Future<Output = Result<JobState, SourceError>>,
 {
     /// Starts a future and polls it for the first time.
-    pub(crate) fn start(&mut self, request: RequestId, future: F, answers: &mut Answers) {
+    pub(crate) fn start(
+        &mut self,
+        request: RequestId,
+        future: F,
+        span: PollSpan,
+        answers: &mut Answers,
+    ) {
         let at = request.slot();
         while self.slots.len() <= at {
             let waker = SlotWaker { slot: self.slots.len(), driver: Arc::clone(&self.driver) };
             self.slots.push(Slot {
                 request: None,
                 future: Box::pin(None),
+                span: PollSpan::NONE,
                 waker: Arc::new(waker).into(),
             });
         }
         if let Some(slot) = self.slots.get_mut(at) {
             slot.request = Some(request);
             slot.future.set(Some(future));
+            slot.span = span;
             slot.poll(answers);
         }
     }
@@ -121,11 +139,15 @@ where
         };
         let mut context = Context::from_waker(&self.waker);
         // A source that panics has broken its own state only: the future is dropped and never polled again.
-        match contain(|| future.poll(&mut context)) {
+        let polled = self.span.run(|| contain(|| future.poll(&mut context)));
+        let answer = match polled {
             Ok(Poll::Pending) => return,
-            Ok(Poll::Ready(told)) => answers.push((request, Answer::Told(told))),
-            Err(message) => answers.push((request, Answer::Panicked(message))),
-        }
+            Ok(Poll::Ready(told)) => Answer::Told(told),
+            Err(message) => Answer::Panicked(message),
+        };
+        self.span.record_answer(&answer);
+        let span = std::mem::take(&mut self.span);
+        answers.push(Answered { request, answer, span });
         self.clear();
     }
 }
@@ -134,8 +156,8 @@ impl<F> Slot<F> {
     /// Empties the slot. A panic in the future's destructor is contained.
     fn clear(&mut self) {
         self.request = None;
-        let future = &mut self.future;
-        let _ = contain(|| future.set(None));
+        let (future, span) = (&mut self.future, std::mem::take(&mut self.span));
+        span.run(|| contain(|| future.set(None))).unwrap_or_default();
     }
 }
 
@@ -158,7 +180,7 @@ pub(crate) fn clear_on_end<F>(set: &Mutex<InFlightSet<F>>) {
 
 /// Drops answers, whose errors may have destructors that panic.
 pub(crate) fn drop_answers(answers: &mut Answers) {
-    while let Some((_, answer)) = answers.pop() {
+    while let Some(Answered { answer, .. }) = answers.pop() {
         match answer {
             // No code of the user's is in these.
             Answer::Told(Ok(state)) => drop(state),

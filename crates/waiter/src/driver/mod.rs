@@ -2,6 +2,7 @@
 
 mod drivers;
 mod in_flight;
+mod log;
 pub(crate) mod shared;
 mod waker;
 
@@ -12,13 +13,14 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::time::{Instant, Sleep};
-use tracing::{Level, debug, trace, warn};
+use tracing::{Level, trace};
 
 use self::drivers::{Aftermath, Driver};
 use self::in_flight::{Answers, InFlightSet, Revoke};
+use self::log::LogLine;
 use self::shared::{Core, Shared};
-use crate::board::{Action, LogEvent, Role, Time};
-use crate::util::chain::error_chain;
+use crate::board::{Action, Role, Time};
+use crate::spans::{PollSpan, WaitSpan};
 use crate::util::contain::{contain, contain_drop};
 use crate::{Attempt, JobId, JobSource, JobState, SourceError};
 
@@ -97,6 +99,16 @@ enum Next {
     End,
 }
 
+/// What follows from a step outside the lock, beside what it says to do.
+#[derive(Default)]
+struct Follow {
+    /// Whether there is to be a log.
+    logging: bool,
+    log: Vec<LogLine>,
+    /// The spans of the waits on the job that is polled.
+    spans: Vec<WaitSpan>,
+}
+
 /// What a driver does outside the lock.
 enum Step {
     Act(Action),
@@ -173,21 +185,23 @@ where
         let mut is_held_back = false;
         for _ in 0..STEPS_PER_TURN {
             // One lock per action, so that little lies between "still wanted" and the request itself (rule 10).
-            let mut log = None;
+            let mut follow = Follow { logging, ..Follow::default() };
             let step = self.shared.with(|core| {
-                let step = self.step(core, now, lets_others_first, is_held_back);
+                let step = self.step(core, now, lets_others_first, is_held_back, &mut follow);
                 if logging {
-                    log = Some(core.board.take_log(logging));
+                    follow.log.extend(core.take_log(logging, None));
                 }
                 step
             });
+            follow.log.into_iter().for_each(|line| line.write(&self.answers));
             // Only now, outside the lock: see `Action::Drop`.
             in_flight::drop_answers(&mut self.answers);
-            log.into_iter().flatten().for_each(write_log);
             match step {
                 Step::Act(Action::Poll { request, id, timeout }) => {
-                    let _ = contain(|| trace!(job = %id, "polling"));
-                    in_flight.start(request, (self.fetch)(id, timeout), &mut self.answers);
+                    let span = PollSpan::new(&follow.spans, &id);
+                    let _ = contain(|| span.enter(|| trace!(job = %id, "polling")));
+                    let fetch = span.run(|| (self.fetch)(id, timeout));
+                    in_flight.start(request, fetch, span, &mut self.answers);
                 }
                 Step::Act(Action::Abort(request)) => in_flight.abort(request),
                 Step::Act(Action::Wake(waker)) => drop(contain(|| waker.wake())),
@@ -224,12 +238,16 @@ where
         now: Time,
         lets_others_first: bool,
         is_held_back: bool,
+        follow: &mut Follow,
     ) -> Step {
         let Some(role) = core.drivers.role(self.driver) else {
             return Step::Stop(Next::End, Aftermath::default());
         };
-        for (request, answer) in &self.answers {
-            core.board.handle_answer(now, *request, answer);
+        for (index, answered) in self.answers.iter().enumerate() {
+            core.board.handle_answer(now, answered.request, &answered.answer);
+            if follow.logging {
+                follow.log.extend(core.take_log(true, Some(index)));
+            }
         }
         core.board.handle_time(now);
         let role = if is_held_back { Role::StandBy } else { role };
@@ -240,6 +258,9 @@ where
             return Step::Stop(Next::Yield, Aftermath::default());
         }
         if let Some(action) = core.board.poll_action(now, role) {
+            if let Action::Poll { id, .. } = &action {
+                follow.spans = core.spans_on(id);
+            }
             return Step::Act(action);
         }
         let mut aftermath = core.follow(Some(self.driver));
@@ -262,23 +283,6 @@ where
         }
         Step::Stop(next, aftermath)
     }
-}
-
-/// Writes a line to the log. The text of an error is user code, and so is the subscriber.
-fn write_log(event: LogEvent) {
-    let write = || match &event {
-        LogEvent::Changed { id, from, to } => {
-            debug!(job = %id, from = from.as_deref(), to = &**to, "status changed");
-        }
-        LogEvent::Trouble { id, error, is_outage: true } => {
-            warn!(job = %id, error = %error_chain(error), "polling is in trouble");
-        }
-        LogEvent::Trouble { id, error, is_outage: false } => {
-            debug!(job = %id, error = %error_chain(error), "polling this job is in trouble");
-        }
-    };
-    let _ = contain(write);
-    contain_drop(event);
 }
 
 #[cfg(test)]

@@ -2,7 +2,9 @@
 //!
 //! No user code runs and no waker is called, cloned or dropped under the lock.
 
+use std::collections::HashMap;
 use std::fmt;
+use std::hash::BuildHasherDefault;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use std::task::{Poll, Waker};
@@ -11,8 +13,11 @@ use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use super::drivers::{Aftermath, Driver, Drivers};
-use crate::board::{Board, Budget, Deferred, Pending, Time, WaitOptions, WatchKey};
+use super::log::LogLine;
+use crate::board::{Board, Budget, Deferred, LogEvent, Pending, Time, WaitOptions, WatchKey};
+use crate::spans::{PollSpan, WaitSpan};
 use crate::util::contain::{contain, contain_drop};
+use crate::util::key_map::KeyHasher;
 use crate::{JobId, JobOptions, JobState, JobView, Update};
 
 /// How many waits are added, listed, stopped or removed under one lock. Others get at the board in between.
@@ -40,12 +45,53 @@ type Start = Box<dyn Fn(&Arc<Shared>, &Handle, Arc<Driver>) + Send + Sync>;
 pub(crate) struct Core {
     pub(crate) board: Board,
     pub(crate) drivers: Drivers,
+    spans: Spans,
 }
+
+/// The spans of started watches; of those only that a subscriber records. None is dropped under the lock.
+type Spans = HashMap<WatchKey, WaitSpan, BuildHasherDefault<KeyHasher>>;
 
 impl Core {
     /// Makes drivers follow a change to the board.
     pub(crate) fn follow(&mut self, caller: Option<&Arc<Driver>>) -> Aftermath {
         self.drivers.follow(&mut self.board, caller)
+    }
+
+    /// Keeps the span of a watch until that is closed.
+    fn insert_span(&mut self, watch: WatchKey, span: &WaitSpan) -> Option<WaitSpan> {
+        span.is_enabled().then(|| self.spans.insert(watch, span.clone())).flatten()
+    }
+
+    fn remove_span(&mut self, watch: WatchKey) -> Option<WaitSpan> {
+        if self.spans.is_empty() {
+            return None;
+        }
+        let span = self.spans.remove(&watch);
+        if self.spans.is_empty() {
+            // A crowd may have made it large.
+            self.spans = Spans::default();
+        }
+        span
+    }
+
+    /// Returns the spans of the waits on an id, for the span of a poll; none if nothing would record that.
+    pub(crate) fn spans_on(&self, id: &JobId) -> Vec<WaitSpan> {
+        if self.spans.is_empty() || !PollSpan::may_be_wanted() {
+            return Vec::new();
+        }
+        let watches = self.board.watches_on(id.as_str());
+        watches.iter().filter_map(|watch| self.spans.get(watch).cloned()).collect()
+    }
+
+    /// Takes what there is to log, each with the span of a wait, and starts or stops recording it. `answer` is the index of
+    /// the answer that it follows from.
+    pub(crate) fn take_log(&mut self, is_wanted: bool, answer: Option<usize>) -> Vec<LogLine> {
+        let events = self.board.take_log(is_wanted).into_iter();
+        let line = |event: LogEvent| {
+            let span = event.watch.and_then(|watch| self.spans.get(&watch).cloned());
+            LogLine { event, span: span.unwrap_or_default(), answer }
+        };
+        events.map(line).collect()
     }
 
     /// Sets the runtime on which a watch is polled, if it is another one than before.
@@ -73,7 +119,8 @@ impl Shared {
         runtime: Option<Handle>,
         start: Start,
     ) -> Arc<Self> {
-        let core = Core { board: Board::new(seed, budget), drivers: Drivers::default() };
+        let board = Board::new(seed, budget);
+        let core = Core { board, drivers: Drivers::default(), spans: Spans::default() };
         Arc::new(Self {
             core: Mutex::new(core),
             waiting: AtomicUsize::new(0),
@@ -156,32 +203,44 @@ impl Shared {
 
     /// Starts a watch on the current runtime. All under one lock: a job that a handle adds meanwhile finds the watch not
     /// started, or started with a runtime to be driven on.
-    pub(crate) fn start(self: &Arc<Self>, watch: WatchKey) {
+    pub(crate) fn start(self: &Arc<Self>, watch: WatchKey, span: &WaitSpan) {
         let runtime = self.current_runtime();
-        self.change(|core, now| {
+        let replaced = self.change(|core, now| {
             core.move_to(watch, runtime.as_ref());
             core.board.start(now, watch);
+            core.insert_span(watch, span)
         });
+        drop(replaced);
     }
 
     /// Opens a watch for a single job, and starts it.
-    pub(crate) fn wait(self: &Arc<Self>, id: JobId, options: WaitOptions) -> WatchKey {
+    pub(crate) fn wait(
+        self: &Arc<Self>,
+        id: JobId,
+        options: WaitOptions,
+        span: &WaitSpan,
+    ) -> WatchKey {
         let runtime = self.current_runtime();
-        self.change(|core, now| {
+        let (watch, replaced) = self.change(|core, now| {
             let watch = core.board.open(true, Pending::default(), options);
+            let replaced = core.insert_span(watch, span);
             core.move_to(watch, runtime.as_ref());
             core.board.start(now, watch);
             core.board.add(now, watch, id, None);
             core.stop_if_homeless(watch, now);
-            watch
-        })
+            (watch, replaced)
+        });
+        drop(replaced);
+        watch
     }
 
     /// Removes a watch whose consumer is gone.
     pub(crate) fn close(self: &Arc<Self>, watch: WatchKey) {
         loop {
-            let (is_left, waker) = self.change(|core, _| core.board.close(watch, SLICE));
+            let ((is_left, waker), span) =
+                self.change(|core, _| (core.board.close(watch, SLICE), core.remove_span(watch)));
             waker.into_iter().for_each(contain_drop);
+            drop(span);
             if !is_left {
                 return;
             }
@@ -217,7 +276,14 @@ impl Shared {
 
     /// Hands on a state of a job that is known from elsewhere.
     pub(crate) fn tell(self: &Arc<Self>, id: &str, state: &JobState) -> bool {
-        self.change(|core, now| core.board.tell(now, id, state))
+        let (is_known, log) = self.change(|core, now| {
+            let is_known = core.board.tell(now, id, state);
+            // Now, while the waits that it ends are open.
+            let is_logging = core.board.is_logging();
+            (is_known, core.take_log(is_logging, None))
+        });
+        log.into_iter().for_each(|line| line.write(&[]));
+        is_known
     }
 
     /// Returns the next update of a watch. One that has none is driven on the current runtime from now on.

@@ -115,7 +115,10 @@ fn reports_errors_and_updates_can_be_made_for_tests() {
     let error = error.with_last_seen(secs(2));
     assert_eq!(error.last_seen(), Some(secs(2)));
     let text = error.to_string();
-    assert!(text.starts_with("job job-1 still Running after 9.0s (3 polls, last status"), "{text}");
+    assert!(
+        text.starts_with("job job-1 still Running after 9.0s (timed out, 3 polls, last"),
+        "{text}"
+    );
     assert!(text.ends_with("last error: transient failure: connection reset"), "{text}");
     let update = Update::new("job-1", secs(9), UpdateKind::Ended(Err(error)));
     assert_eq!((update.id.as_str(), update.elapsed), ("job-1", secs(9)));

@@ -1,6 +1,7 @@
 //! Code of the user that runs in the driver: wakers, errors, panic payloads, requests. It runs outside
 //! the lock, so it may use the waiter; and where it panics, that harms its own job only (rule 12).
 
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::fmt;
 use std::future::pending;
@@ -8,7 +9,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 
@@ -413,6 +414,82 @@ impl tracing::Subscriber for PanickingSubscriber {
     fn enter(&self, _: &tracing::span::Id) {}
 
     fn exit(&self, _: &tracing::span::Id) {}
+}
+
+/// Panics whenever a span or an event is touched, but at every second entry, so that spans are left, too.
+#[derive(Clone, Default)]
+struct PanickingSpans(Arc<Mutex<BTreeSet<&'static str>>>, Arc<AtomicUsize>);
+
+impl PanickingSpans {
+    fn fail(&self, call: &'static str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(call);
+        panic!("the subscriber has a bug in {call}");
+    }
+}
+
+impl tracing::Subscriber for PanickingSpans {
+    fn register_callsite(&self, _: &'static tracing::Metadata<'static>) -> Interest {
+        Interest::sometimes()
+    }
+
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        metadata.target().starts_with("cfw_waiter")
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {
+        self.fail("record");
+    }
+
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {
+        self.fail("record_follows_from");
+    }
+
+    fn event(&self, _: &tracing::Event<'_>) {
+        self.fail("event");
+    }
+
+    fn enter(&self, _: &tracing::span::Id) {
+        if self.1.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) {
+            self.fail("enter");
+        }
+    }
+
+    fn exit(&self, _: &tracing::span::Id) {
+        self.fail("exit");
+    }
+
+    fn try_close(&self, _: tracing::span::Id) -> bool {
+        self.fail("try_close");
+        true
+    }
+}
+
+#[test]
+fn a_subscriber_that_panics_at_each_span_harms_no_job() {
+    let calls = within(secs(20), || {
+        let subscriber = PanickingSpans::default();
+        let _logged = tracing::subscriber::set_default(subscriber.clone());
+        let polled = Arc::new(AtomicUsize::new(0));
+        let waiter = quick(move |_| {
+            let is_first = polled.fetch_add(1, Ordering::Relaxed) == 0;
+            async move { Ok(if is_first { JobState::running() } else { JobState::succeeded() }) }
+        });
+        current_thread().block_on(async {
+            let both =
+                async { tokio::join!(waiter.wait_for_job("job"), waiter.wait_for_job("job")) };
+            let (first, second) = timeout(secs(5), both).await.unwrap();
+            assert_eq!((first.unwrap().polls, second.unwrap().polls), (2, 2));
+            let ends = timeout(secs(5), waiter.watch(["one", "two"]).all()).await.unwrap();
+            assert!(ends.len() == 2 && ends.iter().all(|(_, end)| end.is_ok()), "{ends:?}");
+        });
+        subscriber.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    });
+    let all = ["enter", "event", "exit", "record", "record_follows_from", "try_close"];
+    assert_eq!(calls, BTreeSet::from(all));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::task::Poll;
 
 use super::script::*;
 use super::world::*;
-use crate::board::{LogEvent, Pending, RuntimeKey, WaitOptions};
+use crate::board::{LogEvent, LogEventKind, Pending, RuntimeKey, WaitOptions};
 use crate::{JobId, JobState, Policy, Progress, Schedule, UpdateKind, WaitErrorKind};
 
 fn every(interval: u64) -> Policy {
@@ -96,9 +96,9 @@ fn rule_12_a_stop_ends_no_more_waits_at_once_than_its_limit_and_those_of_one_run
 
 /// What would be logged: the trouble of each job, and whether it was the source's.
 fn troubles(world: &mut World) -> Vec<(String, bool)> {
-    let trouble = |event| match event {
-        LogEvent::Trouble { id, is_outage, .. } => Some((id.to_string(), is_outage)),
-        LogEvent::Changed { .. } => None,
+    let trouble = |event: LogEvent| match event.kind {
+        LogEventKind::Trouble { is_outage, .. } => Some((event.id.to_string(), is_outage)),
+        LogEventKind::Changed { .. } => None,
     };
     world.board.take_log(true).into_iter().filter_map(trouble).collect()
 }

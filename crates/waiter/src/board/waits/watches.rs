@@ -5,6 +5,7 @@ use std::task::Waker;
 
 use super::{OnRuntime, Pending, Wait, Waits, Watch};
 use crate::Progress;
+use crate::board::jobs::Job;
 use crate::board::{RuntimeKey, Time, WaitOptions, WatchKey};
 use crate::util::slab::Key;
 
@@ -54,6 +55,14 @@ impl Waits {
         let pair =
             |(key, watch): (Key<Watch>, &Watch)| WatchKey { key, generation: watch.generation };
         self.watches.iter().map(pair).collect()
+    }
+
+    /// Returns the watches of the waits on a job, the newest wait first.
+    pub(in crate::board) fn watches_of(&self, job: &Job) -> impl Iterator<Item = WatchKey> {
+        self.on(job).map(|(_, wait)| {
+            let key = wait.watch;
+            WatchKey { key, generation: self.watches[key].generation }
+        })
     }
 
     pub(in crate::board) fn start(&mut self, watch: Key<Watch>, now: Time) {
