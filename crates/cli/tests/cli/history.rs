@@ -98,6 +98,12 @@ fn the_default_place_is_the_state_directory() {
     assert!(!file.exists());
     assert_eq!(run_with("b", &[]).code, Some(0));
     assert_eq!(counts(&file), [("default".to_owned(), 1)]);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = fs::metadata(file.parent().unwrap()).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700, "only for its user");
+    }
     // A look is no wait: it says nothing of durations.
     assert_eq!(run_with("c", &["--timeout=0"]).code, Some(124));
     assert_eq!(counts(&file), [("default".to_owned(), 1)]);
