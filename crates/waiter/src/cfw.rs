@@ -133,7 +133,10 @@ fn source_error(error: Error) -> SourceError {
     let message = match (&code, error.status(), message) {
         // Where nothing of the service came, what the request came to.
         (None, _, None) if class == ErrorClass::Unreached => error.summary().map(str::to_owned),
-        (None, Some(status), Some(message)) => Some(format!("HTTP {status}: {message}")),
+        (None, Some(status), Some(message)) => {
+            let message = page_words(&message, &status.to_string()).unwrap_or(message);
+            Some(format!("HTTP {status}: {message}"))
+        }
         (None, Some(status), None) => Some(format!("HTTP {status}")),
         (_, _, message) => message,
     };
@@ -148,6 +151,30 @@ fn source_error(error: Error) -> SourceError {
     }
 }
 
+/// Returns the words of an HTML page, such as those that proxies answer with: its title, or else its text.
+///
+/// Pages repeat the HTTP status, which is left out. The page may be cut anywhere.
+fn page_words(page: &str, status: &str) -> Option<String> {
+    // ASCII lower case, so that offsets are the same in both.
+    let lower = page.to_ascii_lowercase();
+    if !["<html", "<!doctype html"].iter().any(|start| lower.starts_with(start)) {
+        return None;
+    }
+    let title = lower.find("<title").and_then(|at| page.get(at..)?.split_once('>'));
+    let title = title.map_or("", |(_, rest)| rest.split('<').next().unwrap_or(""));
+    let mut words = title.split_whitespace().collect::<Vec<_>>();
+    if words.is_empty() {
+        // What stands before a tag is text; what stands in an unfinished tag is not.
+        let texts = page.split('<').filter_map(|part| Some(part.split_once('>')?.1));
+        words = texts.flat_map(str::split_whitespace).collect();
+    }
+    if words.first() == Some(&status) {
+        words.remove(0);
+    }
+    words.push(if words.is_empty() { "an HTML page" } else { "(HTML page)" });
+    Some(words.join(" "))
+}
+
 impl From<&cfw_api::JobId> for JobId {
     fn from(id: &cfw_api::JobId) -> Self {
         id.as_str().into()
@@ -157,5 +184,34 @@ impl From<&cfw_api::JobId> for JobId {
 impl From<cfw_api::JobId> for JobId {
     fn from(id: cfw_api::JobId) -> Self {
         id.as_str().into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_of_proxies_are_reduced_to_their_words() {
+        let rows = [
+            (
+                "<html>  <head><title>502 Bad Gateway</title></head>  <body>  <h1>502 Bad Gateway</h1>",
+                Some("Bad Gateway (HTML page)"),
+            ),
+            ("<!DOCTYPE html><HTML><TITLE lang=en>Sign\n in</TITLE>", Some("Sign in (HTML page)")),
+            (
+                "<html><title></title><h1>502</h1><p>No é <b>upstream</b",
+                Some("No é upstream (HTML page)"),
+            ),
+            ("<html><title>5", Some("5 (HTML page)")),
+            ("<html><title", Some("an HTML page")),
+            ("<html><title>502</title>", Some("an HTML page")),
+            ("<html", Some("an HTML page")),
+            ("upstream said <html>", None),
+            ("<Error><Code>Busy</Code></Error>", None),
+        ];
+        for (page, expected) in rows {
+            assert_eq!(page_words(page, "502").as_deref(), expected, "{page}");
+        }
     }
 }
