@@ -122,6 +122,17 @@ impl Output {
         self.heartbeat.filter(|_| matches!(self.human, HumanOutput::Lines(_)))
     }
 
+    /// Ends the live display, if there is one: shows the lines that were not drawn yet, and removes the block unless
+    /// a signal ended the wait.
+    pub(crate) fn end_display(&mut self, reason: Reason) {
+        if let Some(screen) = self.screen() {
+            if matches!(reason, Reason::Interrupted(_)) {
+                screen.leave();
+            }
+            screen.clear();
+        }
+    }
+
     /// Writes the summary.
     ///
     /// # Errors

@@ -98,7 +98,13 @@ pub(crate) async fn wait(
             Reason::Interrupted(_) => (exec::SIGNAL_LIMIT, None),
             _ => (exec::EXIT_LIMIT, Some(session.signals)),
         };
-        exec.finish(limit, signals, |report| output.exec(&report)).await;
+        // Nothing draws frames from here on, and the commands may take a minute.
+        output.end_display(reason);
+        let report = |report| {
+            output.exec(&report);
+            output.end_display(Reason::AllEnded);
+        };
+        exec.finish(limit, signals, report).await;
     }
     Ok(summary)
 }

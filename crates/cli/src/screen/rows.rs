@@ -44,11 +44,15 @@ pub(super) fn job(
     if let Some(text) = fit(&row, &next_poll, columns) {
         row = format!("{row}  {}", styles.apply(Style::Dim, text));
     }
-    if let Some(detail) = report.state.as_ref().and_then(|state| state.detail.as_deref()) {
+    if let Some(detail) = report.state.as_ref().and_then(|state| state.detail.as_deref())
+        && has_room(&row, columns)
+    {
         let detail = printable(detail.to_owned());
         row = format!("{row}  {}", styles.apply(Style::Dim, &detail));
     }
-    if let Some(error) = trouble {
+    if let Some(error) = trouble
+        && has_room(&row, columns)
+    {
         let trouble = describe::trouble(&report.id, error);
         row = format!("{row}  {}", styles.apply(Style::Warning, &trouble));
     }
@@ -111,6 +115,12 @@ pub(super) fn pad(text: &str, width: usize) -> String {
     format!("{text}{}", " ".repeat(width.saturating_sub(measure_text_width(text))))
 }
 
+/// Returns whether a text that is cut at the last column leaves the row before it whole, and has some words left.
+fn has_room(row: &str, columns: usize) -> bool {
+    const MIN_WIDTH: usize = 4;
+    measure_text_width(row) + 2 + MIN_WIDTH <= columns
+}
+
 /// Returns the text if it fits the row, after two blanks.
 fn fit<'a>(row: &str, text: &'a str, columns: usize) -> Option<&'a str> {
     (measure_text_width(row) + 2 + measure_text_width(text) <= columns).then_some(text)
@@ -141,5 +151,11 @@ mod tests {
         let cut = row(45);
         assert!(cut.ends_with('…') && cut.contains("  40"), "{cut}");
         assert_eq!(measure_text_width(&cut), 45);
+        // Where the columns fill the row, the elapsed time is not cut in favour of the detail.
+        for columns in 14..=90 {
+            let row = job(&jobs[0], 50, columns, 0, styles);
+            assert!(row.contains(" 0:00"), "{columns}: {row}");
+            assert!(measure_text_width(&row) <= columns, "{columns}: {row}");
+        }
     }
 }

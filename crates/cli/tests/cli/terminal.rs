@@ -177,6 +177,20 @@ fn more_than_twenty_jobs_share_one_row() {
 }
 
 #[test]
+fn the_last_end_is_shown_while_commands_run() {
+    let sim = simulator();
+    add(&sim, "a", JobScript::succeeds_after(ms(0)));
+    let command = wait_command(&sim, &["--exec", "sleep 60", "a"]);
+    let mut terminal = Terminal::start(command, 10, 60);
+    let screen = terminal.until("✓ a  Success");
+    assert!(!screen.contains("polling"), "{screen}");
+    terminal.child.interrupt();
+    let (screen, code, _) = terminal.end();
+    assert_eq!(code, Some(0));
+    assert!(screen.contains("stopped 1 run before the end"), "{screen}");
+}
+
+#[test]
 fn ids_are_cut_in_a_narrow_terminal_and_times_are_not() {
     let sim = simulator();
     let ids = ["6f1d2c1e-0b7a-4a58-9f6e-1d2f3a4b5c6d", "77777777-0b7a-4a58-9f6e-1d2f3a4b5c6d"];
