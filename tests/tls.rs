@@ -46,7 +46,7 @@ async fn scripted(name: &str, replies: &'static [Reply]) -> Server {
     tokio::spawn(async move {
         for n in 0.. {
             let Ok((socket, _)) = listener.accept().await else { break };
-            let reply = replies[n.min(replies.len() - 1)];
+            let Some(&reply) = replies.get(n).or(replies.last()) else { break };
             let acceptor = if let Reply::Status(_) = reply { &acceptor } else { &foreign };
             // A client that refuses the certificate ends the handshake.
             let Ok(mut stream) = acceptor.accept(socket).await else { continue };
