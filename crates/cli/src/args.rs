@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
 
 use crate::input::kind_problem;
@@ -250,8 +251,14 @@ pub(crate) struct WaitArgs {
     /// `sh -c` runs it, up to 8 at once, with the JSON object of the type ended on standard input and the variables
     /// CFW_JOB_ID, CFW_OUTCOME and CFW_EXIT, the exit code for this job. What it prints goes to standard error. Its
     /// failure is reported and changes no exit code. It is killed after 30 seconds, and after the last job all
-    /// together may take a minute, or five seconds after Ctrl-C.
-    #[arg(long, value_name = "COMMAND", value_hint = ValueHint::CommandString, help_heading = "At the end of a job")]
+    /// together may take a minute, or five seconds if a signal ended the wait. A signal after that kills it.
+    #[arg(
+        long,
+        value_name = "COMMAND",
+        value_parser = NonEmptyStringValueParser::new(),
+        value_hint = ValueHint::CommandString,
+        help_heading = "At the end of a job"
+    )]
     pub(crate) exec: Option<String>,
 
     /// Leave the secrets of the service (CFW_TOKEN, OS_PASSWORD and the like) in the environment of --exec

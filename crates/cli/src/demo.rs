@@ -38,7 +38,7 @@ pub(crate) async fn demo(args: &OutputArgs, signals: Signals) -> Result<Exit, Cl
     }
     let mut output = Output::new(args);
     let jobs = Jobs::from_ids(add_jobs(&sim));
-    let mut summary =
+    let (mut summary, _) =
         wait(&waiter, jobs, StopCondition::AllEnded, signals, None, &mut output).await?;
     // One job is meant to fail.
     if summary.exit == Exit::Failed && summary.progress.failed == FAILING {

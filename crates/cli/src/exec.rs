@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 
 use crate::args::WaitArgs;
 use crate::exit::Exit;
+use crate::process_groups::{self, ProcessGroups};
 use crate::signals::Signals;
 
 /// The most commands that run at once.
@@ -61,14 +62,16 @@ pub(crate) struct Exec {
     keeps_secrets: bool,
     waiting: VecDeque<End>,
     running: JoinSet<Report>,
+    groups: ProcessGroups,
 }
 
 impl Exec {
-    /// Returns `None` if no command is given.
-    pub(crate) fn from_args(args: &WaitArgs) -> Option<Self> {
+    /// Returns `None` if no command is given. The commands that run are registered in `groups`.
+    pub(crate) fn from_args(args: &WaitArgs, groups: ProcessGroups) -> Option<Self> {
         let command = args.exec.clone()?;
         let keeps_secrets = args.exec_secrets;
-        Some(Self { command, keeps_secrets, waiting: VecDeque::new(), running: JoinSet::new() })
+        let (waiting, running) = (VecDeque::new(), JoinSet::new());
+        Some(Self { command, keeps_secrets, waiting, running, groups })
     }
 
     /// Runs the command for an end, as soon as few enough are running.
@@ -130,7 +133,7 @@ impl Exec {
         while self.running.len() < MAX_RUNNING {
             let Some(end) = self.waiting.pop_front() else { return };
             let command = self.prepare(&end);
-            self.running.spawn(run(command, end, LIMIT));
+            self.running.spawn(run(command, self.groups.clone(), end, LIMIT));
         }
     }
 
@@ -168,9 +171,9 @@ fn is_secret(name: &str) -> bool {
     words.iter().any(|word| rest.contains(word)) || ["AK", "SK"].contains(&rest)
 }
 
-async fn run(command: Command, end: End, limit: Duration) -> Report {
+async fn run(command: Command, groups: ProcessGroups, end: End, limit: Duration) -> Report {
     let mut printed = (Vec::new(), Vec::new());
-    let problem = match is_within(limit, status(command, &end.json, &mut printed)).await {
+    let problem = match is_within(limit, status(command, groups, &end.json, &mut printed)).await {
         Some(Ok(status)) if status.success() => None,
         Some(Ok(status)) => Some(status.to_string()),
         Some(Err(error)) => Some(error.to_string()),
@@ -185,13 +188,14 @@ async fn run(command: Command, end: End, limit: Duration) -> Report {
 /// Runs the command, and appends what it prints.
 async fn status(
     mut command: Command,
+    groups: ProcessGroups,
     input: &[u8],
     printed: &mut (Vec<u8>, Vec<u8>),
 ) -> io::Result<ExitStatus> {
     let child = command
         .spawn()
         .map_err(|error| io::Error::new(error.kind(), format!("cannot start sh: {error}")))?;
-    let mut group = Group::new(child);
+    let mut group = Group::new(child, groups);
     let (stdin, stdout, stderr) =
         (group.child.stdin.take(), group.child.stdout.take(), group.child.stderr.take());
     let write = async {
@@ -231,24 +235,26 @@ async fn keep(stream: Option<impl AsyncRead + Unpin>, kept: &mut Vec<u8>) {
 /// A command and the processes that it started, which are killed when this is dropped before its end.
 struct Group {
     child: Child,
+    groups: ProcessGroups,
+    /// The id of the group. `None` if the child ended at once.
+    id: Option<u32>,
     has_ended: bool,
 }
 
 impl Group {
-    fn new(child: Child) -> Self {
-        Self { child, has_ended: false }
+    fn new(child: Child, groups: ProcessGroups) -> Self {
+        let id = child.id();
+        id.into_iter().for_each(|id| groups.add(id));
+        Self { child, groups, id, has_ended: false }
     }
 }
 
 impl Drop for Group {
     fn drop(&mut self) {
-        #[cfg(unix)]
-        if !self.has_ended
-            && let Some(id) = self.child.id().and_then(|id| id.try_into().ok())
-            && let Some(id) = rustix::process::Pid::from_raw(id)
-        {
-            // It fails if the group has just ended.
-            let _ = rustix::process::kill_process_group(id, rustix::process::Signal::KILL);
+        let Some(id) = self.id else { return };
+        self.groups.remove(id);
+        if !self.has_ended {
+            process_groups::kill(id);
         }
     }
 }
@@ -269,6 +275,7 @@ mod tests {
             keeps_secrets: false,
             waiting: VecDeque::new(),
             running: JoinSet::new(),
+            groups: ProcessGroups::default(),
         }
     }
 
@@ -281,7 +288,7 @@ mod tests {
     async fn a_command_that_takes_too_long_is_killed() {
         let exec = exec("echo hello; sleep 60");
         let command = exec.prepare(&end("a"));
-        let report = run(command, end("a"), Duration::from_millis(500)).await;
+        let report = run(command, exec.groups.clone(), end("a"), Duration::from_millis(500)).await;
         assert_eq!(report.problem.as_deref(), Some("killed after 500ms"));
         assert_eq!(report.lines, ["hello"]);
     }

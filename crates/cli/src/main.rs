@@ -21,6 +21,7 @@ mod manual;
 mod outcome;
 mod output;
 mod parse;
+mod process_groups;
 mod screen;
 mod signals;
 mod simulate;
@@ -116,11 +117,17 @@ fn wait(cli: &Cli, runtime: &Runtime, signals: Signals) -> Result<Exit, CliError
     let (store, history) = history::open(&cli.wait)?;
     let waiter = waiter::build(&cli.wait, client, history)?;
     let stop_condition = wait::StopCondition::from_args(&cli.wait);
-    let exec = exec::Exec::from_args(&cli.wait);
+    let exec = exec::Exec::from_args(&cli.wait, signals.process_groups());
     let mut output = Output::new(&cli.output);
     let result = runtime.block_on(async {
-        let summary = wait::wait(&waiter, jobs, stop_condition, signals, exec, &mut output).await?;
-        output.finish(&summary)?;
+        let (summary, last_runs) =
+            wait::wait(&waiter, jobs, stop_condition, signals, exec, &mut output).await?;
+        // Readers of the output need not wait for the commands.
+        let written = output.finish(&summary);
+        if let Some(runs) = last_runs {
+            runs.finish(&mut output).await;
+        }
+        written?;
         Ok(summary.exit)
     });
     if let Some(store) = store {

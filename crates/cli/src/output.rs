@@ -122,13 +122,9 @@ impl Output {
         self.heartbeat.filter(|_| matches!(self.human, HumanOutput::Lines(_)))
     }
 
-    /// Ends the live display, if there is one: shows the lines that were not drawn yet, and removes the block unless
-    /// a signal ended the wait.
-    pub(crate) fn end_display(&mut self, reason: Reason) {
+    /// Draws the lines that were not drawn yet, if there is a live display, and removes its block.
+    pub(crate) fn draw_lines(&mut self) {
         if let Some(screen) = self.screen() {
-            if matches!(reason, Reason::Interrupted(_)) {
-                screen.leave();
-            }
             screen.clear();
         }
     }
@@ -138,7 +134,7 @@ impl Output {
     /// # Errors
     ///
     /// Returns an error if standard output cannot be written.
-    pub(crate) fn finish(mut self, summary: &Summary) -> io::Result<()> {
+    pub(crate) fn finish(&mut self, summary: &Summary) -> io::Result<()> {
         // The end of the only job has been printed, and the summary would repeat it.
         let is_redundant = summary.progress.total() == 1 && summary.unfinished.is_empty();
         let lines = if is_redundant { Vec::new() } else { describe::summary(summary) };

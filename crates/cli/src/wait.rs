@@ -2,6 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 use std::io;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
 
 use cfw_waiter::{JobId, Progress, Stats, Update, UpdateKind, Waiter, Watch, WatchHandle};
 use tokio::sync::mpsc;
@@ -39,7 +41,31 @@ impl StopCondition {
     }
 }
 
-/// Waits for the jobs, writes the updates to `output`, and returns the summary.
+/// The runs of `--exec` that have not ended with the wait.
+pub(crate) struct LastRuns {
+    exec: Exec,
+    reason: Reason,
+    signals: Signals,
+}
+
+impl LastRuns {
+    /// Waits for the runs to end, within limits, and reports them.
+    pub(crate) async fn finish(self, output: &mut Output) {
+        let (limit, signals) = match self.reason {
+            // A second signal ends the process at once.
+            Reason::Interrupted(_) => (exec::SIGNAL_LIMIT, None),
+            _ => (exec::EXIT_LIMIT, Some(self.signals)),
+        };
+        let report = |report| {
+            output.exec(&report);
+            // Nothing draws frames any more.
+            output.draw_lines();
+        };
+        self.exec.finish(limit, signals, report).await;
+    }
+}
+
+/// Waits for the jobs, writes the updates to `output`, and returns the summary and the runs of `exec` that go on.
 ///
 /// # Errors
 ///
@@ -51,7 +77,7 @@ pub(crate) async fn wait(
     signals: Signals,
     exec: Option<Exec>,
     output: &mut Output,
-) -> io::Result<Summary> {
+) -> io::Result<(Summary, Option<LastRuns>)> {
     let watch = waiter.watch([] as [JobId; 0]);
     // The handle keeps the watch open while more ids can be read.
     let lines = jobs.lines.map(|lines| (lines, watch.handle()));
@@ -92,21 +118,9 @@ pub(crate) async fn wait(
         elapsed: session.stopwatch.elapsed(),
         stats: waiter.stats(),
     };
-    if let Some(exec) = session.exec {
-        let (limit, signals) = match reason {
-            // A second signal ends the process at once.
-            Reason::Interrupted(_) => (exec::SIGNAL_LIMIT, None),
-            _ => (exec::EXIT_LIMIT, Some(session.signals)),
-        };
-        // Nothing draws frames from here on, and the commands may take a minute.
-        output.end_display(reason);
-        let report = |report| {
-            output.exec(&report);
-            output.end_display(Reason::AllEnded);
-        };
-        exec.finish(limit, signals, report).await;
-    }
-    Ok(summary)
+    let signals = session.signals;
+    let last_runs = session.exec.map(|exec| LastRuns { exec, reason, signals });
+    Ok((summary, last_runs))
 }
 
 /// Counts jobs that were looked at once as ended without success.
@@ -170,7 +184,10 @@ impl Session {
                     let written = self.write_update(&update, waiter, output);
                     // A stop that this update brings about takes precedence over a closed output.
                     match self.handle_update(&update)? {
-                        Some(reason) => Some(reason),
+                        Some(reason) => {
+                            self.handle_simultaneous(waiter, output)?;
+                            Some(reason)
+                        }
                         None => self.handle_written(written, output)?,
                     }
                 }
@@ -383,6 +400,26 @@ impl Session {
             (StopCondition::FirstFailure, _) => Some(Reason::FirstFailure),
             (StopCondition::FirstSuccess | StopCondition::AllEnded, _) => None,
         })
+    }
+
+    /// Handles the updates that are there when the wait stops: the summary counts the ends among them. The exit code is
+    /// that of the end that stopped the wait.
+    fn handle_simultaneous(&mut self, waiter: &Waiter, output: &mut Output) -> io::Result<()> {
+        let exit = self.exit;
+        while let Some(update) = self.ready_update() {
+            let written = self.write_update(&update, waiter, output);
+            self.handle_update(&update)?;
+            self.handle_written(written, output)?;
+        }
+        self.exit = exit;
+        Ok(())
+    }
+
+    fn ready_update(&mut self) -> Option<Update> {
+        match pin!(self.watch.next()).poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(update) => update,
+            Poll::Pending => None,
+        }
     }
 
     fn handle_last_end(&mut self, output: &mut Output) -> Reason {

@@ -10,6 +10,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
+use crate::process_groups::ProcessGroups;
+
 #[cfg(unix)]
 mod unix;
 #[cfg(unix)]
@@ -68,6 +70,7 @@ impl Signal {
 pub(crate) struct Signals {
     received: watch::Receiver<Option<Signal>>,
     is_awaited: Arc<AtomicBool>,
+    groups: ProcessGroups,
 }
 
 impl Signals {
@@ -85,6 +88,8 @@ impl Signals {
         let (sender, received) = watch::channel(None);
         let is_awaited = Arc::new(AtomicBool::new(false));
         let is_awaited_too = Arc::clone(&is_awaited);
+        let groups = ProcessGroups::default();
+        let groups_too = groups.clone();
         // A task of a worker thread, so that a signal arrives while the main thread is blocked.
         runtime.spawn(async move {
             let first = source.next().await;
@@ -92,9 +97,15 @@ impl Signals {
                 sender.send_replace(Some(first));
                 source.next_distinct().await;
             }
+            groups_too.kill_all();
             exit(first)
         });
-        Ok(Self { received, is_awaited })
+        Ok(Self { received, is_awaited, groups })
+    }
+
+    /// Returns the process groups that are killed when a signal ends the command at once.
+    pub(crate) fn process_groups(&self) -> ProcessGroups {
+        self.groups.clone()
     }
 
     /// Waits for the first signal. From the call on, the caller ends the command in an orderly way.

@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use cfw_simulator::{JobScript, Simulator};
+use rustix::process::Signal;
 
 use crate::support::{
-    Lines, Output, Running, add, ms, parse_objects, run, simulator, wait_command,
+    Lines, Output, Running, add, ms, parse_objects, pause, run, simulator, wait_command,
 };
 
 /// A directory for what the commands write, which is removed at the end of the test.
@@ -148,17 +149,45 @@ fn a_run_can_end_after_a_signal_that_ends_the_wait() {
     assert_eq!(child.code(), Some(130));
 }
 
+/// A command whose processes all hold a pipe open, and ignore what can be ignored.
+const LONG: &str = r#"trap "" INT TERM HUP
+exec 3>"$DIR/pipe"; echo started >&3; (sleep 40; echo survived >&3) & sleep 40"#;
+
+fn make_pipe(dir: &TempDir) -> PathBuf {
+    let pipe = dir.0.join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    pipe
+}
+
+#[test]
+fn a_second_signal_kills_it_after_the_summary() {
+    let sim = simulator();
+    add(&sim, "a", JobScript::succeeds_after(ms(0)));
+    add(&sim, "b", JobScript::never());
+    let dir = TempDir::new("exec-second-signal");
+    let pipe = make_pipe(&dir);
+    let mut command = exec_command(&sim, &dir.0, LONG, &["--output=json", "a", "b"]);
+    let mut child = Running::start(command.stdout(Stdio::piped()));
+    let lines = Lines::of(child.stdout());
+    lines.until(r#""type":"ended""#);
+    let written = Lines::of(std::fs::File::open(pipe).unwrap());
+    written.until("started");
+    child.signal(Signal::TERM);
+    lines.until(r#""type":"summary""#);
+    // Signals that follow at once count as the first one.
+    pause(ms(300));
+    child.interrupt();
+    assert_eq!(child.code(), Some(143), "the code of the first signal");
+    assert_eq!(written.rest(), Vec::<String>::new());
+}
+
 #[test]
 fn a_signal_stops_the_wait_for_it_and_kills_it() {
     let sim = simulator();
     add(&sim, "a", JobScript::succeeds_after(ms(0)));
     let dir = TempDir::new("exec-signal");
-    let pipe = dir.0.join("pipe");
-    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-    // All processes of the command hold the pipe open.
-    let script =
-        r#"exec 3>"$DIR/pipe"; echo started >&3; (sleep 40; echo survived >&3) & sleep 40"#;
-    let mut command = exec_command(&sim, &dir.0, script, &["a"]);
+    let pipe = make_pipe(&dir);
+    let mut command = exec_command(&sim, &dir.0, LONG, &["a"]);
     let mut child = Running::start(command.stderr(Stdio::piped()));
     let lines = Lines::of(child.stderr());
     lines.until("Success after");

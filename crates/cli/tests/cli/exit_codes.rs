@@ -160,6 +160,12 @@ fn exit_code_3_if_the_service_is_never_reached() {
         assert_eq!(ends.len(), 2, "{args:?}");
         assert!(ends.iter().all(|end| end["outcome"] == "unreachable"), "{ends:?}");
     }
+    // Both waits end at the same time. The summary counts what was reported.
+    let output = run(&["--give-up-unreached=300ms", "--fail-fast", "--output=json"]);
+    assert_eq!(output.code, Some(3), "{}", output.stderr);
+    let objects = parse_objects(&output.stdout);
+    let ends = objects.iter().filter(|object| object["type"] == "ended").count();
+    assert_eq!(objects.last().unwrap()["unsuccessful"], ends);
     let output = run(&["--give-up-unreached=0", "--timeout=600ms"]);
     assert_eq!(output.code, Some(124), "no limit: {}", output.stderr);
 }

@@ -34,6 +34,10 @@ fn a_usage_error_is_one_line_and_exit_code_2() {
             &["simulat"],
             "cfw-wait: simulat is no subcommand; did you mean simulate? For a job of that name: cfw-wait -- simulat\n",
         ),
+        (
+            &["--exec", "", "a"],
+            "cfw-wait: a value is required for '--exec <COMMAND>' but none was supplied\n",
+        ),
         (&["--any", "man"], "cfw-wait: --any says how to wait for jobs and means nothing to man\n"),
         (
             &["--timeout", "banana", "a"],

@@ -2,13 +2,12 @@
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
-use std::thread;
 
 use cfw_simulator::JobScript;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::{
-    Lines, Running, TIMEOUT, add, ms, parse_objects, read_all, simulator, wait_command,
+    Lines, Running, TIMEOUT, add, ms, parse_objects, pause, read_all, simulator, wait_command,
 };
 
 const SIGNALS: [(Signal, &str, i32); 3] =
@@ -72,7 +71,7 @@ fn signals_end_process_1_of_a_container() {
 #[test]
 fn a_second_signal_ends_a_command_that_is_stuck() {
     let sim = simulator();
-    // Far more than a pipe holds, and nobody reads it.
+    // Far more than a pipe holds. The test does not read it.
     let ids: Vec<_> = (0..800).map(|n| format!("{n}-{}", "x".repeat(100))).collect();
     ids.iter().for_each(|id| add(&sim, id, JobScript::never()));
     let mut command = wait_command(&sim, &["--output=json", "--rate=5000/s", "-"]);
@@ -148,9 +147,4 @@ fn wait_until(condition: impl Fn() -> bool) {
         pause(ms(1));
     }
     panic!("the condition never held");
-}
-
-#[expect(clippy::disallowed_methods, reason = "other processes follow real time")]
-fn pause(duration: std::time::Duration) {
-    thread::sleep(duration);
 }

@@ -175,3 +175,9 @@ pub(crate) fn mask_text(text: &str) -> String {
     }
     masked
 }
+
+/// Lets another process run for a while.
+#[expect(clippy::disallowed_methods, reason = "other processes follow real time")]
+pub(crate) fn pause(duration: Duration) {
+    thread::sleep(duration);
+}
