@@ -1,4 +1,4 @@
-//! What happens besides the wait: redraws, heartbeats, checks, and a shell's job control.
+//! Events that recur during the wait: redraws, heartbeats, checks, and signals of a shell's job control.
 
 use std::io;
 use std::time::Duration;

@@ -150,8 +150,8 @@ impl Client {
             .authorize(&mut request, project_id)
             .map_err(|problem| invalid().with_message(problem))?;
         if request.method() == Method::GET {
-            // A cache in between must not answer with the first status for ever. This header is not signed, so such a cache
-            // may change it.
+            // Without it a cache may answer each poll with the status of the first. It is not signed, since a cache may
+            // change it.
             request.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         }
         Ok(request)

@@ -17,7 +17,7 @@ async fn a_job_is_asked_for_as_the_manual_says() {
         .and(path(format!("/v3/project/jobs/{ID}")))
         .and(header("X-Auth-Token", TOKEN))
         .and(header("Content-Type", "application/json"))
-        // Otherwise a cache in between may answer with the first status for ever.
+        // Without it a cache may answer each poll with the status of the first.
         .and(header("Cache-Control", "no-cache"))
         .and(header("User-Agent", concat!("cfw-api/", env!("CARGO_PKG_VERSION"))))
         .respond_with(

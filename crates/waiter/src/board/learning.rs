@@ -25,7 +25,7 @@ const COARSE: f64 = 20.0;
 /// How many policies with plans are at hand for waits to come.
 const RECENT: usize = 8;
 
-/// What is known of past jobs. Empty, and without cost, as long as no wait has a schedule that learns.
+/// What is known of past jobs. It is empty until a wait has a schedule that learns, and other waits never read it.
 #[derive(Debug, Default)]
 pub(super) struct Learning {
     /// What was known at the start.

@@ -26,7 +26,7 @@ use tokio::time::Instant;
 
 use crate::ConfigError;
 
-/// So many failures in a row replace the client.
+/// The number of failures in a row that replaces the client.
 const FAILURES: u32 = 3;
 /// The shortest and the longest time between two replacements because of failures in a row.
 const MIN_INTERVAL: Duration = Duration::from_secs(5);

@@ -44,7 +44,8 @@ impl Resolve for FailingOver {
     }
 }
 
-/// Two hosts that share a port: the statuses of the first in turn (the last for ever), and a good second one.
+/// Two hosts that share a port. The first answers with one status after another and repeats the last; the second answers
+/// well.
 struct World {
     name: FailingOver,
     client: Client,

@@ -487,7 +487,7 @@ impl<R: Copy + Ord + std::fmt::Debug> Model<R> {
         }
     }
 
-    /// How long an attempt may take after so many time-outs.
+    /// Returns how long an attempt may take when its timeout was doubled this often.
     pub(super) fn attempt_timeout(&self, step: u32) -> Duration {
         (self.budget.attempt_timeouts.first().request * (1 << step)).min(secs(60))
     }

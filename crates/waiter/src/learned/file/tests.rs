@@ -1,0 +1,122 @@
+use super::*;
+use std::error::Error as _;
+
+/// A folder of its own, removed at the end.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("cfw-waiter-{}-{name}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        Self(folder)
+    }
+
+    fn file(&self) -> PathBuf {
+        self.0.join("history.json")
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn one(kind: &str, seconds: f64) -> History {
+    let mut history = History::new();
+    history.record(kind, Sample::ended(Duration::from_secs_f64(seconds)));
+    history
+}
+
+#[test]
+fn what_was_written_is_read_again() {
+    let folder = Folder::new("round-trip");
+    assert!(History::load(folder.file()).unwrap().is_empty(), "a missing file is empty");
+    let mut history = one("create", 212.25);
+    history.record("create", Sample::at_least(Duration::from_millis(50)));
+    history.record("delete \"all\"", Sample::ended(Duration::ZERO));
+    history.save("create", Duration::from_secs(1), Savings { sum: -3.5, ceiling: 350.0 });
+    history.save("create", Duration::from_millis(5), Savings::NONE);
+    history.clone().append_to(folder.file()).unwrap();
+    assert_eq!(History::load(folder.file()).unwrap(), history);
+    one("create", 7.0).append_to(folder.file()).unwrap();
+    let both = History::load(folder.file()).unwrap();
+    let secs: Vec<f64> = both.samples("create").map(|s| s.duration().as_secs_f64()).collect();
+    assert_eq!(secs, [212.25, 0.05, 7.0]);
+}
+
+#[test]
+fn of_each_kind_the_newest_are_kept() {
+    let folder = Folder::new("newest");
+    let mut history = History::new();
+    (0..300).for_each(|n| history.record("a", Sample::ended(Duration::from_secs(n))));
+    history.append_to(folder.file()).unwrap();
+    one("a", 1e4).append_to(folder.file()).unwrap();
+    let kept = History::load(folder.file()).unwrap();
+    let secs: Vec<u64> = kept.samples("a").map(|s| s.duration().as_secs()).collect();
+    assert_eq!((secs.len(), secs[0], secs[255]), (256, 45, 10_000));
+}
+
+#[test]
+fn writers_at_the_same_time_lose_nothing_and_readers_see_whole_files() {
+    let folder = Folder::new("writers");
+    let file = folder.file();
+    std::thread::scope(|scope| {
+        for writer in 0..4 {
+            let file = &file;
+            scope.spawn(move || {
+                for n in 0..8 {
+                    one(&format!("kind-{writer}"), f64::from(n)).append_to(file).unwrap();
+                }
+            });
+        }
+        for _ in 0..200 {
+            History::load(&file).unwrap();
+        }
+    });
+    let history = History::load(&file).unwrap();
+    let counts: Vec<usize> = history.kinds().map(|kind| history.samples(kind).count()).collect();
+    assert_eq!(counts, [8; 4]);
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_named_and_left_as_it_is() {
+    let folder = Folder::new("damaged");
+    let file = folder.file();
+    one("create", 5.0).append_to(&file).unwrap();
+    let whole = fs::read_to_string(&file).unwrap();
+    let cut = whole.strip_suffix("]}}}").unwrap_or(&whole);
+    assert_ne!(cut, whole);
+    let later = whole.replace("\"version\":1", "\"version\":2");
+    let negative = whole.replace("5.0", "-5.0");
+    let rows = [
+        (cut, "is damaged, and is left as it is"),
+        (&later, "is of version 2, which is not known (known: 1)"),
+        (&negative, "-5 is no duration"),
+        (&whole.replace("[{", "[7,{"), "is damaged, and is left as it is"),
+        ("", "is not a history of cfw-waiter, and is left as it is"),
+        ("{}", "is not a history of cfw-waiter, and is left as it is"),
+        (r#"{"format":"other","version":1}"#, "is not a history of cfw-waiter"),
+        ("#!/bin/sh\n", "is not a history of cfw-waiter, and is left as it is"),
+    ];
+    for (text, message) in rows {
+        fs::write(&file, text).unwrap();
+        let read = History::load(&file).unwrap_err().to_string();
+        assert!(read.contains(message) && read.contains("history.json"), "{read}");
+        let written = one("create", 6.0).append_to(&file).unwrap_err().to_string();
+        assert_eq!(read, written);
+        assert_eq!(fs::read_to_string(&file).unwrap(), text, "left as it is");
+    }
+}
+
+#[test]
+fn errors_of_the_system_are_told_with_their_cause() {
+    let folder = Folder::new("system");
+    let missing = folder.0.join("missing").join("history.json");
+    assert!(History::load(&missing).unwrap().is_empty());
+    let error = one("a", 1.0).append_to(&missing).unwrap_err();
+    assert!(error.to_string().starts_with("cannot write history "), "{error}");
+    assert!(error.source().is_some());
+    let error = History::load(&folder.0).unwrap_err();
+    assert!(error.to_string().starts_with("cannot read history "), "{error}");
+}
