@@ -176,8 +176,8 @@ impl Board {
         }
     }
 
-    /// The deadline passed while the process was suspended: one more poll tells how the job is now.
-    fn begin_last_look(&mut self, key: Key<Wait>) {
+    /// The deadline passed while the process was suspended, or before the wait was resumed: one more poll tells how the job is now.
+    pub(super) fn begin_last_look(&mut self, key: Key<Wait>) {
         let until = self.now.after(LAST_LOOK.min(self.budget.attempt_timeouts.first().fetch));
         self.waits.set_last_look(key, LastLook { since: self.now, until });
         let wait = &self.waits[key];
@@ -338,7 +338,8 @@ impl Board {
     ) -> Time {
         let answers = wait.answers(job);
         let policy = self.waits.policy(wait);
-        if answers == 0 && policy.first_poll_at_once {
+        let is_resumed = self.waits.resumed(wait_key).is_some();
+        if answers == 0 && (policy.first_poll_at_once || is_resumed) {
             return wait.started;
         }
         let head_start = self.waits.head_start(wait_key);
@@ -346,7 +347,7 @@ impl Board {
         let age = base.nanos_since(wait.started).saturating_add(head_start.age);
         let jitter = jitter::jitter(hash, job.polls);
         // A first poll at once comes before the first delay.
-        let delays = answers - u32::from(policy.first_poll_at_once);
+        let delays = answers - u32::from(policy.first_poll_at_once || is_resumed);
         let planned =
             policy.schedule.plan().and_then(|plan| self.planned_delay(plan, key, age, jitter));
         let delay = planned
