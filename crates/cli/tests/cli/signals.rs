@@ -197,6 +197,7 @@ fn a_signal_while_the_summary_is_stuck_ends_a_command_that_never_began_to_wait()
     pause(ms(400));
     assert!(child.is_running(), "the summary cannot be written");
     child.signal(Signal::INT);
+    wait_until(|| !child.is_running());
     assert_eq!(child.code(), Some(143), "the code of the first signal");
     drop(reader);
 }
@@ -219,7 +220,7 @@ fn wait_until_handled(child: &Running, signal: Signal) {
     }
 }
 
-fn wait_until(condition: impl Fn() -> bool) {
+fn wait_until(mut condition: impl FnMut() -> bool) {
     for _ in 0..TIMEOUT.as_millis() {
         if condition() {
             return;
