@@ -83,7 +83,7 @@ fn a_second_signal_ends_a_command_that_is_stuck() {
     child.signal(Signal::TERM);
     pause(ms(400));
     assert!(child.is_running(), "the command waits for its reader");
-    child.signal(Signal::INT);
+    child.signal_until_ended(Signal::INT);
     assert_eq!(child.code(), Some(143), "the code of the first signal");
     drop(stdout);
 }
@@ -196,8 +196,7 @@ fn a_signal_while_the_summary_is_stuck_ends_a_command_that_never_began_to_wait()
     child.signal(Signal::TERM);
     pause(ms(400));
     assert!(child.is_running(), "the summary cannot be written");
-    child.signal(Signal::INT);
-    wait_until(|| !child.is_running());
+    child.signal_until_ended(Signal::INT);
     assert_eq!(child.code(), Some(143), "the code of the first signal");
     drop(reader);
 }
@@ -220,7 +219,7 @@ fn wait_until_handled(child: &Running, signal: Signal) {
     }
 }
 
-fn wait_until(mut condition: impl FnMut() -> bool) {
+fn wait_until(condition: impl Fn() -> bool) {
     for _ in 0..TIMEOUT.as_millis() {
         if condition() {
             return;
