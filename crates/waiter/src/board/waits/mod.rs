@@ -239,8 +239,7 @@ impl Waits {
             next.prev_in_job = Some(key);
             // An older job's wait asks for longer delays, though it is the youngest.
             let is_mixed = next.policy != policy || next.started > started;
-            entry.has_mixed_plans |=
-                is_mixed || !options.since.is_zero() || options.resumed.is_some();
+            entry.has_mixed_plans |= is_mixed || !options.since.is_zero();
         }
         if !options.since.is_zero() {
             let delays = options.policy.schedule.delays_until(options.since);
@@ -250,6 +249,8 @@ impl Waits {
             self.kinds.insert(key, Arc::clone(kind));
         }
         if let Some(resumed) = &options.resumed {
+            // Its first poll came at once, so that it may ask for shorter delays than a younger wait.
+            jobs[job].has_mixed_plans = true;
             self.waits[key].last_reported = jobs.acquire_status(resumed.status.as_ref());
             self.resumed.insert(key, Arc::clone(resumed));
         }
