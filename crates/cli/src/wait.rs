@@ -113,7 +113,7 @@ pub(crate) async fn wait(
         reason,
         progress: with_looks(session.watch.progress()),
         failures: session.failures,
-        unfinished: session.watch.jobs(),
+        unfinished: session.watch.jobs().into_iter().map(|job| job.report).collect(),
         rejected: session.rejected,
         elapsed: session.stopwatch.elapsed(),
         stats: waiter.stats(),
