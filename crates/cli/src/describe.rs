@@ -155,6 +155,7 @@ pub(crate) fn end(id: &JobId, outcome: &Outcome) -> (Style, String) {
             Some(cause) => format!("cannot be polled: {cause}; ended {after} ({polls})"),
             None => format!("cannot be polled; ended {after} ({polls})"),
         },
+        WaitErrorKind::Removed => outcome::look(error),
         // Rare ends, in the words of the library.
         _ => {
             let text = outcome::message(error).replace(&format!("list job {id}: "), "");

@@ -139,12 +139,13 @@ fn summarize(cli: &Cli) -> impl FnOnce(Signal) + Send + 'static {
 }
 
 fn wait(cli: &Cli, runtime: &Runtime, signals: Signals) -> Result<Exit, CliError> {
+    let policy = waiter::policy(&cli.wait)?;
     let jobs = jobs::Jobs::from_args(&cli.wait)?;
     // Connections have a thread of their own: a server that floods one must hold up neither deadlines nor Ctrl-C.
     let io_runtime = new_runtime()?;
     let client = client::build_client(&cli.wait.cloud, &io_runtime)?;
     let (store, history) = history::open(&cli.wait)?;
-    let waiter = waiter::build(&cli.wait, client, history)?;
+    let waiter = waiter::build(&cli.wait, policy, client, history)?;
     let stop_condition = wait::StopCondition::from_args(&cli.wait);
     let exec = exec::Exec::from_args(&cli.wait, signals.process_groups());
     let mut output = Output::new(&cli.output);
