@@ -212,6 +212,9 @@ impl<S: JobSource> WaiterBuilder<S> {
 
     /// Sets the shortest time between an answer and the next poll of the same job, whatever a schedule asks, and also where
     /// its waits end or are dropped and others begin. Default: 500 ms; at least 1 ms.
+    ///
+    /// Among many jobs a poll may be later than its schedule asks, by a hundredth of this and at most 5 ms, so that polls
+    /// are made together. Deadlines do not wait for that.
     pub fn min_interval(mut self, interval: Duration) -> Self {
         self.min_interval = interval;
         self

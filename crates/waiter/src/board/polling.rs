@@ -17,6 +17,10 @@ const FIRST_BACKOFF: Duration = Duration::from_secs(1);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(15);
 /// A driver that wakes later than this was suspended (rule 5).
 const JUMP_NANOS: u64 = 2_000_000_000;
+/// How long after a turn a driver may rest although scheduled polls become due, so that many share a turn. It is also
+/// limited to a part of the minimum interval, so that no job is polled noticeably less often.
+const LONGEST_REST: Duration = Duration::from_millis(5);
+const RESTS_PER_INTERVAL: u32 = 100;
 /// How long the last look of a wait may take whose deadline passed during a suspension.
 const LAST_LOOK: Duration = Duration::from_secs(2);
 
@@ -87,9 +91,23 @@ impl Board {
 
     /// Returns when to call `handle_time` and `poll_action` again, if nothing happens before.
     pub(crate) fn next_wake(&self) -> Option<Time> {
+        self.next_event(Time::ZERO)
+    }
+
+    /// Returns when a driver that has done all there is to do should take its next turn: at `next_wake`, or up to
+    /// `LONGEST_REST` later if that is for a scheduled poll. Deadlines, time limits of requests and polls that a budget
+    /// holds back do not wait.
+    pub(crate) fn next_turn(&self) -> Option<Time> {
+        let rest = LONGEST_REST.min(self.budget.min_interval / RESTS_PER_INTERVAL);
+        self.next_event(self.now.after(rest))
+    }
+
+    /// Returns when the next thing happens, scheduled polls not before `earliest_poll`.
+    fn next_event(&self, earliest_poll: Time) -> Option<Time> {
         let can_send = self.agenda.has_ready() && self.may_send();
         let send = if can_send { self.throttle.free_at(self.now) } else { Time::NEVER };
-        self.next_timer().min(send).some()
+        let poll = self.agenda.next_poll().max(earliest_poll);
+        self.next_limit().min(poll).min(send).some()
     }
 
     /// Returns when a wait's timer fires next. A stand-by driver wakes for these.
@@ -99,8 +117,12 @@ impl Board {
 
     /// Returns when the first timer fires; never if there are none.
     fn next_timer(&self) -> Time {
-        let waits = self.agenda.next_deadline().min(self.requests.next_expiry());
-        self.agenda.next_poll().min(waits)
+        self.agenda.next_poll().min(self.next_limit())
+    }
+
+    /// Returns when the first timer of a wait or a request fires; never if there are none.
+    fn next_limit(&self) -> Time {
+        self.agenda.next_deadline().min(self.requests.next_expiry())
     }
 
     /// Returns whether the window has room for another request. One that has taken longer than a first attempt may no longer

@@ -220,6 +220,12 @@ impl Play {
             }
         }
         assert_eq!(self.board.is_idle(), all == 0);
+        let board = &self.board;
+        let [wake, turn, deadline] = [board.next_wake(), board.next_turn(), board.next_deadline()]
+            .map(|time| time.unwrap_or(Time::NEVER));
+        let rested = wake.max(board.now.after(ms(5)));
+        assert!(wake <= turn && turn <= rested, "{wake:?} {turn:?}");
+        assert!(turn <= deadline, "{turn:?} after {deadline:?}");
         for (runtime, live) in by_runtime.into_iter().enumerate() {
             assert_eq!(self.board.live_on(RuntimeKey(runtime)), live);
             let has_watches = |consumer: &Consumer| {
