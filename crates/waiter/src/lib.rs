@@ -59,7 +59,7 @@
 //!
 //! # What it does not do
 //!
-//! It sends no mutation and retries none; it has no blocking interface and no runtime but Tokio; it keeps nothing on
+//! It sends no mutation and retries none; it has no runtime but Tokio, which [`blocking`] callers need not know of; it keeps nothing on
 //! disk: a [`Checkpoint`] is the caller's to keep. It does not depend on `backon` or `backoff` for its pauses: a policy of either becomes a
 //! [`Schedule::delays`].
 //!
@@ -84,6 +84,7 @@
 //! those without an answer are in the span of the wait. At level warn, "polling is in trouble", when the first answer of a source
 //! that was well turns bad; nothing else is above debug. An answer that a job is not known is no such trouble.
 
+pub mod blocking;
 mod board;
 mod box_source;
 #[cfg(feature = "cfw")]
