@@ -17,3 +17,4 @@ mod single;
 mod starts;
 mod verdicts;
 mod world;
+mod worth;
