@@ -1,7 +1,7 @@
 //! Starts the command and reads its output.
 
 use std::io::{BufRead as _, BufReader, Read};
-use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
@@ -129,8 +129,24 @@ impl Running {
         kill_process(Pid::from_child(&self.0), signal).unwrap();
     }
 
-    pub(crate) fn code(mut self) -> Option<i32> {
-        self.0.wait().unwrap().code()
+    /// Sends a signal until the command ends, as one that comes soon after the first is taken as part of it.
+    pub(crate) fn signal_until_ended(&mut self, signal: Signal) {
+        for _ in 0..TIMEOUT.as_millis() / 50 {
+            self.signal(signal);
+            pause(ms(50));
+            if !self.is_running() {
+                return;
+            }
+        }
+        panic!("{signal:?} does not end the command");
+    }
+
+    pub(crate) fn code(self) -> Option<i32> {
+        self.status().code()
+    }
+
+    pub(crate) fn status(mut self) -> ExitStatus {
+        self.0.wait().unwrap()
     }
 }
 
