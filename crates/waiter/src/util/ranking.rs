@@ -83,23 +83,23 @@ mod tests {
     use proptest::prelude::*;
 
     /// Items with fixed ranks, in any order. Ranks differ, so that one is the highest.
-    fn ranking(items: &[u32]) -> Ranking<u32> {
+    fn ranking(items: &[usize]) -> Ranking<usize> {
         let mut ranking = Ranking::new();
         items.iter().for_each(|&item| ranking.push(item));
         ranking
     }
 
-    fn pop_all(mut ranking: Ranking<u32>) -> Vec<u32> {
+    fn pop_all(mut ranking: Ranking<usize>) -> Vec<usize> {
         std::iter::from_fn(|| ranking.pop(|item| *item)).collect()
     }
 
-    fn shuffled(count: u32) -> impl Strategy<Value = Vec<u32>> {
-        Just((0..count).collect::<Vec<u32>>()).prop_shuffle()
+    fn shuffled(count: usize) -> impl Strategy<Value = Vec<usize>> {
+        Just((0..count).collect::<Vec<_>>()).prop_shuffle()
     }
 
     proptest! {
         #[test]
-        fn of_few_items_the_highest_comes_first(items in (0_u32..81).prop_flat_map(shuffled)) {
+        fn of_few_items_the_highest_comes_first(items in (0_usize..81).prop_flat_map(shuffled)) {
             let mut sorted = items.clone();
             sorted.sort_unstable_by(|a, b| b.cmp(a));
             prop_assert_eq!(pop_all(ranking(&items)), sorted);
@@ -107,19 +107,19 @@ mod tests {
 
         #[test]
         fn of_many_items_each_comes_once_and_high_ones_come_early(
-            items in (81_u32..700).prop_flat_map(shuffled),
+            items in (81_usize..700).prop_flat_map(shuffled),
         ) {
             let count = items.len();
             let popped = pop_all(ranking(&items));
             let mut sorted = popped.clone();
             sorted.sort_unstable();
-            prop_assert_eq!(sorted, (0..count as u32).collect::<Vec<_>>());
+            prop_assert_eq!(sorted, (0..count).collect::<Vec<_>>());
             // Once all were looked at, the highest of them is on the short list.
             let rounds = count.div_ceil(LOOKS);
-            let highest = popped.iter().position(|&item| item + 1 == count as u32).unwrap();
+            let highest = popped.iter().position(|&item| item + 1 == count).unwrap();
             prop_assert!(highest <= rounds, "after {highest} others of {count}");
             // The first to come are among the highest of those looked at.
-            prop_assert!(popped[0] >= LOOKS as u32 + SHORTLIST as u32 - 1, "{popped:?}");
+            prop_assert!(popped[0] >= LOOKS + SHORTLIST - 1, "{popped:?}");
         }
     }
 
@@ -128,7 +128,8 @@ mod tests {
         let mut ranking = ranking(&(0..300).collect::<Vec<_>>());
         assert!(ranking.pop(|item| *item) >= Some(79));
         // The lowest become the highest.
-        let popped: Vec<_> = (0..20).filter_map(|_| ranking.pop(|item| u32::MAX - item)).collect();
+        let popped: Vec<_> =
+            (0..20).filter_map(|_| ranking.pop(|item| usize::MAX - item)).collect();
         assert!(popped.contains(&0) && popped.iter().all(|item| *item < 100), "{popped:?}");
     }
 
