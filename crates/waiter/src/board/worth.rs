@@ -73,7 +73,8 @@ impl Board {
         let wait = &self.waits[wait_key];
         let policy = self.waits.policy(wait);
         let plan = policy.schedule.plan()?;
-        if policy.first_poll_at_once && wait.answers(job) == 0 {
+        let is_at_once = policy.first_poll_at_once || self.waits.resumed(wait_key).is_some();
+        if is_at_once && wait.answers(job) == 0 {
             // The user wants this poll, whatever it is worth.
             return None;
         }

@@ -15,6 +15,7 @@ mod reach;
 mod script;
 mod single;
 mod starts;
+mod turns;
 mod verdicts;
 mod world;
 mod worth;
