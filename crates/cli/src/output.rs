@@ -136,7 +136,8 @@ impl Output {
     /// Returns an error if standard output cannot be written.
     pub(crate) fn finish(&mut self, summary: &Summary) -> io::Result<()> {
         // The end of the only job has been printed, and the summary would repeat it.
-        let is_redundant = summary.progress.total() == 1 && summary.unfinished.is_empty();
+        let is_redundant =
+            summary.progress.total() == 1 && summary.unfinished.is_empty() && summary.rejected == 0;
         let lines = if is_redundant { Vec::new() } else { describe::summary(summary) };
         match &mut self.human {
             HumanOutput::Screen(screen) => {

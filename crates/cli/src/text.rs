@@ -70,9 +70,9 @@ pub(crate) fn format_duration(duration: Duration) -> String {
     }
 }
 
-/// Formats as `0:04`, `12:03`, `1:02:03`.
+/// Formats as `0:04`, `12:03`, `1:02:03`. It rounds, as [`format_duration`] does.
 pub(crate) fn format_clock(duration: Duration) -> String {
-    let seconds = duration.as_secs();
+    let seconds = duration.saturating_add(Duration::from_millis(500)).as_secs();
     let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
     if hours == 0 {
         format!("{minutes}:{seconds:02}")
@@ -129,11 +129,12 @@ mod tests {
             (0, "0.0s", "0:00"),
             (440, "0.4s", "0:00"),
             (460, "0.5s", "0:00"),
-            (59_949, "59.9s", "0:59"),
-            (59_999, "1m 00s", "0:59"),
+            (59_949, "59.9s", "1:00"),
+            (2_960, "3.0s", "0:03"),
+            (59_999, "1m 00s", "1:00"),
             (184_499, "3m 04s", "3:04"),
-            (1_799_998, "30m 00s", "29:59"),
-            (3_599_998, "1h 00m", "59:59"),
+            (1_799_998, "30m 00s", "30:00"),
+            (3_599_998, "1h 00m", "1:00:00"),
             (3_723_000, "1h 02m", "1:02:03"),
         ] {
             let duration = Duration::from_millis(millis);

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::ConfigError;
 use crate::board::nanos;
 use crate::learned::{Learned, Planned};
+use crate::util::human::Setting;
 
 /// The longest list of delays that [`Schedule::delays`] reads.
 const MAX_DELAYS: usize = 1_000;
@@ -97,7 +98,10 @@ impl Schedule {
     /// If `first` is zero, `factor` is below 1 or not a number, or `max` is below `first`.
     pub fn exponential(first: Duration, factor: f64, max: Duration) -> Result<Self, ConfigError> {
         if first.is_zero() {
-            return Err(ConfigError::new("first delay", format!("{first:?} is not above zero")));
+            return Err(ConfigError::new(
+                "first delay",
+                format!("{} is not above zero", Setting(first)),
+            ));
         }
         if !(factor >= 1.0 && factor.is_finite()) {
             return Err(ConfigError::new(
@@ -106,7 +110,8 @@ impl Schedule {
             ));
         }
         if max < first {
-            let problem = format!("{max:?} is shorter than first delay {first:?}");
+            let problem =
+                format!("{} is shorter than first delay {}", Setting(max), Setting(first));
             return Err(ConfigError::new("max delay", problem));
         }
         Ok(Self(Kind::Exponential { first, factor: Factor(factor.to_bits()), max }))
@@ -119,7 +124,10 @@ impl Schedule {
     /// If `interval` is zero.
     pub fn fixed(interval: Duration) -> Result<Self, ConfigError> {
         if interval.is_zero() {
-            return Err(ConfigError::new("interval", format!("{interval:?} is not above zero")));
+            return Err(ConfigError::new(
+                "interval",
+                format!("{} is not above zero", Setting(interval)),
+            ));
         }
         Ok(Self(Kind::Delays { delays: [interval].into(), never_shortens: true }))
     }
@@ -140,7 +148,7 @@ impl Schedule {
         if let Some(at) = delays.iter().position(Duration::is_zero) {
             return Err(ConfigError::new(
                 "delays",
-                format!("hold 0ns at index {at}, which is not above zero"),
+                format!("hold 0s at index {at}, which is not above zero"),
             ));
         }
         let never_shortens = delays.is_sorted();

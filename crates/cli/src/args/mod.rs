@@ -18,7 +18,7 @@ pub(crate) const SECTIONS: [(&str, &str); 3] = [
   1    a job failed, or its wait ended for a reason not listed here
   2    the arguments are not valid, or a line of the input does not describe a job
   3    the credentials were refused, no poll can succeed, the service was never reached, or the
-       configuration is not valid
+       configuration is not valid; or standard output cannot be written, as on a full disk
   4    a job was not found for the whole --grace
   124  a job was still running at its deadline
   129  ended by SIGHUP

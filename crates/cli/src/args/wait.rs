@@ -58,6 +58,7 @@ pub(crate) struct WaitArgs {
     /// counted.
     #[arg(
         long,
+        allow_negative_numbers = true,
         value_name = "N",
         value_parser = clap::value_parser!(u32).range(1..),
         help_heading = "When to stop"
@@ -67,13 +68,19 @@ pub(crate) struct WaitArgs {
     /// How long to try a service of which no answer has ever come, such as a mistyped host; 0 is no limit
     ///
     /// After one answer of any kind an outage is waited out until --timeout.
-    #[arg(long, value_name = "TIME", default_value = "60s", help_heading = "When to stop")]
+    #[arg(
+        long,
+        allow_hyphen_values = true,
+        value_name = "TIME",
+        default_value = "60s",
+        help_heading = "When to stop"
+    )]
     pub(crate) give_up_unreached: TimeoutArg,
 
     /// How long ago the jobs began: an age such as 90s, or a time such as 2026-11-24T22:51:00Z
     ///
     /// Older jobs are polled less often, because they are expected to take longer. The timeout does not depend on it.
-    #[arg(long, value_name = "AGE", help_heading = "How to poll")]
+    #[arg(long, allow_hyphen_values = true, value_name = "AGE", help_heading = "How to poll")]
     pub(crate) since: Option<AgeArg>,
 
     /// Poll each job after the first delay and not at once, for jobs that were created a moment ago
@@ -161,6 +168,7 @@ pub(crate) struct WaitArgs {
     /// The most polls in flight at once
     #[arg(
         long,
+        allow_negative_numbers = true,
         value_name = "N",
         default_value_t = 32,
         value_parser = clap::value_parser!(u32).range(1..),
@@ -171,7 +179,8 @@ pub(crate) struct WaitArgs {
     /// Shell command to run once at each end of a job, such as a notification
     ///
     /// `sh -c` runs it, up to 8 at once, with the JSON object of the type ended on standard input and the variables
-    /// CFW_JOB_ID, CFW_OUTCOME and CFW_EXIT, the exit code for this job. What it prints goes to standard error. Its
+    /// CFW_JOB_ID, CFW_OUTCOME and CFW_EXIT, the exit code for this job. It has the rest of the environment, also a
+    /// password in HTTPS_PROXY, but for the secrets of the service. What it prints goes to standard error. Its
     /// failure is reported and changes no exit code. It is killed after 30 seconds, and after the last job all
     /// together may take a minute, or five seconds if a signal ended the wait. A signal after that kills it.
     #[arg(
