@@ -7,7 +7,7 @@ failed=()
 
 mask() {
   sed -E \
-    -e "s#$work#WORK#g; s#$root/##g; s#$root#.#g; s#$dist/?##g; s#$HOME#~#g" \
+    -e "s#$work#WORK#g; s#$root/##g; s#$root#.#g; s#$dist/?##g; s#(^|[[:space:]\"'=:])$HOME/#\1~/#g" \
     -e 's/127\.0\.0\.1:[0-9]+/127.0.0.1:PORT/g' \
     -e 's/[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}(\.[0-9]+)?Z/TIME/g' \
     -e 's/\[ ?[0-9]+:[0-9]{2}\]/[ M:SS]/g; s/\b[0-9]+:[0-9]{2}  /M:SS  /g' \
