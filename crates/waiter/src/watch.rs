@@ -12,8 +12,8 @@ use crate::board::{Pending, WaitOptions, WatchKey};
 use crate::driver::shared::Shared;
 use crate::spans::{SpanLevel, WaitSpan};
 use crate::{
-    JobId, JobOptions, JobReport, JobView, Outcome, Policy, Progress, Update, UpdateKind,
-    WaitError, WaitErrorKind,
+    Checkpoint, JobId, JobOptions, JobReport, JobView, Outcome, Policy, Progress, Update,
+    UpdateKind, WaitError, WaitErrorKind,
 };
 
 /// Watches many jobs: see [`Waiter::watch`](crate::Waiter::watch).
@@ -148,6 +148,15 @@ impl Watch {
     /// some may change.
     pub fn jobs(&self) -> Vec<JobView> {
         self.shared.jobs(self.key)
+    }
+
+    /// Returns what another process needs to go on with the jobs that have not ended, by
+    /// [`Waiter::resume`](crate::Waiter::resume).
+    ///
+    /// An end that was not reported yet by [`next`](Self::next) is lost with the process: write a checkpoint after each
+    /// update, or keep ends elsewhere. Of many jobs it is taken in parts, between which some may change.
+    pub fn checkpoint(&self) -> Checkpoint {
+        self.shared.checkpoint(self.key)
     }
 
     /// Returns how many jobs are where: a snapshot that costs nothing.
