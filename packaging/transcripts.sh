@@ -11,9 +11,10 @@ mask() {
     -e 's/127\.0\.0\.1:[0-9]+/127.0.0.1:PORT/g' \
     -e 's/[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}(\.[0-9]+)?Z/TIME/g' \
     -e 's/\[ ?[0-9]+:[0-9]{2}\]/[ M:SS]/g; s/\b[0-9]+:[0-9]{2}  /M:SS  /g' \
-    -e 's/\b[0-9]+\.[0-9]+m?s\b/N s/g; s/\b[0-9]+ polls?\b/N polls/g' \
+    -e 's/\b[0-9]+\.[0-9]+m?s\b/N s/g; s/\b[0-9]+ polls?\b/N polls/g; s/[0-9]+ of them failed/N of them failed/' \
+    -e 's/[0-9]+ files, [0-9]+ KiB/N files, N KiB/' \
     -e 's/("(elapsed_ms|polls|total|answered|mean_lag_ms)"): ?[0-9]+/\1:N/g' \
-    -e 's/"delta".*("msg": "non-zero)/\1/; s/"stdout": .*/.../' \
+    -e 's/"delta".*("msg": "non-zero)/\1/; s/"start": "[^"]*", //; s/"stdout": .*/.../' \
     -e 's/\b(pid|kill) [0-9]+/\1 PID/g; s/request [0-9a-f]{32}/request ID/g'
 }
 
