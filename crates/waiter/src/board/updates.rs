@@ -5,8 +5,8 @@ use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use super::jobs::{Job, Stage};
-use super::waits::{Wait, Watch};
-use super::{Board, Time, WatchKey};
+use super::waits::{PendingJob, Wait, Watch};
+use super::{Board, Time, WaitOptions, WatchKey};
 use crate::util::slab::Key;
 use crate::{JobReport, JobView, Stats, Update, UpdateKind};
 
@@ -158,20 +158,28 @@ impl Board {
         let elapsed = started.map_or(Duration::ZERO, |started| now.since(started));
         let mut pending = self.waits[watch].pending.iter_from(position);
         for (_, job) in pending.by_ref().take(limit) {
-            let (id, options) = (job.id.clone(), own.for_job(job.options.as_deref()));
-            views.push(JobView {
-                report: JobReport { id, state: None, polls: 0, elapsed },
-                in_flight: false,
-                next_poll: None,
-                time_left: options.timeout().saturating_sub(elapsed),
-                trouble: None,
-            });
+            views.push(pending_view(job, own, elapsed));
         }
         let next = pending.next().map(|(at, _)| Cursor(Position::Pending(at)));
         (views, next)
     }
 
-    fn view(&self, now: Time, key: Key<Wait>) -> Option<JobView> {
+    /// Returns a live job of a watch.
+    pub(crate) fn job(&mut self, now: Time, watch: WatchKey, id: &str) -> Option<JobView> {
+        let now = self.tick(now);
+        let watch = self.waits.find_watch(watch)?;
+        if let Some(job) = self.waits[watch].pending.get(id) {
+            let started = self.waits[watch].started();
+            let elapsed = started.map_or(Duration::ZERO, |started| now.since(started));
+            return Some(pending_view(job, self.waits[watch].options(), elapsed));
+        }
+        let job = self.jobs.find(id)?;
+        let wait = self.waits.find(watch, job, &self.jobs[job])?;
+        self.view(now, wait)
+    }
+
+    fn view(&mut self, now: Time, key: Key<Wait>) -> Option<JobView> {
+        let eta = self.eta(now, key);
         let wait = &self.waits[key];
         let job_key = wait.job?;
         let job = &self.jobs[job_key];
@@ -189,6 +197,7 @@ impl Board {
             next_poll: (!in_flight && due != Time::NEVER).then(|| due.max(free_at).since(now)),
             time_left: wait.deadline.since(now),
             trouble: self.jobs.cause(job_key),
+            eta,
         })
     }
 
@@ -203,5 +212,17 @@ impl Board {
             pause_left: self.throttle.paused_until().since(now),
             ..self.stats
         }
+    }
+}
+
+fn pending_view(job: &PendingJob, own: &WaitOptions, elapsed: Duration) -> JobView {
+    let (id, options) = (job.id.clone(), own.for_job(job.options.as_deref()));
+    JobView {
+        report: JobReport { id, state: None, polls: 0, elapsed },
+        in_flight: false,
+        next_poll: None,
+        time_left: options.timeout().saturating_sub(elapsed),
+        trouble: None,
+        eta: None,
     }
 }

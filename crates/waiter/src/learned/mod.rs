@@ -12,6 +12,8 @@
 )]
 
 mod estimator;
+mod eta;
+mod explain;
 #[cfg(feature = "history")]
 mod file;
 mod grid;
@@ -27,6 +29,8 @@ mod tests;
 mod tracker;
 
 pub use self::estimator::Estimator;
+pub use self::eta::{Eta, Remaining};
+pub use self::explain::{ExpectedCost, Explanation};
 #[cfg(feature = "history")]
 pub use self::file::HistoryError;
 pub use self::guard::{Account, cost, gain, paced, polls, worst};
