@@ -1,7 +1,7 @@
 //! Starts the command and reads its output.
 
 use std::io::{BufRead as _, BufReader, Read};
-use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
@@ -129,8 +129,12 @@ impl Running {
         kill_process(Pid::from_child(&self.0), signal).unwrap();
     }
 
-    pub(crate) fn code(mut self) -> Option<i32> {
-        self.0.wait().unwrap().code()
+    pub(crate) fn code(self) -> Option<i32> {
+        self.status().code()
+    }
+
+    pub(crate) fn status(mut self) -> ExitStatus {
+        self.0.wait().unwrap()
     }
 }
 

@@ -5,14 +5,16 @@ use std::io::Read as _;
 use std::net::TcpListener;
 use std::num::NonZeroU16;
 use std::os::fd::OwnedFd;
-use std::os::unix::process::CommandExt as _;
-use std::process::{Command, Stdio};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::process::{Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Instant;
 
 use cfw_simulator::{Fault, JobScript, Simulator};
 use expect_test::expect_file;
+use rustix::fs::OFlags;
 use rustix::process::Signal;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcgetattr, tcsetwinsize};
@@ -41,7 +43,13 @@ impl Terminal {
         let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
         tcsetwinsize(&master, size).unwrap();
         let name = ptsname(&master, Vec::new()).unwrap();
-        let slave = File::options().read(true).write(true).open(name.to_str().unwrap()).unwrap();
+        // A test process that leads a session must not get this terminal as its own.
+        let slave = File::options()
+            .read(true)
+            .write(true)
+            .custom_flags(OFlags::NOCTTY.bits().cast_signed())
+            .open(name.to_str().unwrap())
+            .unwrap();
         command.env("TERM", term).stderr(Stdio::from(slave));
         let child = Running::start(&mut command);
         // Reading ends when the command, which holds the other end, has exited.
@@ -91,11 +99,16 @@ impl Terminal {
     }
 
     /// Waits for the end. Returns the last screen, the exit code and all output.
-    pub(crate) fn end(mut self) -> (String, Option<i32>, Vec<u8>) {
+    pub(crate) fn end(self) -> (String, Option<i32>, Vec<u8>) {
+        let (screen, status, written) = self.end_status();
+        (screen, status.code(), written)
+    }
+
+    fn end_status(mut self) -> (String, ExitStatus, Vec<u8>) {
         while let Ok(chunk) = self.output.recv() {
             self.process(&chunk);
         }
-        (self.shown(), self.child.code(), self.written)
+        (self.shown(), self.child.status(), self.written)
     }
 
     /// Waits for a frame.
@@ -353,10 +366,17 @@ fn a_job_of_a_shell_is_stopped_without_its_rows_and_goes_on_below() {
     let is_stopped =
         || std::fs::read_to_string(&status).is_ok_and(|status| status.contains(") T "));
     for _ in 0..TIMEOUT.as_millis() {
-        if is_stopped() {
+        if is_stopped() || !terminal.child.is_running() {
             break;
         }
         terminal.settle();
+    }
+    if !terminal.child.is_running() {
+        // Once, a CI machine ended the stopped process. The command neither sends SIGKILL nor ends by it.
+        let (screen, status, written) = terminal.end_status();
+        assert_eq!(status.signal(), Some(9), "{status}\n{screen}\n{}", written.escape_ascii());
+        eprintln!("skipped: this machine kills stopped processes");
+        return;
     }
     assert!(is_stopped());
     terminal.settle();
