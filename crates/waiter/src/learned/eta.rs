@@ -41,9 +41,8 @@ impl Eta {
     /// nothing.
     pub(crate) fn new(law: &Survival, past_jobs: usize, age: f64) -> Option<Self> {
         let age = if age > 0.0 { age } else { 0.0 };
-        let is_known = |age: &f64| *age < law.known_until();
-        let late_after = law.quantile(0.0, LATE).filter(is_known);
-        let remaining = Some(age).filter(is_known).and_then(|age| Remaining::new(law, age));
+        let late_after = law.known_quantile(LATE);
+        let remaining = if age < law.known_until() { Remaining::new(law, age) } else { None };
         let eta = Self {
             age: Duration::try_from_secs_f64(age).ok()?,
             past_jobs,

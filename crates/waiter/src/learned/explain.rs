@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::survival::Survival;
 
-/// A job that this part of its kind has ended before is not polled in an explanation.
+/// Polls after this part of the jobs has ended are left out, but for the first one.
 const SHOWN: f64 = 0.99;
 /// The most polls in an explanation.
 const MOST_POLLS: usize = 1_000;
@@ -20,7 +20,8 @@ pub struct Explanation {
     pub unfinished: usize,
     /// Whether polls follow what was learnt. If not, the fallback is used.
     pub is_learned: bool,
-    /// The ages at which a job is polled, without jitter, up to that before which 99 % of the jobs end and one more.
+    /// The ages at which a job is polled, without jitter: up to the first poll after 99 % of the jobs have ended, or after the age
+    /// up to which past jobs tell.
     pub polls: Vec<Duration>,
     /// The ages at which the fallback would poll, as far.
     pub fallback_polls: Vec<Duration>,
@@ -59,8 +60,7 @@ impl Explanation {
 
     /// Returns the age before which a part of the jobs end, from 0 to 1. None if past jobs do not tell.
     pub fn percentile(&self, part: f64) -> Option<Duration> {
-        let age = self.law.quantile(0.0, part).filter(|age| *age < self.law.known_until())?;
-        Duration::try_from_secs_f64(age).ok()
+        Duration::try_from_secs_f64(self.law.known_quantile(part)?).ok()
     }
 }
 

@@ -11,6 +11,8 @@ pub struct Survival {
     pub(super) area: Box<[f64]>,
     /// The age from which on the prior says more of a job than past jobs do, in seconds.
     known_until: f64,
+    /// The probability that is a guess, in the absence of past jobs.
+    guess: f64,
 }
 
 impl Survival {
@@ -35,6 +37,7 @@ impl Survival {
                 self.known_until = *time;
             }
         }
+        self.guess = beyond;
         self
     }
 
@@ -58,12 +61,17 @@ impl Survival {
             sum += 0.5 * (at[j] + at[j - 1]) * (times[j] - times[j - 1]);
             area[j] = sum;
         }
-        Self { at, area, known_until: LONGEST }
+        Self { at, area, known_until: LONGEST, guess: 0.0 }
     }
 
     /// Returns the age from which on the prior says more of a job than past jobs do, in seconds.
     pub(crate) fn known_until(&self) -> f64 {
         self.known_until
+    }
+
+    /// Returns the age by which this part of the jobs has ended, in seconds; none if more may be a guess than is left then.
+    pub(crate) fn known_quantile(&self, part: f64) -> Option<f64> {
+        self.quantile(0.0, part).filter(|_| self.guess < 1.0 - part)
     }
 
     /// Returns the integral of the probability from zero to `age` seconds, which beyond the grid grows no further.

@@ -48,7 +48,7 @@ fn a_view_says_when_a_job_is_likely_to_end_and_whether_it_is_overdue() {
     assert_age(eta, 40.0);
     let eta = eta.unwrap();
     let left = eta.remaining.unwrap().p50.as_secs_f64();
-    assert!((left - 59.0).abs() < 4.0 && eta.past_jobs == 20 && !eta.is_overdue(), "{eta:?}");
+    assert!((56.0..68.0).contains(&left) && eta.past_jobs == 20 && !eta.is_overdue(), "{eta:?}");
     world.run_until(at(140_000));
     let key = world.key(0);
     let eta = world.board.job(world.now, key, "job").unwrap().eta;
@@ -81,7 +81,7 @@ fn nothing_is_said_without_history_or_a_schedule_that_learns_or_a_status() {
 #[test]
 fn jobs_that_end_meanwhile_count() {
     let mut world = World::new(budget());
-    for n in 0..6 {
+    for n in 0..12 {
         let id = format!("job-{n}");
         world.script(&id, Script::succeeds(10_000 + n).clock(0, 0));
         world.watch_with([id.as_str()], options("create", 0));
@@ -89,9 +89,9 @@ fn jobs_that_end_meanwhile_count() {
     let eta = eta_after(&mut world, Script::never(), options("create", 0), 5);
     assert_eq!(eta, None);
     world.run_until(at(60_000));
-    let key = world.key(6);
+    let key = world.key(12);
     let eta = world.board.job(world.now, key, "job").unwrap().eta.unwrap();
-    assert!(eta.past_jobs == 6 && eta.is_overdue(), "{eta:?}");
+    assert!(eta.past_jobs == 12 && eta.is_overdue(), "{eta:?}");
 }
 
 #[test]
