@@ -11,6 +11,7 @@ mod demo;
 mod describe;
 mod exec;
 mod exit;
+mod explain;
 mod history;
 mod ids;
 mod input;
@@ -104,17 +105,19 @@ fn run(cli: &Cli, runtime: &Runtime, signals: Signals) -> Result<Exit, CliError>
         None => wait(cli, runtime, signals),
         Some(Command::Demo(_)) => runtime.block_on(demo::demo(&cli.output, signals)),
         Some(Command::Simulate(args)) => runtime.block_on(simulate::simulate(args, signals)),
+        Some(Command::Explain(args)) => explain::explain(args),
         Some(Command::Completions { shell }) => print(completions::script(*shell).as_bytes()),
         Some(Command::Man) => print(&manual::page()?),
     }
 }
 
 fn wait(cli: &Cli, runtime: &Runtime, signals: Signals) -> Result<Exit, CliError> {
-    let jobs = jobs::Jobs::from_args(&cli.wait)?;
+    let mut jobs = jobs::Jobs::from_args(&cli.wait)?;
     // Connections have a thread of their own: a server that floods one must hold up neither deadlines nor Ctrl-C.
     let io_runtime = new_runtime()?;
     let client = client::build_client(&cli.wait.cloud, &io_runtime)?;
     let (store, history) = history::open(&cli.wait)?;
+    jobs.has_history = history.is_some();
     let waiter = waiter::build(&cli.wait, client, history)?;
     let stop_condition = wait::StopCondition::from_args(&cli.wait);
     let exec = exec::Exec::from_args(&cli.wait, signals.process_groups());

@@ -88,6 +88,8 @@ pub(crate) async fn wait(
         defaults: jobs.defaults,
         added: 0,
         looks: HashSet::new(),
+        has_history: jobs.has_history,
+        overdue: HashSet::new(),
         kinds: HashMap::new(),
         exec,
         signals,
@@ -141,6 +143,10 @@ struct Session {
     added: u32,
     /// Jobs whose waits end with their first status.
     looks: HashSet<JobId>,
+    /// Whether past jobs can tell when these are likely to end.
+    has_history: bool,
+    /// Jobs that were reported as overdue.
+    overdue: HashSet<JobId>,
     /// The kinds of the jobs that have one.
     kinds: HashMap<JobId, String>,
     exec: Option<Exec>,
@@ -196,7 +202,15 @@ impl Session {
                     None
                 }
                 Event::Due(Due::Check) => {
-                    let is_worth_it = timers.count_check(self.watch.progress().live());
+                    let live = self.watch.progress().live();
+                    let is_worth_it = timers.count_check(live);
+                    if self.has_history && timers.is_overdue_check(live) {
+                        let written = self.report_overdue(output);
+                        if let Some(reason) = self.handle_written(written, output)? {
+                            return Ok(reason);
+                        }
+                    }
+                    let is_worth_it = is_worth_it && self.troubles.is_any();
                     if is_worth_it { self.check(waiter, output)? } else { None }
                 }
                 Event::Due(Due::Redraw) => {
@@ -219,13 +233,13 @@ impl Session {
     }
 
     async fn next_event(&mut self, timers: &mut Timers) -> Event {
-        let is_troubled = self.troubles.is_any();
+        let wants_checks = self.troubles.is_any() || self.has_history;
         let others = async {
             tokio::select! {
                 line = next_line(&mut self.lines), if self.lines.is_some() => Event::Line(line),
                 update = self.watch.next() => Event::Update(update),
                 Some(report) = next_report(&mut self.exec) => Event::Exec(report),
-                due = timers.next(is_troubled) => Event::Due(due),
+                due = timers.next(wants_checks) => Event::Due(due),
             }
         };
         tokio::select! {
@@ -247,7 +261,27 @@ impl Session {
             let notices = self.troubles.update(update, &self.state(&waiter.stats()));
             self.write_notices(&notices, Some(&update.id), output)?;
         }
-        output.update(update, self.kinds.get(&update.id).map(String::as_str))
+        let kind = self.kinds.get(&update.id).map(String::as_str);
+        let eta = match update.kind {
+            UpdateKind::Changed { .. } | UpdateKind::Progressed(_) if self.has_history => {
+                self.watch.job(&update.id).and_then(|job| job.eta)
+            }
+            _ => None,
+        };
+        output.update(update, kind, eta)
+    }
+
+    /// Reports the jobs that have become overdue, each once.
+    fn report_overdue(&mut self, output: &mut Output) -> io::Result<()> {
+        let mut notices = Vec::new();
+        for job in self.watch.jobs() {
+            let Some(eta) = job.eta.filter(|eta| eta.is_overdue()) else { continue };
+            let (id, elapsed) = (job.report.id, job.report.elapsed);
+            if self.overdue.insert(id.clone()) {
+                notices.push(Notice::Overdue { id, elapsed, eta });
+            }
+        }
+        self.write_notices(&notices, None, output)
     }
 
     fn state<'a>(&self, stats: &'a Stats) -> trouble::Run<'a> {
@@ -384,8 +418,9 @@ impl Session {
         let exit = outcome::exit(outcome);
         let kind = self.kinds.remove(&update.id);
         self.looks.remove(&update.id);
+        self.overdue.remove(&update.id);
         if let Some(exec) = &mut self.exec
-            && let Some(json) = json::update_line(update, kind.as_deref())?
+            && let Some(json) = json::update_line(update, kind.as_deref(), None)?
         {
             let (id, outcome) = (update.id.as_str().to_owned(), outcome::name(outcome));
             exec.add(exec::End { id, outcome, exit, json });
