@@ -1,13 +1,14 @@
-//! A server that never stops to send interim (1xx) answers, and waits whose connections have a thread of their own.
+//! A server that never stops to send interim (1xx) answers, and waits on a runtime with a single thread.
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use cfw_api::{Client, Credentials, ErrorKind, JobId};
-use cfw_waiter::{WaitErrorKind, Waiter};
-use tokio::runtime::{Builder, Runtime};
+use cfw_api::{Client, ClientBuilder, Credentials, ErrorKind, JobId};
+use cfw_waiter::{Policy, WaitErrorKind, Waiter};
+use tokio::runtime::Builder;
+use tokio::time::sleep;
 
 /// For busy machines. With the connection on the thread of the waits, several times the limits below pass.
 const SLACK: Duration = Duration::from_millis(1_500);
@@ -30,18 +31,12 @@ fn send_interim_answers(mut stream: TcpStream) {
     while stream.write_all(answers.as_bytes()).is_ok() {}
 }
 
-fn client(io_runtime: &Runtime) -> Client {
-    Client::builder()
-        .endpoint(flood())
-        .project_id("p")
-        .credentials(Credentials::token("t"))
-        .io_runtime(io_runtime.handle().clone())
-        .build()
-        .expect("sound settings")
+fn settings() -> ClientBuilder {
+    Client::builder().endpoint(flood()).project_id("p").credentials(Credentials::token("t"))
 }
 
-fn io_runtime() -> Runtime {
-    Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime")
+fn client() -> Client {
+    settings().build().expect("sound settings")
 }
 
 /// Runs `future` on a runtime with a single thread and returns its result, and how long it took.
@@ -55,23 +50,55 @@ fn timed<T>(future: impl Future<Output = T>) -> (T, Duration) {
 
 #[test]
 fn rule_05_a_wait_ends_by_its_deadline_while_interim_answers_flood_in() {
-    let io_runtime = io_runtime();
-    let waiter = Waiter::new(client(&io_runtime));
+    let waiter = Waiter::new(client());
     let limit = Duration::from_secs(3);
     let (outcome, took) = timed(waiter.wait_for_job("a").timeout(limit));
     assert_eq!(outcome.expect_err("no answer comes").kind(), WaitErrorKind::TimedOut);
     assert!(took < limit + SLACK, "{took:?}");
-    io_runtime.shutdown_background();
 }
 
 #[test]
 fn a_call_ends_by_its_limit_while_interim_answers_flood_in() {
-    let io_runtime = io_runtime();
     let limit = Duration::from_secs(2);
-    let client = client(&io_runtime).limit_requests(limit);
+    let client = client().limit_requests(limit);
     let id = JobId::new("a").expect("a sound id");
     let (result, took) = timed(client.list_job(&id));
     assert_eq!(result.expect_err("no answer comes").kind(), ErrorKind::Timeout);
     assert!(took >= limit && took < limit + SLACK, "{took:?}");
+}
+
+/// As a signal handler beside the waits does.
+#[test]
+#[expect(clippy::disallowed_methods, reason = "stands for what else the application waits for")]
+fn other_tasks_run_while_interim_answers_flood_into_several_connections() {
+    let poll_at_once = Policy::new().first_poll_at_once(true);
+    let waiter = Waiter::builder(client()).policy(poll_at_once).build().expect("sound settings");
+    let mut watch = waiter.watch((0..20).map(|n| n.to_string()));
+    let limit = Duration::from_secs(2);
+    let ((), took) = timed(async {
+        tokio::select! {
+            update = watch.next() => panic!("no answer comes, but {update:?}"),
+            () = sleep(limit) => (),
+        }
+    });
+    assert!(took < limit + SLACK, "{took:?}");
+}
+
+/// A client of the application has its connections where it is used, unless a runtime is named.
+#[test]
+fn a_call_of_an_applications_client_ends_by_its_limit_if_its_connections_have_a_runtime() {
+    let io_runtime =
+        Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
+    let limit = Duration::from_secs(2);
+    let client = settings()
+        .http_client(cfw_api::reqwest::Client::builder().no_proxy().build().expect("certificates"))
+        .io_runtime(io_runtime.handle().clone())
+        .build()
+        .expect("sound settings")
+        .limit_requests(limit);
+    let id = JobId::new("a").expect("a sound id");
+    let (result, took) = timed(client.list_job(&id));
+    assert_eq!(result.expect_err("no answer comes").kind(), ErrorKind::Timeout);
+    assert!(took < limit + SLACK, "{took:?}");
     io_runtime.shutdown_background();
 }

@@ -64,8 +64,8 @@ fn scripts() -> Vec<Vec<Fault>> {
     // The first answer is good.
     let good = || Fault::Slow(ms(1));
     let proven = unexpected(false).map(|fault| vec![good(), fault.clone(), fault]);
-    // A refusal rests all jobs for a second. `InterimFlood` is left out: hyper reads 50 MiB of it at a time, for which an
-    // unoptimised client on a busy machine needs minutes.
+    // A refusal rests all jobs for a second. `InterimFlood` has a test of its own below: hyper reads 50 MiB of it at a time,
+    // for which an unoptimised client needs half a minute, and the connections of a client share a thread.
     fresh.chain(proven).chain([vec![good(), Fault::Status(401)]]).collect()
 }
 
@@ -192,6 +192,41 @@ async fn two_thousand_jobs_with_faults_of_every_kind_end_once_and_correctly() {
     // None after the end of its job, whatever its answer was worth.
     eventually(|| sim.in_flight() == 0).await;
     assert_eq!(sim.counts().polls, counts.polls);
+}
+
+#[tokio::test]
+async fn a_crowd_on_one_service_is_undisturbed_by_the_floods_of_another() {
+    const FLOODED: usize = 8;
+    let flooding = Simulator::builder().start_on_thread().unwrap();
+    flooding.fail_randomly(1.0, [Fault::InterimFlood]);
+    let limit = ms(3_000);
+    let ids: Vec<_> = (0..FLOODED).map(|_| flooding.add_job(JobScript::never())).collect();
+    let flooded = brisk_with(client(&flooding)).policy(brisk_policy().timeout(limit));
+    let flooded = flooded.build().unwrap();
+
+    let sim = Simulator::builder().seed(7).start_on_thread().unwrap();
+    let jobs: Vec<_> = (0..200).map(|_| sim.add_job(JobScript::random(ms(500)))).collect();
+    let schedule = Schedule::exponential(ms(100), 1.5, ms(400)).unwrap();
+    let waiter =
+        brisk_with(client(&sim)).policy(brisk_policy().schedule(schedule)).build().unwrap();
+
+    let begun = flooded.watch(&ids).all();
+    let (flooded, crowd) = tokio::join!(begun, async {
+        eventually(|| flooding.in_flight() > 0).await;
+        hear(waiter.watch(&jobs)).await
+    });
+    assert_eq!(flooded.len(), FLOODED);
+    for (id, outcome) in flooded {
+        let error = outcome.expect_err("no answer comes");
+        assert_eq!(error.kind(), WaitErrorKind::TimedOut, "{id}: {error}");
+        // A busy machine may wake the thread late, but not by as much as one connection reads at a time.
+        assert!(error.report().elapsed < limit + ms(1_500), "{error}");
+    }
+    assert_eq!(crowd.len(), jobs.len());
+    for (id, heard) in crowd {
+        assert!(matches!(&heard.outcomes[..], [Ok(_)]), "{id}: {:?}", heard.outcomes);
+    }
+    assert_eq!(waiter.stats().timed_out, 0, "{:?}", waiter.stats());
 }
 
 /// A client that notes when it was asked, and when it was told to pause.

@@ -73,9 +73,10 @@
 //!
 //! # Runtime and logs
 //!
-//! Calls need a tokio runtime with I/O and time enabled. Connections run on that of the call that opens them, or on
-//! one of their own, see [`ClientBuilder::io_runtime`]. Requests and renewals are reported as `tracing` events
-//! at debug level.
+//! Calls need a tokio runtime with I/O and time enabled, which keeps their time limits. The connections of a client run
+//! on a thread of its own, so that no server holds up the caller's runtime with what it sends, and so that a client may be
+//! used by one runtime after another; see [`ClientBuilder::io_runtime`]. Requests and renewals are reported as `tracing`
+//! events at debug level.
 //!
 //! # Features
 //!

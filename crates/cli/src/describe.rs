@@ -178,6 +178,7 @@ pub(crate) fn end(id: &JobId, outcome: &Outcome) -> (Style, String) {
             Some(cause) => format!("cannot be polled: {cause}; ended {after} ({polls})"),
             None => format!("cannot be polled; ended {after} ({polls})"),
         },
+        WaitErrorKind::Removed => outcome::look(error),
         // Rare ends, in the words of the library.
         _ => {
             let text = outcome::message(error).replace(&format!("list job {id}: "), "");
@@ -294,9 +295,9 @@ pub(crate) fn summary(summary: &Summary) -> Vec<String> {
     if *reason == Reason::FirstSuccess {
         return lines;
     }
-    for view in unfinished.iter().take(MAX_LISTED) {
-        let status = view.report.state.as_ref().map_or("no status", |state| &*state.status);
-        lines.push(printable(format!("not finished: {} ({status})", view.report.id)));
+    for report in unfinished.iter().take(MAX_LISTED) {
+        let status = report.state.as_ref().map_or("no status", |state| &*state.status);
+        lines.push(printable(format!("not finished: {} ({status})", report.id)));
     }
     if let Some(more @ 1..) = unfinished.len().checked_sub(MAX_LISTED) {
         lines.push(format!("not finished: {more} more"));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cfw_api::JobId;
-use cfw_waiter::{JobOptions, Policy};
+use cfw_waiter::{JobOptions, Policy, Schedule};
 use tokio::sync::mpsc;
 
 use crate::args::WaitArgs;
@@ -12,6 +12,12 @@ use crate::exit::CliError;
 use crate::ids;
 use crate::input::{self, Job, Line, Source};
 use crate::waiter;
+
+/// Longer than the time for any look.
+const NO_SECOND_POLL: Duration = Duration::from_secs(1_000_000_000);
+
+/// The time for a look beside that for its poll: ten seconds to renew the credentials, and some.
+const LOOK_MARGIN: Duration = Duration::from_secs(12);
 
 /// The jobs to wait for.
 pub(crate) struct Jobs {
@@ -95,13 +101,16 @@ struct Look {
 
 impl Defaults {
     fn from_args(args: &WaitArgs) -> Result<Self, CliError> {
-        let limit = args.attempt_timeout.duration;
-        // Before the deadline, which would mean that the job is running.
-        let unreached = args.give_up_unreached.nonzero().map(|time| time.min(limit / 2));
-        let policy = waiter::policy(args)?
-            .not_found_grace(Duration::ZERO)
+        // One poll, whatever comes of it. The command removes the job when it hears of the answer.
+        let policy = Policy::new()
+            .schedule(
+                Schedule::fixed(NO_SECOND_POLL)
+                    .map_err(|error| CliError::usage(error.to_string()))?,
+            )
             .first_poll_at_once(true)
-            .give_up_unreached(unreached);
+            .failures_in_a_row(1)
+            .give_up_unreached(Duration::ZERO);
+        let limit = args.attempt_timeout.duration.saturating_add(LOOK_MARGIN);
         let quota = args.rate.map_or(waiter::QUOTA, |rate| (rate.0.calls().get(), rate.0.per()));
         Ok(Self {
             age: args.since.map_or(Duration::ZERO, |age| age.0),
@@ -113,8 +122,7 @@ impl Defaults {
 
     /// Returns the options for a job that comes after `before` others, and whether it is only looked at.
     ///
-    /// A look ends with the first status. Failed polls are repeated for as long as a poll may take, and a job that is
-    /// not found three times is lost.
+    /// A look ends with the answer to its one poll. The timeout bounds the time until it is sent and answered.
     pub(crate) fn options(&self, job: &Job, before: u32) -> (JobOptions, bool) {
         let mut options = JobOptions::new().since(job.age.unwrap_or(self.age));
         if let Some(kind) = job.kind.as_deref().map(Arc::from).or_else(|| self.kind.clone()) {

@@ -43,10 +43,12 @@ use std::process::ExitCode;
 use tokio::runtime::Runtime;
 
 use crate::args::{Cli, Command};
+use crate::clock::Stopwatch;
 use crate::exit::{CliError, Exit};
 use crate::output::{Output, print_error};
 use crate::parse::Parsed;
-use crate::signals::Signals;
+use crate::signals::{Handlers, Signal, Signals};
+use crate::summary::Summary;
 
 fn main() -> ExitCode {
     match start() {
@@ -62,14 +64,23 @@ fn main() -> ExitCode {
 
 /// Runs the command line.
 fn start() -> Result<Exit, CliError> {
+    #[cfg(unix)]
+    check_descriptors().map_err(|error| no_runtime(&error))?;
+    // Before anything that takes time: a signal without a handler does nothing to process 1, and leads to no summary.
+    let handlers = Handlers::install().map_err(|error| no_runtime(&error))?;
     // One worker thread, which polls even while a slow reader blocks the main thread.
     let runtime = new_runtime()?;
-    // Before anything that takes time: a signal without a handler does nothing to process 1.
-    let signals = Signals::install(&runtime).map_err(|error| no_runtime(&error))?;
+    let signals = Signals::start(handlers, &runtime);
     let result = match parse::parse(std::env::args_os()) {
         Parsed::Run(cli) => run(&cli, &runtime, signals),
-        Parsed::Print(text) => print(text.ansi().to_string().as_bytes()),
-        Parsed::Invalid(error) => Err(error),
+        Parsed::Print(text) => {
+            signals.leave_unattended();
+            print(text.ansi().to_string().as_bytes())
+        }
+        Parsed::Invalid(error) => {
+            signals.leave_unattended();
+            Err(error)
+        }
     };
     // Requests in flight are no longer needed.
     runtime.shutdown_background();
@@ -102,6 +113,10 @@ fn check_descriptors() -> io::Result<()> {
 fn run(cli: &Cli, runtime: &Runtime, signals: Signals) -> Result<Exit, CliError> {
     logs::init(cli.output.verbose);
     match &cli.command {
+        None | Some(Command::Demo(_)) => signals.prepare(summarize(cli)),
+        Some(_) => signals.leave_unattended(),
+    }
+    match &cli.command {
         None => wait(cli, runtime, signals),
         Some(Command::Demo(_)) => runtime.block_on(demo::demo(&cli.output, signals)),
         Some(Command::Simulate(args)) => runtime.block_on(simulate::simulate(args, signals)),
@@ -111,14 +126,27 @@ fn run(cli: &Cli, runtime: &Runtime, signals: Signals) -> Result<Exit, CliError>
     }
 }
 
+/// Returns what a signal does before the wait begins: it writes the summary.
+fn summarize(cli: &Cli) -> impl FnOnce(Signal) + Send + 'static {
+    let (output, ids) = (cli.output.clone(), cli.wait.ids.clone());
+    let stopwatch = Stopwatch::start();
+    move |signal| {
+        let ids = ids.iter().filter(|id| *id != "-");
+        let summary = Summary::before_wait(signal, ids.map(String::as_str), stopwatch.elapsed());
+        // Nothing is left to do about an error: the signal decides the exit code.
+        let _ = Output::new(&output).finish(&summary);
+    }
+}
+
 fn wait(cli: &Cli, runtime: &Runtime, signals: Signals) -> Result<Exit, CliError> {
+    let policy = waiter::policy(&cli.wait)?;
     let mut jobs = jobs::Jobs::from_args(&cli.wait)?;
     // Connections have a thread of their own: a server that floods one must hold up neither deadlines nor Ctrl-C.
     let io_runtime = new_runtime()?;
     let client = client::build_client(&cli.wait.cloud, &io_runtime)?;
     let (store, history) = history::open(&cli.wait)?;
     jobs.has_history = history.is_some();
-    let waiter = waiter::build(&cli.wait, client, history)?;
+    let waiter = waiter::build(&cli.wait, policy, client, history)?;
     let stop_condition = wait::StopCondition::from_args(&cli.wait);
     let exec = exec::Exec::from_args(&cli.wait, signals.process_groups());
     let mut output = Output::new(&cli.output);

@@ -1,17 +1,23 @@
 //! The end of a wait, as the command reports it.
 //!
-//! The command removes a job from its watch in one case: with a timeout of zero, when its one look found the job
-//! running. This end is reported as a deadline that has passed.
+//! The command removes a job from its watch in one case: with a timeout of zero, when its one look has been answered. If it
+//! found the job running, its end is reported as a deadline that has passed, and otherwise by the error.
 
-use cfw_waiter::{Outcome, WaitError, WaitErrorKind};
+use cfw_waiter::{ErrorClass, Outcome, SourceError, WaitError, WaitErrorKind};
 
+use crate::describe;
 use crate::exit::Exit;
 use crate::text;
 
 /// Returns why the wait ended.
 pub(crate) fn kind(error: &WaitError) -> WaitErrorKind {
     match error.kind() {
-        WaitErrorKind::Removed => WaitErrorKind::TimedOut,
+        WaitErrorKind::Removed if error.report().state.is_some() => WaitErrorKind::TimedOut,
+        WaitErrorKind::Removed => match error.cause().map(SourceError::class) {
+            Some(ErrorClass::NotFound) => WaitErrorKind::Lost,
+            // A job that runs is another exit code than one of which nothing is known.
+            _ => WaitErrorKind::Unreachable,
+        },
         kind => kind,
     }
 }
@@ -28,15 +34,31 @@ pub(crate) fn exit(outcome: &Outcome) -> Exit {
 
 /// Describes the error and its causes in one line.
 pub(crate) fn message(error: &WaitError) -> String {
-    if error.kind() != WaitErrorKind::Removed {
-        return text::error_chain(error);
+    let id = &error.report().id;
+    match (error.kind(), &error.report().state) {
+        (WaitErrorKind::Removed, Some(_)) => format!("job {id} {}", look(error)),
+        (WaitErrorKind::Removed, None) => format!("job {id}: {}", look(error)),
+        _ => text::error_chain(error),
     }
+}
+
+/// Describes what one look has found, without the id of the job.
+pub(crate) fn look(error: &WaitError) -> String {
     let report = error.report();
-    let status = report.state.as_ref().map_or("without a status", |state| &*state.status);
-    format!(
-        "job {} still {status} after {}: timed out ({}, looked at once: --timeout 0)",
-        report.id,
-        text::format_duration(report.elapsed),
-        text::format_polls(report.polls)
-    )
+    let (after, polls) = (text::format_duration(report.elapsed), text::format_polls(report.polls));
+    if let Some(state) = &report.state {
+        let status = &state.status;
+        return format!(
+            "still {status} after {after}: timed out ({polls}, looked at once: --timeout 0)"
+        );
+    }
+    let Some(cause) = error.cause() else {
+        return format!("the one look got no answer within {after} ({polls})");
+    };
+    let text = describe::poll_error(&report.id, cause);
+    match cause.class() {
+        ErrorClass::Unreached => format!("the one look got no answer: {text}"),
+        ErrorClass::NotFound => format!("the one look did not find it: {text}"),
+        _ => format!("the one look got no status: {text}"),
+    }
 }

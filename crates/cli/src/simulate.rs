@@ -40,6 +40,8 @@ pub(crate) async fn simulate(args: &SimulateArgs, mut signals: Signals) -> Resul
         SimulateFormat::Json => service.json()?,
         SimulateFormat::Ids => ids.iter().map(|id| format!("{id}\n")).collect(),
     };
+    // Who reads the lines may send a signal at once.
+    signals.attend();
     print(text.as_bytes())?;
     release_stdout()?;
     signals.first().await;

@@ -1,12 +1,13 @@
 //! The summary of a run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use cfw_waiter::{JobView, Progress, Stats, WaitError, WaitErrorKind};
+use cfw_waiter::{JobReport, Progress, Stats, WaitError, WaitErrorKind};
 
 use crate::describe;
 use crate::exit::Exit;
+use crate::ids;
 use crate::outcome;
 use crate::signals::Signal;
 
@@ -18,11 +19,35 @@ pub(crate) struct Summary {
     pub(crate) progress: Progress,
     pub(crate) failures: Failures,
     /// The jobs whose waits had not ended.
-    pub(crate) unfinished: Vec<JobView>,
+    pub(crate) unfinished: Vec<JobReport>,
     /// The number of lines of standard input that were not job ids.
     pub(crate) rejected: u64,
     pub(crate) elapsed: Duration,
     pub(crate) stats: Stats,
+}
+
+impl Summary {
+    /// Returns the summary of a run that a signal ended before its wait began.
+    pub(crate) fn before_wait<'a>(
+        signal: Signal,
+        ids: impl Iterator<Item = &'a str>,
+        elapsed: Duration,
+    ) -> Self {
+        let ids: BTreeSet<_> = ids.map(ids::trim).collect();
+        let unfinished: Vec<_> = ids.into_iter().map(JobReport::new).collect();
+        let mut progress = Progress::default();
+        progress.waiting = unfinished.len();
+        Self {
+            exit: Exit::Interrupted(signal),
+            reason: Reason::Interrupted(signal),
+            progress,
+            failures: Failures::default(),
+            unfinished,
+            rejected: 0,
+            elapsed,
+            stats: Stats::default(),
+        }
+    }
 }
 
 /// The reason why the command stopped waiting.

@@ -17,13 +17,13 @@ const LEARNED_MAX_INTERVAL: Duration = Duration::from_secs(300);
 /// The calls, and the time for them, of the default rate.
 pub(crate) const QUOTA: (u32, Duration) = (50, Duration::from_secs(1));
 
-/// Builds the waiter that the flags describe. With a history, past jobs tell when to poll.
+/// Builds the waiter that the flags describe, with their policy. With a history, past jobs tell when to poll.
 pub(crate) fn build(
     args: &WaitArgs,
+    mut policy: Policy,
     client: Client,
     history: Option<History>,
 ) -> Result<Waiter, CliError> {
-    let mut policy = policy(args)?;
     if history.is_some() {
         let schedule = learned(&args.intervals, &args.past_jobs)?;
         policy = policy.schedule(schedule);

@@ -52,7 +52,7 @@
 //! - A wait that is polled on a live runtime ends by its deadline, whatever other runtimes do. Without a
 //!   runtime, or when its runtime ends, it ends with an error. Nothing hangs. After a suspension past its deadline a
 //!   wait makes one more poll, of two seconds at most. What keeps all threads of that runtime busy makes its waits
-//!   late, also a server that floods a connection; `cfw_api::ClientBuilder::io_runtime` gives connections a thread.
+//!   late. No server can: the connections of `cfw_api::Client` run on a thread of their own.
 //! - With the same seed, ids and answers, the same polls are made.
 //!
 //! The repository's ARCHITECTURE.md names the test behind each of these.

@@ -5,6 +5,7 @@ mod client_pool;
 pub(crate) mod clients;
 mod connection_limit;
 pub(crate) mod endpoint;
+pub(crate) mod io_runtime;
 mod no_answer;
 mod proxies;
 pub(crate) mod redact;

@@ -14,6 +14,7 @@ use tokio::{
 use super::{
     client_pool::{Server, now},
     clients::HttpClients,
+    io_runtime::IoRuntime,
     no_answer::{body_timed_out, head_timed_out, without_body, without_head},
     redact::sanitise,
     response::{BodyError, HttpResponse, read_body},
@@ -36,8 +37,7 @@ pub(crate) struct Transport {
     pub(crate) is_timeout_set: bool,
     pub(crate) user_agent: HeaderValue,
     pub(crate) clock: Clock,
-    /// The runtime of the connections. None for the caller's.
-    pub(crate) io_runtime: Option<Handle>,
+    pub(crate) io_runtime: IoRuntime,
 }
 
 impl Transport {
@@ -54,7 +54,7 @@ impl Transport {
     async fn on_io_runtime<F: Future>(&self, future: F) -> F::Output {
         let mut future = pin!(future);
         poll_fn(|cx| {
-            let _context = self.io_runtime.as_ref().map(Handle::enter);
+            let _context = self.io_runtime.handle().map(Handle::enter);
             future.as_mut().poll(cx)
         })
         .await

@@ -131,6 +131,30 @@ async fn an_error_answer_is_classified_and_keeps_what_support_asks_for() {
 }
 
 #[tokio::test]
+async fn the_pause_is_that_of_the_header_or_else_of_the_body() {
+    let seconds = |s| Some(Duration::from_secs(s));
+    let in_body = r#"{"overLimit":{"code":413,"message":"m","retryAfter":"7"}}"#;
+    let rows = [
+        (None, in_body, seconds(7)),
+        (Some("3"), in_body, seconds(3)),
+        (Some("0"), in_body, seconds(7)),
+        (Some("3"), r#"{"overLimit":{}}"#, seconds(3)),
+        (None, r#"{"overLimit":{}}"#, None),
+    ];
+    for (header, body, retry_after) in rows {
+        let server = MockServer::start().await;
+        let mut answer = ResponseTemplate::new(413).set_body_string(body);
+        if let Some(value) = header {
+            answer = answer.insert_header("Retry-After", value);
+        }
+        Mock::given(any()).respond_with(answer).mount(&server).await;
+        let error = builder(&server.uri()).build().unwrap().list_job(&id()).await.unwrap_err();
+        let class = Class::Throttled { retry_after, quota: None };
+        assert_eq!(error.class(), class, "{header:?} {body}");
+    }
+}
+
+#[tokio::test]
 async fn the_message_tells_who_what_and_where_to_look() {
     let server = MockServer::start().await;
     let body =

@@ -52,7 +52,7 @@ or from standard input (--token-file -).",
         "  cfw-wait demo                             a demonstration without a cloud
   cfw-wait --timeout 45m \"$JOB_ID\"          one job, in a pipeline
   list-my-jobs | cfw-wait --fail-fast -     ids from a pipe, one per line
-  cfw-wait --timeout 0 \"$JOB_ID\"            one look: 0 succeeded, 124 still running
+  cfw-wait --timeout 0 \"$JOB_ID\"            one look: 0 succeeded, 124 still running, 3 no answer
   cfw-wait --exec 'mail -s \"$CFW_JOB_ID\" me' A
                                             a notification at each end
   cfw-wait --output json A B C | jq -c .    one JSON object per line, for programs

@@ -38,7 +38,7 @@ pub(crate) struct WaitArgs {
         default_value = "30m",
         allow_hyphen_values = true,
         help_heading = "When to stop",
-        long_help = "How long to wait for each job, from the time at which its id is known\n\nExamples of times are 1.5s, 30m, 1h30m and 24h. Days are not accepted. With 0 each job is looked at once, and the exit code follows from what the service says: it is 124 if the job is running."
+        long_help = "How long to wait for each job, from the time at which its id is known\n\nExamples of times are 1.5s, 30m, 1h30m and 24h. Days are not accepted. With 0 each job is polled once, and the exit code follows from the answer: 124 if the job is running, 4 if it is not found, and 3 if there is no answer or one without a status."
     )]
     pub(crate) timeout: TimeoutArg,
 

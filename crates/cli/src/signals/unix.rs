@@ -30,19 +30,41 @@ impl Source {
     }
 
     pub(super) async fn next(&mut self) -> Signal {
+        Arrivals::next(self).await
+    }
+
+    /// Waits for one more signal, which comes at least [`SAME`] after the first.
+    pub(super) async fn next_distinct(&mut self) {
+        next_distinct(self).await;
+    }
+}
+
+/// Signals as they arrive.
+trait Arrivals: Send {
+    fn next(&mut self) -> impl Future<Output = Signal> + Send;
+}
+
+impl Arrivals for Source {
+    async fn next(&mut self) -> Signal {
         tokio::select! {
             _ = next(self.hangup.as_mut()) => Signal::Hangup,
             _ = self.interrupt.recv() => Signal::Interrupt,
             _ = self.terminate.recv() => Signal::Terminate,
         }
     }
+}
 
-    /// Waits for one more signal, and until the first one is [`SAME`] old.
-    pub(super) async fn next_distinct(&mut self) {
-        #[expect(clippy::disallowed_methods, reason = "independent of the polls")]
-        let distinct = tokio::time::sleep(SAME);
-        tokio::join!(distinct, self.next());
+async fn next_distinct(arrivals: &mut impl Arrivals) {
+    #[expect(clippy::disallowed_methods, reason = "independent of the polls")]
+    let mut same = std::pin::pin!(tokio::time::sleep(SAME));
+    loop {
+        tokio::select! {
+            biased;
+            () = &mut same => break,
+            _ = arrivals.next() => {}
+        }
     }
+    arrivals.next().await;
 }
 
 async fn next(stream: Option<&mut Stream>) {
@@ -71,7 +93,41 @@ fn ignored_in(status: &str, signal: i32) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::VecDeque;
+
     use super::*;
+
+    struct Script(VecDeque<tokio::time::Instant>);
+
+    #[expect(clippy::disallowed_methods, reason = "the time is virtual")]
+    impl Arrivals for Script {
+        async fn next(&mut self) -> Signal {
+            let Some(arrival) = self.0.front() else { return std::future::pending().await };
+            tokio::time::sleep_until(*arrival).await;
+            self.0.pop_front();
+            Signal::Terminate
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    #[expect(clippy::disallowed_methods, reason = "the time is virtual")]
+    async fn signals_soon_after_the_first_are_part_of_it() {
+        for (arrivals, end) in [
+            (&[100][..], None),
+            (&[0, 1, 249], None),
+            (&[260], Some(260)),
+            (&[3_000], Some(3_000)),
+            (&[1, 100, 1_000, 2_000], Some(1_000)),
+        ] {
+            let start = tokio::time::Instant::now();
+            let times = arrivals.iter().map(|arrival| start + Duration::from_millis(*arrival));
+            let mut script = Script(times.collect());
+            let hour = Duration::from_secs(3_600);
+            let result = tokio::time::timeout(hour, next_distinct(&mut script)).await;
+            let ended = result.ok().map(|()| start.elapsed().as_millis());
+            assert_eq!(ended, end, "{arrivals:?}");
+        }
+    }
 
     #[test]
     fn an_ignored_signal_is_found_in_the_mask() {

@@ -7,7 +7,7 @@ use cfw_simulator::{JobScript, Simulator};
 use rustix::process::Signal;
 
 use crate::support::{
-    Lines, Output, Running, add, ms, parse_objects, pause, run, simulator, wait_command,
+    Lines, Output, Running, add, ms, parse_objects, run, simulator, wait_command,
 };
 
 /// A directory for what the commands write, which is removed at the end of the test.
@@ -174,9 +174,7 @@ fn a_second_signal_kills_it_after_the_summary() {
     written.until("started");
     child.signal(Signal::TERM);
     lines.until(r#""type":"summary""#);
-    // Signals that follow at once count as the first one.
-    pause(ms(300));
-    child.interrupt();
+    child.signal_until_ended(Signal::INT);
     assert_eq!(child.code(), Some(143), "the code of the first signal");
     assert_eq!(written.rest(), Vec::<String>::new());
 }

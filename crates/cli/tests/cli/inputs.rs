@@ -203,7 +203,9 @@ fn a_timeout_of_zero_is_one_look() {
     let elapsed = end_of(&parse_objects(&output.stdout), "slow")["elapsed_ms"].as_u64().unwrap();
     assert!(elapsed < 8_000, "a look is at once: {elapsed} ms");
     let lost = run(wait_command(&sim, &["--timeout=0s", "nowhere"]));
-    assert_eq!(lost.code, Some(4), "{}", lost.stderr);
+    assert_eq!((lost.code, sim.polls_of("nowhere").len()), (Some(4), 1), "{}", lost.stderr);
+    let text = "nowhere  the one look did not find it: not found: CFW.00200005: Object not found";
+    assert!(lost.stderr.contains(text), "{}", lost.stderr);
     let output = run(wait_command(&sim, &["--timeout=0", "slow", "good"]));
     assert!(output.stderr.contains("slow  still Running after "), "{}", output.stderr);
     assert!(
@@ -215,15 +217,34 @@ fn a_timeout_of_zero_is_one_look() {
 }
 
 #[test]
-fn a_look_survives_a_fault_and_ends_without_an_answer() {
-    let sim = simulator();
-    add(&sim, "slow", JobScript::never());
-    sim.fail_polls("slow", [Fault::unavailable()]);
-    let output = run(wait_command(&sim, &["--timeout=0", "slow"]));
-    assert_eq!(output.code, Some(124));
-    assert!(output.stderr.contains("still Running after "), "{}", output.stderr);
-    sim.fail_polls("slow", vec![Fault::unavailable(); 1000]);
-    let output = run(wait_command(&sim, &["--timeout=0", "--attempt-timeout=300ms", "slow"]));
-    assert_eq!(output.code, Some(124));
-    assert!(output.stderr.contains("without any status"), "{}", output.stderr);
+fn a_look_is_one_poll_and_without_a_status_exit_code_3() {
+    let busy = Fault::Throttled { retry_after: None, quota: None };
+    for (fault, text) in [
+        (Fault::unavailable(), "the one look got no status: APIGW.0610: No backend available"),
+        (busy, "the one look got no status: throttled: APIGW.0308"),
+        (Fault::Status(418), "the one look got no status: unexpected answer: HTTP 418"),
+        (Fault::Hang, "the one look got no answer: timed out: no answer from 127.0.0.1:"),
+        (Fault::Reset, "the one look got no answer: "),
+    ] {
+        // After an answer of another job as well, since the service counts as reached then.
+        for is_reached in [false, true] {
+            let sim = simulator();
+            add(&sim, "good", JobScript::succeeds_after(ms(0)));
+            add(&sim, "slow", JobScript::never());
+            sim.fail_polls("slow", vec![fault.clone(); 1000]);
+            let ids = if is_reached { &["good", "slow"][..] } else { &["slow"] };
+            let args = [&["--timeout=0", "--attempt-timeout=300ms", "--output=json"], ids].concat();
+            let output = run(wait_command(&sim, &args));
+            assert_eq!(output.code, Some(3), "{fault:?}: {}", output.stderr);
+            assert_eq!(sim.polls_of("slow").len(), 1, "{fault:?}: {}", output.stderr);
+            assert!(output.stderr.contains(text), "{fault:?}: {}", output.stderr);
+            assert!(!output.stderr.contains("still trying"), "{fault:?}: {}", output.stderr);
+            let objects = parse_objects(&output.stdout);
+            let end = end_of(&objects, "slow");
+            assert_eq!((&end["outcome"], &end["exit_code"]), (&"unreachable".into(), &3.into()));
+            assert!(end["message"].as_str().unwrap().starts_with("job slow: the one look got no "));
+            assert!(end["error"].is_object(), "{end}");
+            assert!(objects.iter().all(|object| object["type"] != "trouble"), "{objects:?}");
+        }
+    }
 }

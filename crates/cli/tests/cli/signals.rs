@@ -83,7 +83,7 @@ fn a_second_signal_ends_a_command_that_is_stuck() {
     child.signal(Signal::TERM);
     pause(ms(400));
     assert!(child.is_running(), "the command waits for its reader");
-    child.signal(Signal::INT);
+    child.signal_until_ended(Signal::INT);
     assert_eq!(child.code(), Some(143), "the code of the first signal");
     drop(stdout);
 }
@@ -123,20 +123,100 @@ fn nohup_is_honoured() {
 }
 
 #[test]
-fn a_signal_before_the_wait_ends_the_command_at_once() {
+fn a_signal_before_the_wait_ends_the_command_with_a_summary() {
     let sim = simulator();
-    let mut command = wait_command(&sim, &["--token-file=-", "a"]);
-    let mut child = Running::start(command.stdin(Stdio::piped()).stderr(Stdio::piped()));
+    // The command waits for a token, and opens a pipe that nobody writes to.
+    let pipe = std::env::temp_dir().join(format!("cfw-wait-ids-{}", std::process::id()));
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let pipe_text = pipe.to_str().unwrap();
+    for (args, total) in
+        [(&["--token-file=-", "a", "b", "a"][..], 2), (&["--ids-file", pipe_text, "a"], 1)]
+    {
+        let args = [&["--output=json"], args].concat();
+        let mut command = wait_command(&sim, &args);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = Running::start(&mut command);
+        let _open = child.stdin();
+        // Long after its start, so that it is where it waits.
+        wait_until_handled(&child, Signal::TERM);
+        pause(ms(100));
+        child.signal(Signal::TERM);
+        let (stdout, stderr) = (read_all(child.stdout()), read_all(child.stderr()));
+        assert_eq!(child.code(), Some(143), "{args:?}");
+        let [summary] = &*parse_objects(&stdout) else { panic!("{stdout}") };
+        assert_eq!((&summary["type"], &summary["signal"]), (&"summary".into(), &"SIGTERM".into()));
+        assert_eq!((&summary["total"], &summary["unfinished"]), (&total.into(), &total.into()));
+        let jobs = if total == 1 { "1 job: 1" } else { "2 jobs: 2" };
+        let text = format!("interrupted by SIGTERM: {jobs} without a status (");
+        assert!(stderr.starts_with(&text), "{stderr}");
+        assert!(stderr.contains("\nnot finished: a (no status)\n"), "{stderr}");
+    }
+    std::fs::remove_file(pipe).unwrap();
+}
+
+#[test]
+fn a_signal_in_the_first_milliseconds_leads_to_a_summary() {
+    let sim = simulator();
+    add(&sim, "a", JobScript::never());
+    for delay in 0..12 {
+        for (signal, name, code) in SIGNALS {
+            let mut command = wait_command(&sim, &["--output=json", "--quiet", "a", "-"]);
+            command.stdin(Stdio::piped()).stdout(Stdio::piped());
+            let mut child = Running::start(&mut command);
+            let _open = child.stdin();
+            // As soon as it can be handled, and a little later.
+            wait_until_handled(&child, signal);
+            if delay > 0 {
+                pause(std::time::Duration::from_micros(300 * delay));
+            }
+            child.signal(signal);
+            let objects = parse_objects(&read_all(child.stdout()));
+            assert_eq!(child.code(), Some(code), "{name} after {delay}");
+            let summary = objects.last().unwrap();
+            assert_eq!((&summary["type"], &summary["total"]), (&"summary".into(), &1.into()));
+            assert_eq!((&summary["signal"], &summary["exit_code"]), (&name.into(), &code.into()));
+        }
+    }
+}
+
+#[test]
+fn a_signal_while_the_summary_is_stuck_ends_a_command_that_never_began_to_wait() {
+    let sim = simulator();
+    let (reader, writer) = std::io::pipe().unwrap();
+    // No more fits into the pipe.
+    let fill = |mut pipe: &std::io::PipeWriter| while pipe.write(&[0; 4096]).is_ok() {};
+    rustix::io::ioctl_fionbio(&writer, true).unwrap();
+    fill(&writer);
+    rustix::io::ioctl_fionbio(&writer, false).unwrap();
+    let mut command = wait_command(&sim, &["--output=json", "--quiet", "--token-file=-", "a"]);
+    let mut child = Running::start(command.stdin(Stdio::piped()).stdout(writer));
     let _open = child.stdin();
-    let status = format!("/proc/{}/status", child.id());
-    // The handler of SIGTERM, which is number 15.
-    let is_handled = |status: String| {
-        let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
-        u64::from_str_radix(mask.trim(), 16).unwrap() & (1 << 14) != 0
-    };
-    wait_until(|| std::fs::read_to_string(&status).is_ok_and(is_handled));
+    wait_until_handled(&child, Signal::TERM);
+    pause(ms(100));
     child.signal(Signal::TERM);
-    assert_eq!((read_all(child.stderr()), child.code()), (String::new(), Some(143)));
+    pause(ms(400));
+    assert!(child.is_running(), "the summary cannot be written");
+    child.signal_until_ended(Signal::INT);
+    assert_eq!(child.code(), Some(143), "the code of the first signal");
+    drop(reader);
+}
+
+/// Waits until the process has a handler for the signal.
+fn wait_until_handled(child: &Running, signal: Signal) {
+    let status = format!("/proc/{}/status", child.id());
+    let bit = 1_u64 << (signal.as_raw() - 1);
+    #[expect(clippy::disallowed_methods, reason = "other processes follow real time")]
+    let start = std::time::Instant::now();
+    let is_handled = || {
+        let status = std::fs::read_to_string(&status).unwrap();
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
+        u64::from_str_radix(mask.trim(), 16).unwrap() & bit != 0
+    };
+    while !is_handled() {
+        #[expect(clippy::disallowed_methods, reason = "other processes follow real time")]
+        let elapsed = start.elapsed();
+        assert!(elapsed < TIMEOUT, "the handler was never installed");
+    }
 }
 
 fn wait_until(condition: impl Fn() -> bool) {

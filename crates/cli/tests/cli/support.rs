@@ -129,6 +129,18 @@ impl Running {
         kill_process(Pid::from_child(&self.0), signal).unwrap();
     }
 
+    /// Sends a signal until the command ends, as one that comes soon after the first is taken as part of it.
+    pub(crate) fn signal_until_ended(&mut self, signal: Signal) {
+        for _ in 0..TIMEOUT.as_millis() / 50 {
+            self.signal(signal);
+            pause(ms(50));
+            if !self.is_running() {
+                return;
+            }
+        }
+        panic!("{signal:?} does not end the command");
+    }
+
     pub(crate) fn code(self) -> Option<i32> {
         self.status().code()
     }

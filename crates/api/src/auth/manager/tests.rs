@@ -6,7 +6,10 @@ use super::*;
 use crate::{
     JobId,
     clock::Clock,
-    http::clients::{HttpClients, TlsOptions},
+    http::{
+        clients::{HttpClients, TlsOptions},
+        io_runtime::IoRuntime,
+    },
 };
 
 fn manager(seconds: Arc<AtomicU64>) -> CredentialManager {
@@ -25,7 +28,7 @@ fn manager(seconds: Arc<AtomicU64>) -> CredentialManager {
         is_timeout_set: false,
         user_agent: HeaderValue::from_static("test"),
         clock,
-        io_runtime: None,
+        io_runtime: IoRuntime::Caller,
     };
     let catalog_query = CatalogQuery {
         wanted: false,

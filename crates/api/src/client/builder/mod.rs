@@ -14,6 +14,7 @@ use crate::{
     http::{
         clients::{HttpClients, Resolver, TlsOptions},
         endpoint::Endpoint,
+        io_runtime::IoRuntime,
         transport::Transport,
     },
     id,
@@ -167,14 +168,17 @@ impl ClientBuilder {
         self
     }
 
-    /// Runs the connections on this runtime. Default: each on the runtime of the request that opens it.
+    /// Runs the connections on this runtime. Default: on a thread of the client's own, which the first request starts and
+    /// which ends with the last clone of the client. If no thread can be started, they run on the caller's runtime. The
+    /// connections of an [`http_client`](Self::http_client) run on the runtime of the request that opens them.
     ///
-    /// Set it to the handle of a runtime with a thread of its own if waits must keep their time whatever a server
-    /// sends. hyper reads a connection for as long as there is something to read, up to about 50 MiB at a time. So a
-    /// server that floods the client with interim (1xx) answers keeps the thread of that connection busy for up to a
-    /// second at a time, and nothing else runs on that thread meanwhile: not the time limits of other requests, nor the
-    /// waits and signal handlers of a single-threaded runtime. With this setting the limits and the waits stay on the
-    /// caller's runtime, and such a request ends by its limit. An answer then costs a wake-up of another thread.
+    /// They have a thread because hyper reads a connection for as long as there is something to read, up to about 50 MiB
+    /// at a time. A server that floods the client with interim (1xx) answers keeps the thread of that connection busy
+    /// for a second at a time, or 20 s without optimisation, and nothing else runs there meanwhile. The time limits of
+    /// requests, and the waits and signal handlers of the application, stay on the caller's runtime and are kept.
+    ///
+    /// Set it to let several clients share a thread, or to `Handle::current()` to have none, where every server is
+    /// trusted to behave: then no answer costs a wake-up of another thread.
     ///
     /// The runtime must have its I/O and time drivers enabled, and must run for as long as requests are made. Tokio
     /// panics in a request that is made after the runtime has been shut down.
@@ -317,6 +321,12 @@ impl ClientBuilder {
                 "holds characters that no header can carry",
             )
         })?;
+        let io_runtime = match (self.io_runtime, &self.http_client) {
+            (Some(runtime), _) => IoRuntime::Given(runtime),
+            // Other users of the application's client share its connections, which must outlive this client.
+            (None, Some(_)) => IoRuntime::Caller,
+            (None, None) => IoRuntime::own(),
+        };
         let clients = match self.http_client {
             Some(client) => HttpClients::of_application(client),
             None => {
@@ -341,7 +351,7 @@ impl ClientBuilder {
             is_timeout_set: self.request_timeout.is_some(),
             user_agent,
             clock: self.clock,
-            io_runtime: self.io_runtime,
+            io_runtime,
         });
         let catalog_query = CatalogQuery {
             wanted: wants_catalog,

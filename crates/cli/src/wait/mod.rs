@@ -1,16 +1,18 @@
 //! The wait: its stop condition and its result.
 
+mod display;
+mod look;
+
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
-use cfw_waiter::{JobId, Progress, Stats, Update, UpdateKind, Waiter, Watch, WatchHandle};
+use cfw_waiter::{JobId, Progress, Update, UpdateKind, Waiter, Watch, WatchHandle};
 use tokio::sync::mpsc;
 
 use crate::args::WaitArgs;
 use crate::clock::Stopwatch;
-use crate::describe;
 use crate::exec::{self, Exec};
 use crate::exit::Exit;
 use crate::input::{Job, Line};
@@ -18,10 +20,12 @@ use crate::jobs::{Defaults, Jobs};
 use crate::json;
 use crate::outcome;
 use crate::output::Output;
-use crate::signals::{JobSignal, Signal, Signals, stop_process};
+use crate::signals::{Signal, Signals};
 use crate::summary::{Failures, Reason, Summary};
 use crate::timers::{Due, Timers};
-use crate::trouble::{self, Notice, Troubles};
+use crate::trouble::Troubles;
+
+use self::look::Looks;
 
 /// The condition for stopping before all jobs have ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,7 +91,7 @@ pub(crate) async fn wait(
         origin: jobs.origin,
         defaults: jobs.defaults,
         added: 0,
-        looks: HashSet::new(),
+        looks: Looks::default(),
         has_history: jobs.has_history,
         overdue: HashSet::new(),
         kinds: HashMap::new(),
@@ -115,7 +119,7 @@ pub(crate) async fn wait(
         reason,
         progress: with_looks(session.watch.progress()),
         failures: session.failures,
-        unfinished: session.watch.jobs(),
+        unfinished: session.watch.jobs().into_iter().map(|job| job.report).collect(),
         rejected: session.rejected,
         elapsed: session.stopwatch.elapsed(),
         stats: waiter.stats(),
@@ -141,8 +145,8 @@ struct Session {
     defaults: Defaults,
     /// The number of jobs so far.
     added: u32,
-    /// Jobs whose waits end with their first status.
-    looks: HashSet<JobId>,
+    /// Jobs whose waits end with the answer to their first poll.
+    looks: Looks,
     /// Whether past jobs can tell when these are likely to end.
     has_history: bool,
     /// Jobs that were reported as overdue.
@@ -203,14 +207,13 @@ impl Session {
                 }
                 Event::Due(Due::Check) => {
                     let live = self.watch.progress().live();
-                    let is_worth_it = timers.count_check(live);
+                    let is_worth_it = timers.count_check(live) && self.troubles.is_any();
                     if self.has_history && timers.is_overdue_check(live) {
                         let written = self.report_overdue(output);
                         if let Some(reason) = self.handle_written(written, output)? {
                             return Ok(reason);
                         }
                     }
-                    let is_worth_it = is_worth_it && self.troubles.is_any();
                     if is_worth_it { self.check(waiter, output)? } else { None }
                 }
                 Event::Due(Due::Redraw) => {
@@ -237,7 +240,7 @@ impl Session {
         let others = async {
             tokio::select! {
                 line = next_line(&mut self.lines), if self.lines.is_some() => Event::Line(line),
-                update = self.watch.next() => Event::Update(update),
+                update = self.watch.next() => Event::Update(update.map(|update| self.looks.normalize(update))),
                 Some(report) = next_report(&mut self.exec) => Event::Exec(report),
                 due = timers.next(wants_checks) => Event::Due(due),
             }
@@ -251,104 +254,6 @@ impl Session {
         }
     }
 
-    fn write_update(
-        &mut self,
-        update: &Update,
-        waiter: &Waiter,
-        output: &mut Output,
-    ) -> io::Result<()> {
-        if self.troubles.is_any() || matches!(update.kind, UpdateKind::Trouble(_)) {
-            let notices = self.troubles.update(update, &self.state(&waiter.stats()));
-            self.write_notices(&notices, Some(&update.id), output)?;
-        }
-        let kind = self.kinds.get(&update.id).map(String::as_str);
-        let eta = match update.kind {
-            UpdateKind::Changed { .. } | UpdateKind::Progressed(_) if self.has_history => {
-                self.watch.job(&update.id).and_then(|job| job.eta)
-            }
-            _ => None,
-        };
-        output.update(update, kind, eta)
-    }
-
-    /// Reports the jobs that have become overdue, each once.
-    fn report_overdue(&mut self, output: &mut Output) -> io::Result<()> {
-        let mut notices = Vec::new();
-        for job in self.watch.jobs() {
-            let Some(eta) = job.eta.filter(|eta| eta.is_overdue()) else { continue };
-            let (id, elapsed) = (job.report.id, job.report.elapsed);
-            if self.overdue.insert(id.clone()) {
-                notices.push(Notice::Overdue { id, elapsed, eta });
-            }
-        }
-        self.write_notices(&notices, None, output)
-    }
-
-    fn state<'a>(&self, stats: &'a Stats) -> trouble::Run<'a> {
-        let live = self.watch.progress().live();
-        trouble::Run { live, stats, now: self.stopwatch.elapsed() }
-    }
-
-    /// Looks for the end of trouble.
-    fn check(&mut self, waiter: &Waiter, output: &mut Output) -> io::Result<Option<Reason>> {
-        let stats = waiter.stats();
-        let jobs = self.watch.jobs();
-        let jobs =
-            jobs.iter().map(|job| (&job.report.id, job.report.elapsed, job.trouble.is_some()));
-        let notices = self.troubles.check(jobs, &self.state(&stats));
-        let written = self.write_notices(&notices, None, output);
-        self.handle_written(written, output)
-    }
-
-    /// Writes notices. If `updated` is a job, its update is written next.
-    fn write_notices(
-        &self,
-        notices: &[Notice],
-        updated: Option<&JobId>,
-        output: &mut Output,
-    ) -> io::Result<()> {
-        let now = self.stopwatch.elapsed();
-        notices.iter().try_for_each(|notice| {
-            let kind = self.kinds.get(notice.id()).map(String::as_str);
-            output.notice(notice, kind, now, updated)
-        })
-    }
-
-    fn draw(&self, waiter: &Waiter, output: &mut Output) {
-        if let Some(screen) = output.screen() {
-            let stats = waiter.stats();
-            screen.draw(&self.watch, &self.failures, &stats, self.stopwatch.elapsed());
-        }
-    }
-
-    fn write_heartbeat(&self, waiter: &Waiter, output: &mut Output) {
-        let now = self.stopwatch.elapsed();
-        let jobs = self.watch.jobs();
-        let state = describe::heartbeat(
-            &jobs,
-            with_looks(self.watch.progress()),
-            &self.failures,
-            &waiter.stats(),
-            &self.troubles,
-            now,
-        );
-        output.line(describe::heartbeat_line(now, &state));
-    }
-
-    fn handle_job_control(&mut self, signal: JobSignal, waiter: &Waiter, output: &mut Output) {
-        let Some(screen) = output.screen() else { return };
-        match signal {
-            JobSignal::Stop => {
-                screen.clear();
-                self.is_stopped = stop_process();
-            }
-            // Another process stopped this one, so that the display could not be removed.
-            JobSignal::Continue if !self.is_stopped => screen.forget(),
-            JobSignal::Continue => self.is_stopped = false,
-        }
-        self.draw(waiter, output);
-    }
-
     fn add(&mut self, job: Job) {
         let (options, is_look) = self.defaults.options(&job, self.added);
         let id = JobId::from(job.id.as_str());
@@ -358,7 +263,7 @@ impl Session {
         }
         self.added = self.added.saturating_add(1);
         if is_look {
-            self.looks.insert(id.clone());
+            self.looks.add(id.clone());
         }
         if let Some(kind) = job.kind {
             self.kinds.insert(id, kind);
@@ -405,15 +310,11 @@ impl Session {
 
     /// Records the end of a wait. Returns a reason if the stop condition holds now.
     fn handle_update(&mut self, update: &Update) -> io::Result<Option<Reason>> {
-        let outcome = match &update.kind {
-            UpdateKind::Ended(outcome) => outcome,
-            UpdateKind::Changed { to, .. } => {
-                if !to.phase.is_terminal() && self.looks.contains(&update.id) {
-                    self.watch.remove(&update.id);
-                }
-                return Ok(None);
+        let UpdateKind::Ended(outcome) = &update.kind else {
+            if self.looks.is_answer(update) {
+                self.watch.remove(&update.id);
             }
-            _ => return Ok(None),
+            return Ok(None);
         };
         let exit = outcome::exit(outcome);
         let kind = self.kinds.remove(&update.id);
@@ -452,7 +353,7 @@ impl Session {
 
     fn ready_update(&mut self) -> Option<Update> {
         match pin!(self.watch.next()).poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(update) => update,
+            Poll::Ready(update) => update.map(|update| self.looks.normalize(update)),
             Poll::Pending => None,
         }
     }
