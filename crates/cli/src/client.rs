@@ -4,7 +4,6 @@ use std::fs::File;
 use std::io::{self, Read};
 
 use cfw_api::{Client, ConfigError, Credentials, Settings, SettingsError};
-use tokio::runtime::Runtime;
 
 use crate::args::CloudArgs;
 use crate::exit::CliError;
@@ -14,8 +13,8 @@ use crate::text;
 /// The longest token file that is read. Tokens have a few kilobytes.
 const MAX_TOKEN_LEN: u64 = 64 * 1024;
 
-/// Builds the client, whose connections run on `io_runtime`. Flags take precedence over the environment.
-pub(crate) fn build_client(args: &CloudArgs, io_runtime: &Runtime) -> Result<Client, CliError> {
+/// Builds the client. Flags take precedence over the environment.
+pub(crate) fn build_client(args: &CloudArgs) -> Result<Client, CliError> {
     let token = args.token_file.as_deref().map(read_token).transpose()?;
     let lookup = |name: &str| {
         let flag = match name {
@@ -37,7 +36,6 @@ pub(crate) fn build_client(args: &CloudArgs, io_runtime: &Runtime) -> Result<Cli
     let mut builder = Client::builder()
         .settings(&settings)
         .allow_plain_http(args.allow_plain_http)
-        .io_runtime(io_runtime.handle().clone())
         .user_agent(concat!("cfw-wait/", env!("CARGO_PKG_VERSION")));
     if let Some(url) = &args.endpoint {
         builder = builder.endpoint(url);

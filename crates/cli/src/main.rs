@@ -141,9 +141,7 @@ fn summarize(cli: &Cli) -> impl FnOnce(Signal) + Send + 'static {
 fn wait(cli: &Cli, runtime: &Runtime, signals: Signals) -> Result<Exit, CliError> {
     let policy = waiter::policy(&cli.wait)?;
     let mut jobs = jobs::Jobs::from_args(&cli.wait)?;
-    // Connections have a thread of their own: a server that floods one must hold up neither deadlines nor Ctrl-C.
-    let io_runtime = new_runtime()?;
-    let client = client::build_client(&cli.wait.cloud, &io_runtime)?;
+    let client = client::build_client(&cli.wait.cloud)?;
     let (store, history) = history::open(&cli.wait)?;
     jobs.has_history = history.is_some();
     let waiter = waiter::build(&cli.wait, policy, client, history)?;
@@ -164,9 +162,6 @@ fn wait(cli: &Cli, runtime: &Runtime, signals: Signals) -> Result<Exit, CliError
     if let Some(store) = store {
         store.append(waiter.take_learned());
     }
-    // The process ends now. If this runtime were shut down before the other, requests in flight would panic: their
-    // timers are its own.
-    std::mem::forget(io_runtime);
     result
 }
 

@@ -60,7 +60,7 @@
 //! # What it does not do
 //!
 //! It sends no mutation and retries none; it has no blocking interface and no runtime but Tokio; it keeps nothing on
-//! disk. It does not depend on `backon` or `backoff` for its pauses: a policy of either becomes a
+//! disk: a [`Checkpoint`] is the caller's to keep. It does not depend on `backon` or `backoff` for its pauses: a policy of either becomes a
 //! [`Schedule::delays`].
 //!
 //! # Features
@@ -69,7 +69,7 @@
 //! | --- | --- | --- |
 //! | `cfw` | yes | `cfw_api::Client` is a [`JobSource`] |
 //! | `rustls`, `http2` | yes | passed to `cfw-api`: TLS by rustls with aws-lc-rs, HTTP/2 |
-//! | `serde` | no | `Serialize` for what is reported: [`Update`], [`JobReport`], [`JobState`], [`Eta`], [`Stats`] and others |
+//! | `serde` | no | `Serialize` for what is reported: [`Update`], [`JobReport`], [`JobState`], [`Eta`], [`Stats`] and others; [`Checkpoint`] as JSON |
 //! | `rustls-no-provider`, `native-tls`, `clouds-yaml` | no | passed to `cfw-api` |
 //! | `history` | no | a [`History`] can be kept in a file |
 //!
@@ -88,6 +88,7 @@ mod board;
 mod box_source;
 #[cfg(feature = "cfw")]
 mod cfw;
+mod checkpoint;
 mod config;
 mod driver;
 mod id;
@@ -112,6 +113,7 @@ mod watch;
 pub use box_source::BoxSource;
 #[cfg(feature = "cfw")]
 pub use cfw::FirewallGone;
+pub use checkpoint::{Checkpoint, JobCheckpoint};
 pub use config::ConfigError;
 pub use id::JobId;
 #[cfg(feature = "history")]

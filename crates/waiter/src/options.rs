@@ -1,9 +1,10 @@
 //! How one job of a watch is waited for.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::Policy;
+use crate::{Phase, Policy};
 
 /// Options for one job of a watch: see [`Watch::add_with`](crate::Watch::add_with).
 ///
@@ -28,6 +29,17 @@ pub struct JobOptions {
     pub(crate) timeout: Option<Duration>,
     pub(crate) since: Duration,
     pub(crate) kind: Option<Arc<str>>,
+    pub(crate) resumed: Option<Arc<Resumed>>,
+}
+
+/// What an earlier wait knew of a job, which another wait resumes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Resumed {
+    /// How long the job had been waited for when the wait resumed, the time in which nothing waited included.
+    pub(crate) elapsed: Duration,
+    pub(crate) polls: u32,
+    /// The last status, and what the source made of it.
+    pub(crate) status: Option<(Phase, Cow<'static, str>)>,
 }
 
 impl JobOptions {

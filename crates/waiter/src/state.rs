@@ -93,7 +93,7 @@ impl JobState {
         Self::new(Phase::Unknown, status)
     }
 
-    fn new(phase: Phase, status: impl Into<Cow<'static, str>>) -> Self {
+    pub(crate) fn new(phase: Phase, status: impl Into<Cow<'static, str>>) -> Self {
         Self { phase, status: status.into(), begin: None, end: None, answered: None, detail: None }
     }
 

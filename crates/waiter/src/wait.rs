@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use futures_core::FusedFuture;
 
-use crate::board::{WaitOptions, WatchKey};
-use crate::driver::shared::Shared;
+use crate::board::{SavedJob, WaitOptions, WatchKey};
+use crate::driver::shared::{Shared, wall_clock};
 use crate::spans::{SpanLevel, WaitSpan};
-use crate::{JobId, Outcome, Policy, UpdateKind};
+use crate::{Checkpoint, JobId, Outcome, Policy, UpdateKind};
 
 /// Waits for one job: see [`Waiter::wait_for_job`](crate::Waiter::wait_for_job).
 ///
@@ -95,6 +95,19 @@ impl Wait {
     /// Returns the id of the job that is waited for.
     pub fn id(&self) -> &JobId {
         &self.id
+    }
+
+    /// Returns what another process needs to go on, by [`Waiter::resume`](crate::Waiter::resume): a checkpoint of this job, of
+    /// none once the wait has ended.
+    pub fn checkpoint(&self) -> Checkpoint {
+        match &self.state {
+            State::New(options) => {
+                let saved = SavedJob::pending(self.id.clone(), options, Duration::ZERO);
+                Checkpoint::new([saved], wall_clock())
+            }
+            State::Waiting(key) => self.shared.checkpoint(*key),
+            State::Done => Checkpoint::default(),
+        }
     }
 
     fn begin(&mut self, options: WaitOptions) -> WatchKey {

@@ -8,10 +8,11 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 
 use crate::board::{AttemptTimeouts, Budget, WaitOptions};
-use crate::driver::shared::Shared;
+use crate::driver::shared::{Shared, wall_clock};
 use crate::spans::SpanLevel;
 use crate::{
-    ConfigError, History, JobId, JobSource, JobState, Policy, Quota, Stats, Wait, Watch, driver,
+    Checkpoint, ConfigError, History, JobCheckpoint, JobId, JobOptions, JobSource, JobState,
+    Policy, Quota, Stats, Wait, Watch, driver,
 };
 
 /// The shortest minimum interval and attempt timeout.
@@ -90,6 +91,25 @@ impl Waiter {
     {
         let ids = ids.into_iter().map(Into::into);
         Watch::new(Arc::clone(&self.shared), ids, self.options()).span_level(self.span_level)
+    }
+
+    /// Goes on with the jobs of a checkpoint, of [`Watch::checkpoint`] or [`Wait::checkpoint`], in this process or another one.
+    ///
+    /// See [`JobOptions::resumed`] for what goes on where. Without a policy of its own the watch has that of this waiter; the
+    /// deadlines are those of the checkpoint, and the time since it was made counts.
+    pub fn resume(&self, checkpoint: &Checkpoint) -> Watch {
+        let watch = self.watch(std::iter::empty::<JobId>());
+        let now = wall_clock();
+        for job in &checkpoint.jobs {
+            watch.add_with(job.id.clone(), JobOptions::resumed(job, now));
+        }
+        watch
+    }
+
+    /// Goes on with one job of a checkpoint as a future: see [`resume`](Self::resume).
+    pub fn resume_job(&self, job: &JobCheckpoint) -> Wait {
+        let options = self.options().for_job(Some(&JobOptions::resumed(job, wall_clock())));
+        Wait::new(Arc::clone(&self.shared), job.id.clone(), options).span_level(self.span_level)
     }
 
     /// Takes a state of a job that is known from elsewhere: a webhook, another process.
@@ -192,6 +212,9 @@ impl<S: JobSource> WaiterBuilder<S> {
 
     /// Sets the shortest time between an answer and the next poll of the same job, whatever a schedule asks, and also where
     /// its waits end or are dropped and others begin. Default: 500 ms; at least 1 ms.
+    ///
+    /// Among many jobs a poll may be later than its schedule asks, by a hundredth of this and at most 5 ms, so that polls
+    /// are made together. Deadlines do not wait for that.
     pub fn min_interval(mut self, interval: Duration) -> Self {
         self.min_interval = interval;
         self

@@ -12,8 +12,8 @@ use crate::board::{Pending, WaitOptions, WatchKey};
 use crate::driver::shared::Shared;
 use crate::spans::{SpanLevel, WaitSpan};
 use crate::{
-    JobId, JobOptions, JobReport, JobView, Outcome, Policy, Progress, Update, UpdateKind,
-    WaitError, WaitErrorKind,
+    Checkpoint, JobId, JobOptions, JobReport, JobView, Outcome, Policy, Progress, Update,
+    UpdateKind, WaitError, WaitErrorKind,
 };
 
 /// Watches many jobs: see [`Waiter::watch`](crate::Waiter::watch).
@@ -153,6 +153,15 @@ impl Watch {
     /// Returns how one job stands; none if the watch does not hold it or it has ended.
     pub fn job(&self, id: impl AsRef<str>) -> Option<JobView> {
         self.shared.job(self.key, id.as_ref())
+    }
+
+    /// Returns what another process needs to go on with the jobs that have not ended, by
+    /// [`Waiter::resume`](crate::Waiter::resume).
+    ///
+    /// An end that was not reported yet by [`next`](Self::next) is lost with the process: write a checkpoint after each
+    /// update, or keep ends elsewhere. Of many jobs it is taken in parts, between which some may change.
+    pub fn checkpoint(&self) -> Checkpoint {
+        self.shared.checkpoint(self.key)
     }
 
     /// Returns how many jobs are where: a snapshot that costs nothing.

@@ -12,7 +12,7 @@ use std::{
 };
 
 use tokio::{
-    runtime::{Builder, Handle, Runtime},
+    runtime::{Builder, Handle},
     sync::oneshot,
 };
 
@@ -68,25 +68,22 @@ pub(crate) struct IoThread {
 impl IoThread {
     fn start() -> io::Result<Self> {
         let (running, stopped) = oneshot::channel();
-        let (sender, receiver) = mpsc::channel::<Runtime>();
-        // The runtime follows later: an async context must not drop it with the closure of a thread that fails to start.
+        let (sender, started) = mpsc::channel();
+        // The runtime is built on the new thread, because an async context must not drop one, and because Tokio may
+        // panic without file descriptors. Then the sender is dropped unused.
         thread::Builder::new().name(THREAD_NAME.to_owned()).spawn(move || {
-            if let Ok(runtime) = receiver.recv() {
+            let built = Builder::new_current_thread().enable_all().build();
+            let handle = built.as_ref().map(|runtime| runtime.handle().clone());
+            let _ = sender.send(handle.map_err(|error| error.kind().into()));
+            if let Ok(runtime) = built {
                 // An error: the sender is dropped, never used.
                 let _ = runtime.block_on(stopped);
                 // A look-up of a name can take long. Nothing waits for it any more.
                 runtime.shutdown_background();
             }
         })?;
-        let runtime = Builder::new_current_thread().enable_all().build()?;
-        let handle = runtime.handle().clone();
-        match sender.send(runtime) {
-            Ok(()) => Ok(Self { handle, _running: running }),
-            Err(mpsc::SendError(runtime)) => {
-                runtime.shutdown_background();
-                Err(io::Error::other("the thread has ended"))
-            }
-        }
+        let handle = started.recv().unwrap_or_else(|error| Err(io::Error::other(error)))?;
+        Ok(Self { handle, _running: running })
     }
 }
 

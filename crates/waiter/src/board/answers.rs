@@ -170,7 +170,9 @@ impl Board {
                 if !had_status {
                     self.waits.progress_mut(watch).move_to_running();
                 }
-                if !self.jobs.reads_the_same(last_reported, self.jobs[key].status) {
+                // A wait that resumes another one may have reported this status before, without the detail.
+                let is_same = self.jobs.reads_the_same(last_reported, self.jobs[key].status);
+                if !is_same || has_other_detail {
                     self.outbox.wakers.extend(self.waits.mark_ready(wait));
                 }
             }
@@ -369,9 +371,9 @@ impl Board {
 
     /// Ends a wait whose time is up.
     pub(super) fn end_timed_out(&mut self, wait: Key<Wait>) {
-        let Wait { started, deadline, .. } = self.waits[wait];
+        let timeout = self.waits.elapsed(wait, self.waits[wait].deadline);
         let context = ErrorContext {
-            limit: Some(format!("deadline {:#}", Human(deadline.since(started)))),
+            limit: Some(format!("deadline {:#}", Human(timeout))),
             cause: self.cause(wait),
             waiting_on: self.waiting_on(wait),
             ..ErrorContext::default()
@@ -458,12 +460,19 @@ impl Board {
 
     /// Returns a report on a job for one of its waits: the last known state, polls and time.
     pub(super) fn report(&self, wait: Key<Wait>, key: Key<Job>) -> JobReport {
-        self.report_with(wait, key, self.jobs.state(key))
+        // Before the first answer, a wait that resumes another one knows what that one knew.
+        let known = || self.waits.resumed(wait).and_then(|known| known.status.clone());
+        let state = self
+            .jobs
+            .state(key)
+            .or_else(|| known().map(|(phase, status)| JobState::new(phase, status)));
+        self.report_with(wait, key, state)
     }
 
-    fn report_with(&self, wait: Key<Wait>, key: Key<Job>, state: Option<JobState>) -> JobReport {
-        let (job, wait) = (&self.jobs[key], &self.waits[wait]);
-        let elapsed = self.now.since(wait.started);
-        JobReport { id: job.id.clone(), state, polls: wait.polls(job), elapsed }
+    fn report_with(&self, key: Key<Wait>, job: Key<Job>, state: Option<JobState>) -> JobReport {
+        let (job, wait) = (&self.jobs[job], &self.waits[key]);
+        let before = self.waits.resumed(key).map_or(0, |known| known.polls);
+        let polls = wait.polls(job).saturating_add(before);
+        JobReport { id: job.id.clone(), state, polls, elapsed: self.waits.elapsed(key, self.now) }
     }
 }

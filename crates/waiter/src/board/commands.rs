@@ -240,7 +240,10 @@ impl Board {
         if self.jobs[job].status.is_some() || is_failing {
             self.outbox.wakers.extend(self.waits.mark_ready(wait));
         }
-        if self.deadline_of(wait) <= self.now {
+        let is_late = self.deadline_of(wait) <= self.now;
+        if is_late && options.resumed.is_some() {
+            self.begin_last_look(wait);
+        } else if is_late {
             self.end_timed_out(wait);
         } else {
             self.begin_deadline(wait);

@@ -397,6 +397,10 @@ impl Jobs {
         one == other || text(one) == text(other)
     }
 
+    pub(super) fn acquire_status(&mut self, status: Option<&Status>) -> Option<StatusKey> {
+        status.map(|status| self.statuses.acquire(status))
+    }
+
     pub(super) fn share_status(&mut self, status: Option<StatusKey>) -> Option<StatusKey> {
         status.map(|status| self.statuses.share(status))
     }

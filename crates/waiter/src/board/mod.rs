@@ -57,8 +57,11 @@ use self::reach::Reach;
 use self::requests::{AbortReason, Request, Requests};
 use self::throttle::Throttle;
 use self::waits::{Waits, Watch};
+use crate::options::Resumed;
 use crate::util::slab::Key;
-use crate::{History, JobId, JobOptions, JobState, Outcome, Policy, Quota, SourceError, Stats};
+use crate::{
+    History, JobId, JobOptions, JobState, Outcome, Phase, Policy, Quota, SourceError, Stats,
+};
 
 pub(crate) use self::attempts::AttemptTimeouts;
 pub(crate) use self::time::{Time, nanos};
@@ -90,11 +93,13 @@ pub(crate) struct WaitOptions {
     pub(crate) since: Duration,
     /// Which past jobs a schedule that learns learns from.
     pub(crate) kind: Option<Arc<str>>,
+    /// What an earlier wait knew, if this one resumes it.
+    pub(crate) resumed: Option<Arc<Resumed>>,
 }
 
 impl WaitOptions {
     pub(crate) fn new(policy: Arc<Policy>) -> Self {
-        Self { policy, timeout: None, since: Duration::ZERO, kind: None }
+        Self { policy, timeout: None, since: Duration::ZERO, kind: None, resumed: None }
     }
 
     /// Returns the options of one job in a watch with these.
@@ -105,11 +110,42 @@ impl WaitOptions {
         options.timeout = job.timeout.or(options.timeout);
         options.since = job.since;
         options.kind = job.kind.clone().or_else(|| self.kind.clone());
+        options.resumed = job.resumed.clone();
         options
     }
 
     pub(crate) fn timeout(&self) -> Duration {
         self.timeout.unwrap_or(self.policy.timeout)
+    }
+}
+
+/// What another process needs to know of a job that is waited for, to go on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SavedJob {
+    pub(crate) id: JobId,
+    pub(crate) kind: Option<Arc<str>>,
+    /// The age of the job.
+    pub(crate) age: Duration,
+    /// How long it has been waited for.
+    pub(crate) elapsed: Duration,
+    pub(crate) time_left: Duration,
+    pub(crate) polls: u32,
+    pub(crate) status: Option<(Phase, Cow<'static, str>)>,
+}
+
+impl SavedJob {
+    /// Returns what is known of a job whose wait has these options, and has not begun or begins now.
+    pub(crate) fn pending(id: JobId, options: &WaitOptions, elapsed: Duration) -> Self {
+        let resumed = options.resumed.as_deref();
+        Self {
+            id,
+            kind: options.kind.clone(),
+            age: options.since.saturating_add(elapsed),
+            elapsed: resumed.map_or(Duration::ZERO, |known| known.elapsed).saturating_add(elapsed),
+            time_left: options.timeout().saturating_sub(elapsed),
+            polls: resumed.map_or(0, |known| known.polls),
+            status: resumed.and_then(|known| known.status.clone()),
+        }
     }
 }
 

@@ -17,6 +17,10 @@ const FIRST_BACKOFF: Duration = Duration::from_secs(1);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(15);
 /// A driver that wakes later than this was suspended (rule 5).
 const JUMP_NANOS: u64 = 2_000_000_000;
+/// How long after a turn a driver may rest although scheduled polls become due, so that many share a turn. It is also
+/// limited to a part of the minimum interval, so that no job is polled noticeably less often.
+const LONGEST_REST: Duration = Duration::from_millis(5);
+const RESTS_PER_INTERVAL: u32 = 100;
 /// How long the last look of a wait may take whose deadline passed during a suspension.
 const LAST_LOOK: Duration = Duration::from_secs(2);
 
@@ -87,9 +91,23 @@ impl Board {
 
     /// Returns when to call `handle_time` and `poll_action` again, if nothing happens before.
     pub(crate) fn next_wake(&self) -> Option<Time> {
+        self.next_event(Time::ZERO)
+    }
+
+    /// Returns when a driver that has done all there is to do should take its next turn: at `next_wake`, or up to
+    /// `LONGEST_REST` later if that is for a scheduled poll. Deadlines, time limits of requests and polls that a budget
+    /// holds back do not wait.
+    pub(crate) fn next_turn(&self) -> Option<Time> {
+        let rest = LONGEST_REST.min(self.budget.min_interval / RESTS_PER_INTERVAL);
+        self.next_event(self.now.after(rest))
+    }
+
+    /// Returns when the next thing happens, scheduled polls not before `earliest_poll`.
+    fn next_event(&self, earliest_poll: Time) -> Option<Time> {
         let can_send = self.agenda.has_ready() && self.may_send();
         let send = if can_send { self.throttle.free_at(self.now) } else { Time::NEVER };
-        self.next_timer().min(send).some()
+        let poll = self.agenda.next_poll().max(earliest_poll);
+        self.next_limit().min(poll).min(send).some()
     }
 
     /// Returns when a wait's timer fires next. A stand-by driver wakes for these.
@@ -99,8 +117,12 @@ impl Board {
 
     /// Returns when the first timer fires; never if there are none.
     fn next_timer(&self) -> Time {
-        let waits = self.agenda.next_deadline().min(self.requests.next_expiry());
-        self.agenda.next_poll().min(waits)
+        self.agenda.next_poll().min(self.next_limit())
+    }
+
+    /// Returns when the first timer of a wait or a request fires; never if there are none.
+    fn next_limit(&self) -> Time {
+        self.agenda.next_deadline().min(self.requests.next_expiry())
     }
 
     /// Returns whether the window has room for another request. One that has taken longer than a first attempt may no longer
@@ -176,8 +198,8 @@ impl Board {
         }
     }
 
-    /// The deadline passed while the process was suspended: one more poll tells how the job is now.
-    fn begin_last_look(&mut self, key: Key<Wait>) {
+    /// The deadline passed while the process was suspended, or before the wait was resumed: one more poll tells how the job is now.
+    pub(super) fn begin_last_look(&mut self, key: Key<Wait>) {
         let until = self.now.after(LAST_LOOK.min(self.budget.attempt_timeouts.first().fetch));
         self.waits.set_last_look(key, LastLook { since: self.now, until });
         let wait = &self.waits[key];
@@ -338,7 +360,8 @@ impl Board {
     ) -> Time {
         let answers = wait.answers(job);
         let policy = self.waits.policy(wait);
-        if answers == 0 && policy.first_poll_at_once {
+        let is_resumed = self.waits.resumed(wait_key).is_some();
+        if answers == 0 && (policy.first_poll_at_once || is_resumed) {
             return wait.started;
         }
         let head_start = self.waits.head_start(wait_key);
@@ -346,7 +369,7 @@ impl Board {
         let age = base.nanos_since(wait.started).saturating_add(head_start.age);
         let jitter = jitter::jitter(hash, job.polls);
         // A first poll at once comes before the first delay.
-        let delays = answers - u32::from(policy.first_poll_at_once);
+        let delays = answers - u32::from(policy.first_poll_at_once || is_resumed);
         let planned =
             policy.schedule.plan().and_then(|plan| self.planned_delay(plan, key, age, jitter));
         let delay = planned

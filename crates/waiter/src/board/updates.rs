@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::jobs::{Job, Stage};
 use super::waits::{PendingJob, Wait, Watch};
-use super::{Board, Time, WaitOptions, WatchKey};
+use super::{Board, SavedJob, Time, WaitOptions, WatchKey};
 use crate::util::slab::Key;
 use crate::{JobReport, JobView, Stats, Update, UpdateKind};
 
@@ -54,10 +54,11 @@ impl Board {
         let Some(job) = wait.job else { return self.make_last_update(watch, key) };
         let (started, last_reported) = (wait.started, wait.last_reported);
         let status = self.jobs[job].status;
-        if last_reported != status {
+        // A wait that resumes another one may know a status before the first answer.
+        if last_reported != status && status.is_some() {
             let to = self.jobs.state(job)?;
             let id = self.jobs[job].id.clone();
-            let elapsed = self.jobs.observed(job).unwrap_or(started).since(started);
+            let elapsed = self.waits.elapsed(key, self.jobs.observed(job).unwrap_or(started));
             let is_told = !self.jobs.reads_the_same(last_reported, status);
             let from = self.jobs.text(last_reported);
             let shared = self.jobs.share_status(status);
@@ -77,7 +78,7 @@ impl Board {
         let reports_failure =
             self.waits.get_mut(key).map(|wait| std::mem::take(&mut wait.reports_failure));
         let error = self.jobs.cause(job).filter(|_| reports_failure == Some(true))?;
-        let elapsed = self.jobs[job].last_answer.since(started);
+        let elapsed = self.waits.elapsed(key, self.jobs[job].last_answer);
         Some(Update { id: self.jobs[job].id.clone(), elapsed, kind: UpdateKind::Trouble(error) })
     }
 
@@ -90,7 +91,7 @@ impl Board {
         let detail = detail.cloned();
         let state = self.jobs.state(job)?;
         self.waits.set_reported_detail(key, detail);
-        let elapsed = self.jobs.observed(job).unwrap_or(started).since(started);
+        let elapsed = self.waits.elapsed(key, self.jobs.observed(job).unwrap_or(started));
         let id = self.jobs[job].id.clone();
         Some(Update { id, elapsed, kind: UpdateKind::Progressed(state) })
     }
@@ -131,8 +132,34 @@ impl Board {
         limit: usize,
     ) -> (Vec<JobView>, Option<Cursor>) {
         let now = self.tick(now);
+        self.list(watch, (cursor, limit), |board, key| board.view(now, key), pending_view)
+    }
+
+    /// Lists what another process needs to go on, of up to `limit` live jobs of a watch, in the order in which they were
+    /// added, and where to go on.
+    pub(crate) fn saved_jobs(
+        &mut self,
+        now: Time,
+        watch: WatchKey,
+        cursor: Option<Cursor>,
+        limit: usize,
+    ) -> (Vec<SavedJob>, Option<Cursor>) {
+        self.tick(now);
+        let save = |board: &mut Self, key| board.save(key);
+        self.list(watch, (cursor, limit), save, |job, options, elapsed| {
+            SavedJob::pending(job.id.clone(), options, elapsed)
+        })
+    }
+
+    fn list<T>(
+        &mut self,
+        watch: WatchKey,
+        (cursor, limit): (Option<Cursor>, usize),
+        live: impl Fn(&mut Self, Key<Wait>) -> Option<T>,
+        pending: impl Fn(&PendingJob, &WaitOptions, Duration) -> T,
+    ) -> (Vec<T>, Option<Cursor>) {
         let Some(watch) = self.waits.find_watch(watch) else { return (Vec::new(), None) };
-        let mut views = Vec::new();
+        let mut jobs = Vec::new();
         let position = match cursor.map(|cursor| cursor.0) {
             Some(Position::Pending(serial)) => serial,
             at => {
@@ -144,24 +171,40 @@ impl Board {
                 };
                 for _ in 0..limit {
                     let Some(key) = next else { break };
-                    views.extend(self.view(now, key));
+                    jobs.extend(live(self, key));
                     next = self.waits.next_in_watch(key);
                 }
                 if let Some(key) = next {
                     let generation = self.waits[key].generation;
-                    return (views, Some(Cursor(Position::Wait { key, generation })));
+                    return (jobs, Some(Cursor(Position::Wait { key, generation })));
                 }
                 0
             }
         };
         let (own, started) = (self.waits[watch].options(), self.waits[watch].started());
-        let elapsed = started.map_or(Duration::ZERO, |started| now.since(started));
-        let mut pending = self.waits[watch].pending.iter_from(position);
-        for (_, job) in pending.by_ref().take(limit) {
-            views.push(pending_view(job, own, elapsed));
+        let elapsed = started.map_or(Duration::ZERO, |started| self.now.since(started));
+        let mut rest = self.waits[watch].pending.iter_from(position);
+        for (_, job) in rest.by_ref().take(limit) {
+            jobs.push(pending(job, &own.for_job(job.options.as_deref()), elapsed));
         }
-        let next = pending.next().map(|(at, _)| Cursor(Position::Pending(at)));
-        (views, next)
+        let next = rest.next().map(|(at, _)| Cursor(Position::Pending(at)));
+        (jobs, next)
+    }
+
+    fn save(&self, key: Key<Wait>) -> Option<SavedJob> {
+        let wait = &self.waits[key];
+        let job = wait.job?;
+        let JobReport { id, state, polls, elapsed } = self.report(key, job);
+        let age = self.now.nanos_since(wait.started).saturating_add(self.waits.head_start(key).age);
+        Some(SavedJob {
+            id,
+            kind: self.waits.kind(key).cloned(),
+            age: Duration::from_nanos(age),
+            elapsed,
+            time_left: wait.deadline.since(self.now),
+            polls,
+            status: state.map(|state| (state.phase, state.status)),
+        })
     }
 
     /// Returns a live job of a watch.
@@ -171,7 +214,8 @@ impl Board {
         if let Some(job) = self.waits[watch].pending.get(id) {
             let started = self.waits[watch].started();
             let elapsed = started.map_or(Duration::ZERO, |started| now.since(started));
-            return Some(pending_view(job, self.waits[watch].options(), elapsed));
+            let options = self.waits[watch].options().for_job(job.options.as_deref());
+            return Some(pending_view(job, &options, elapsed));
         }
         let job = self.jobs.find(id)?;
         let wait = self.waits.find(watch, job, &self.jobs[job])?;
@@ -215,10 +259,9 @@ impl Board {
     }
 }
 
-fn pending_view(job: &PendingJob, own: &WaitOptions, elapsed: Duration) -> JobView {
-    let (id, options) = (job.id.clone(), own.for_job(job.options.as_deref()));
+fn pending_view(job: &PendingJob, options: &WaitOptions, elapsed: Duration) -> JobView {
     JobView {
-        report: JobReport { id, state: None, polls: 0, elapsed },
+        report: JobReport { id: job.id.clone(), state: None, polls: 0, elapsed },
         in_flight: false,
         next_poll: None,
         time_left: options.timeout().saturating_sub(elapsed),

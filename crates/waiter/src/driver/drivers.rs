@@ -173,13 +173,13 @@ impl Drivers {
         let others =
             drivers.filter(|driver| caller.is_none_or(|caller| !Arc::ptr_eq(driver, caller)));
         for driver in others {
-            let wake = board.next_wake().unwrap_or(Time::NEVER);
+            let turn = board.next_turn().unwrap_or(Time::NEVER);
             let leads = is(&self.leader, Some(driver));
             let oversleeps = if leads {
-                driver.sleeps_beyond(wake)
+                driver.sleeps_beyond(turn)
             } else {
                 let deadline = board.next_deadline().unwrap_or(Time::NEVER);
-                driver.sleeps_beyond(deadline.min(wake.after(GRACE)))
+                driver.sleeps_beyond(deadline.min(turn.after(GRACE)))
             };
             if oversleeps || self.leader.is_none() || (leads && board.has_aborts()) {
                 aftermath.notify.push(Arc::clone(driver));

@@ -270,7 +270,7 @@ where
                 let wakes = [core.board.next_deadline(), Some(now.after(RETRY))];
                 Next::Sleep(wakes.into_iter().flatten().min())
             }
-            Some(Role::Leader) => Next::Sleep(core.board.next_wake()),
+            Some(Role::Leader) => Next::Sleep(core.board.next_turn()),
             Some(Role::StandBy) => {
                 let supervision =
                     core.drivers.supervise(self.driver, &mut core.board, now, &mut aftermath);

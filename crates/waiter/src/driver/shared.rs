@@ -8,6 +8,7 @@ use std::hash::BuildHasherDefault;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use std::task::{Poll, Waker};
+use std::time::SystemTime;
 
 use tokio::runtime::Handle;
 use tokio::time::Instant;
@@ -18,7 +19,7 @@ use crate::board::{Board, Budget, Deferred, LogEvent, Pending, Time, WaitOptions
 use crate::spans::{PollSpan, WaitSpan};
 use crate::util::contain::{contain, contain_drop};
 use crate::util::key_map::KeyHasher;
-use crate::{JobId, JobOptions, JobState, JobView, Update};
+use crate::{Checkpoint, JobId, JobOptions, JobState, JobView, Update};
 
 /// How many waits are added, listed, stopped or removed under one lock. Others get at the board in between.
 const SLICE: usize = 512;
@@ -41,6 +42,12 @@ pub(crate) struct Shared {
 
 /// Starts a driver. This closure is where the type of the source is erased, once per driver.
 type Start = Box<dyn Fn(&Arc<Shared>, &Handle, Arc<Driver>) + Send + Sync>;
+
+/// Returns the time that checkpoints are written in: another process has no other clock in common.
+#[expect(clippy::disallowed_methods, reason = "the one wall clock")]
+pub(crate) fn wall_clock() -> SystemTime {
+    SystemTime::now()
+}
 
 pub(crate) struct Core {
     pub(crate) board: Board,
@@ -333,6 +340,20 @@ impl Shared {
         });
         unused.into_iter().for_each(contain_drop);
         update
+    }
+
+    /// Returns what another process needs to go on with the live jobs of a watch.
+    pub(crate) fn checkpoint(&self, watch: WatchKey) -> Checkpoint {
+        let (now, wall_clock) = (self.now(), wall_clock());
+        let list = |cursor| self.with(|core| core.board.saved_jobs(now, watch, cursor, SLICE));
+        let (mut jobs, mut next) = list(None);
+        while next.is_some() {
+            self.give_way();
+            let (more, cursor) = list(next);
+            jobs.extend(more);
+            next = cursor;
+        }
+        Checkpoint::new(jobs, wall_clock)
     }
 
     /// Lists the live jobs of a watch.

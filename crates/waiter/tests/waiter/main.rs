@@ -19,6 +19,7 @@ mod many_jobs;
 mod new_api;
 mod one_job;
 mod one_request;
+mod resume;
 mod rules;
 mod slow_sources;
 mod spans;

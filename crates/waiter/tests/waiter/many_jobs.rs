@@ -1,7 +1,11 @@
 //! Many jobs as one stream, through the driver, on a paused clock.
 
-use cfw_waiter::{ErrorClass, JobState, SourceError, UpdateKind, WaitErrorKind};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+
+use cfw_waiter::{ErrorClass, JobState, SourceError, UpdateKind, WaitErrorKind, Waiter, source_fn};
 use futures_util::StreamExt;
+use tokio::time::{Instant, sleep};
 
 use crate::support::{Act, Service, every, ms, secs};
 
@@ -33,7 +37,7 @@ async fn a_watch_tells_changes_then_one_end_each_then_ends() {
 async fn an_update_comes_when_it_is_learnt() {
     let service = Service::new([("job", Act::SucceedAfter(secs(20)))]);
     let mut watch = service.waiter().watch(["job"]).policy(every(secs(8)));
-    let start = tokio::time::Instant::now();
+    let start = Instant::now();
     while let Some(update) = watch.next().await {
         assert!(start.elapsed() - update.elapsed < ms(2), "told late: {update:?}");
     }
@@ -126,7 +130,7 @@ async fn rule_11_a_slow_consumer_delays_no_poll() {
     let waiter = service.waiter();
     let mut watch = waiter.watch((0..50).map(|n| format!("job-{n}")));
     watch.next().await.unwrap();
-    tokio::time::sleep(secs(100)).await;
+    sleep(secs(100)).await;
     assert_eq!(waiter.stats().watched, 0, "all has been polled to its end");
     let mut updates = 0;
     while watch.next().await.is_some() {
@@ -175,4 +179,33 @@ async fn rule_14_the_same_seed_gives_the_same_polls() {
     }
     assert_eq!(runs[0], runs[1]);
     assert!(runs[0].len() > 40);
+}
+
+/// A driver rests after a turn, whatever handles do meanwhile. No job is polled much less often for it.
+#[tokio::test(start_paused = true)]
+async fn the_polls_of_a_crowd_share_turns() {
+    let polls = Arc::new(Mutex::new(BTreeMap::<String, Vec<Instant>>::new()));
+    let record = Arc::clone(&polls);
+    let source = source_fn(move |id| {
+        record.lock().unwrap().entry(id.to_string()).or_default().push(Instant::now());
+        async { Ok(JobState::running()) }
+    });
+    let waiter = Waiter::builder(source).seed(7).policy(every(secs(2))).build().unwrap();
+    let watch = waiter.watch((0..2_000).map(|n| format!("job-{n}")));
+    let handle = watch.handle();
+    let _watch = tokio::spawn(watch.all());
+    for n in 2_000..6_000 {
+        sleep(ms(1)).await;
+        handle.add(format!("job-{n}"));
+    }
+    sleep(secs(6)).await;
+    let polls = polls.lock().unwrap();
+    let turns: BTreeSet<Instant> = polls.values().flatten().copied().collect();
+    let turns = Vec::from_iter(turns);
+    let rests = || turns.windows(2).map(|pair| pair[1] - pair[0]);
+    assert!(turns.len() > 1_000 && rests().all(|rest| rest >= ms(5)), "{:?}", rests().min());
+    let delays = polls.values().flat_map(|times| times.windows(2).map(|pair| pair[1] - pair[0]));
+    let (shortest, longest) = (delays.clone().min().unwrap(), delays.max().unwrap());
+    // The clock of a test rounds up to a millisecond, as the system's does.
+    assert!(shortest >= ms(1_600) && longest <= ms(2_000 + 5 + 2), "{shortest:?} {longest:?}");
 }

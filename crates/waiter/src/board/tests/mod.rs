@@ -16,5 +16,6 @@ mod reach;
 mod script;
 mod single;
 mod starts;
+mod turns;
 mod verdicts;
 mod world;

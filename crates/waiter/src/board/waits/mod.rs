@@ -7,10 +7,12 @@ mod watches;
 use std::ops::Index;
 use std::sync::Arc;
 use std::task::Waker;
+use std::time::Duration;
 
 use super::jobs::{Job, Jobs, StatusKey};
 use super::time::{Time, nanos};
 use super::{RuntimeKey, WaitOptions};
+use crate::options::Resumed;
 use crate::util::interner::{Interned, Interner};
 use crate::util::key_map::KeyMap;
 use crate::util::slab::{Key, Slab};
@@ -125,6 +127,10 @@ pub(super) struct Waits {
     failures: KeyMap<Wait, WaitFailures>,
     last_looks: KeyMap<Wait, LastLook>,
     head_starts: KeyMap<Wait, HeadStart>,
+    /// The kinds of the jobs that have one.
+    kinds: KeyMap<Wait, Arc<str>>,
+    /// What earlier waits knew, for those that resume one.
+    resumed: KeyMap<Wait, Arc<Resumed>>,
     /// The details that consumers heard last.
     reported_details: KeyMap<Wait, Arc<str>>,
     /// Waits that have not ended.
@@ -151,6 +157,8 @@ impl Waits {
             failures: KeyMap::default(),
             last_looks: KeyMap::default(),
             head_starts: KeyMap::default(),
+            kinds: KeyMap::default(),
+            resumed: KeyMap::default(),
             reported_details: KeyMap::default(),
             live: 0,
             on_runtime: Vec::new(),
@@ -237,6 +245,15 @@ impl Waits {
             let delays = options.policy.schedule.delays_until(options.since);
             self.head_starts.insert(key, HeadStart { age: nanos(options.since), delays });
         }
+        if let Some(kind) = &options.kind {
+            self.kinds.insert(key, Arc::clone(kind));
+        }
+        if let Some(resumed) = &options.resumed {
+            // Its first poll came at once, so that it may ask for shorter delays than a younger wait.
+            jobs[job].has_mixed_plans = true;
+            self.waits[key].last_reported = jobs.acquire_status(resumed.status.as_ref());
+            self.resumed.insert(key, Arc::clone(resumed));
+        }
         let watch = &mut self.watches[watch];
         watch.last = Some(key);
         match previous {
@@ -283,6 +300,8 @@ impl Waits {
         remove_rare(&mut self.failures, key);
         remove_rare(&mut self.last_looks, key);
         remove_rare(&mut self.head_starts, key);
+        remove_rare(&mut self.kinds, key);
+        remove_rare(&mut self.resumed, key);
         remove_rare(&mut self.reported_details, key);
         Some(job)
     }
@@ -385,6 +404,22 @@ impl Waits {
         self.head_starts.get(&key).copied().unwrap_or_default()
     }
 
+    /// Returns the kind of a wait's job, if it has one.
+    pub(super) fn kind(&self, key: Key<Wait>) -> Option<&Arc<str>> {
+        self.kinds.get(&key)
+    }
+
+    /// Returns what an earlier wait knew, if this one resumes it.
+    pub(super) fn resumed(&self, key: Key<Wait>) -> Option<&Resumed> {
+        if self.resumed.is_empty() { None } else { self.resumed.get(&key).map(|known| &**known) }
+    }
+
+    /// Returns how long a job had been waited for at a time, by the wait and by the one that it resumes.
+    pub(super) fn elapsed(&self, key: Key<Wait>, at: Time) -> Duration {
+        let before = self.resumed(key).map_or(Duration::ZERO, |known| known.elapsed);
+        at.since(self.waits[key].started).saturating_add(before)
+    }
+
     /// Returns the detail that the consumer of a wait heard last.
     pub(super) fn reported_detail(&self, key: Key<Wait>) -> Option<&Arc<str>> {
         if self.reported_details.is_empty() { None } else { self.reported_details.get(&key) }
@@ -437,14 +472,16 @@ impl Waits {
     #[cfg(test)]
     pub(super) fn room(&self) -> usize {
         let verdicts = self.outcomes.capacity() + self.failures.capacity();
-        let starts = self.head_starts.capacity() + self.reported_details.capacity();
+        let known = self.kinds.capacity() + self.resumed.capacity();
+        let starts = self.head_starts.capacity() + self.reported_details.capacity() + known;
         verdicts + self.last_looks.capacity() + starts
     }
 
     #[cfg(test)]
     pub(super) fn counts(&self) -> [usize; 5] {
         let verdicts = self.outcomes.len() + self.failures.len();
-        let starts = self.head_starts.len() + self.reported_details.len();
+        let known = self.kinds.len() + self.resumed.len();
+        let starts = self.head_starts.len() + self.reported_details.len() + known;
         let tables = verdicts + self.last_looks.len() + starts;
         [self.waits.len(), self.watches.len(), self.policies.len(), tables, self.live]
     }

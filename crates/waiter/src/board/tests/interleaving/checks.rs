@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Poll, Waker};
+use std::time::Duration;
 
 use super::super::properties::id;
 use super::super::world::*;
@@ -62,7 +63,8 @@ impl Play {
                     assert!(wait.is_live() || wait.is_heard, "an end is not told: {wait:?}");
                     if wait.is_live() && !ends_only {
                         let status = &self.model.jobs[&wait.job].status;
-                        assert!(wait.heard == *status, "{wait:?} has not heard of {status:?}");
+                        let is_told = wait.heard == *status || status.is_none();
+                        assert!(is_told, "{wait:?} has not heard of {status:?}");
                         let detail = &self.model.jobs[&wait.job].detail;
                         assert!(wait.heard_detail == *detail, "{wait:?} has not heard {detail:?}");
                     }
@@ -92,6 +94,9 @@ impl Play {
             .iter_mut()
             .find(|wait| wait.watch == at && of.as_str() == id(wait.job) && !wait.is_heard)
             .expect("only watched ids are told, and nothing after the end");
+        let (before, polls_before) =
+            wait.resumed.as_ref().map_or((Duration::ZERO, 0), |known| (known.elapsed, known.polls));
+        let elapsed = elapsed.checked_sub(before).expect("the time before counts");
         assert!(elapsed <= self.now.since(wait.started), "{elapsed:?} of {wait:?}");
         let ends_only = self.consumers[at].ends_only;
         match kind {
@@ -131,9 +136,9 @@ impl Play {
                 let report = outcome.as_ref().unwrap_or_else(|error| error.report());
                 let kind = outcome.as_ref().err().map(WaitError::kind);
                 let status = report.state.as_ref().map(|state| state.status.to_string());
-                let ended_at = wait.started.after(report.elapsed);
+                let ended_at = wait.started.after(report.elapsed - before);
                 assert_eq!(wait.end, Some((ended_at, kind, status.clone())), "{wait:?}");
-                assert_eq!(report.polls, wait.polls);
+                assert_eq!(report.polls, wait.polls + polls_before);
                 let waiting_on = outcome.as_ref().err().and_then(WaitError::waiting_on);
                 match waiting_on {
                     Some(WaitingOn::Answer(lasted)) => assert_eq!(wait.unanswered, Some(lasted)),
@@ -215,6 +220,12 @@ impl Play {
             }
         }
         assert_eq!(self.board.is_idle(), all == 0);
+        let board = &self.board;
+        let [wake, turn, deadline] = [board.next_wake(), board.next_turn(), board.next_deadline()]
+            .map(|time| time.unwrap_or(Time::NEVER));
+        let rested = wake.max(board.now.after(ms(5)));
+        assert!(wake <= turn && turn <= rested, "{wake:?} {turn:?}");
+        assert!(turn <= deadline, "{turn:?} after {deadline:?}");
         for (runtime, live) in by_runtime.into_iter().enumerate() {
             assert_eq!(self.board.live_on(RuntimeKey(runtime)), live);
             let has_watches = |consumer: &Consumer| {
@@ -270,10 +281,12 @@ impl Play {
                 let policy = board.waits.policy(wait);
                 let start = board.waits.head_start(wait_key);
                 let age = start.age + base.nanos_since(wait.started);
-                let mut wanted = if answers == 0 && policy.first_poll_at_once {
+                let is_at_once =
+                    policy.first_poll_at_once || board.waits.resumed(wait_key).is_some();
+                let mut wanted = if answers == 0 && is_at_once {
                     base
                 } else {
-                    let delays = answers - u32::from(policy.first_poll_at_once);
+                    let delays = answers - u32::from(is_at_once);
                     base.after_nanos(policy.schedule.next_delay(age, delays, start.delays, u))
                 };
                 let failing = board.jobs.failure(key).filter(|_| answers > 0);

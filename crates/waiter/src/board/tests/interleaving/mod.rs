@@ -69,7 +69,8 @@ enum Late {
 struct Case {
     budget: Budget,
     /// Policies, timeouts of their own, and ages of jobs.
-    options: Vec<(Policy, Option<u64>, u64)>,
+    /// Policies, timeouts, ages, and whether the wait goes on with one of another process.
+    options: Vec<(Policy, Option<u64>, u64, bool)>,
     /// A job that is never answered otherwise.
     ill: Option<(usize, ErrorClass)>,
     /// Whether no answer arrives for any job.
@@ -176,9 +177,10 @@ fn case() -> impl Strategy<Value = Case> {
     let timeout = prop_oneof![1 => Just(0_u64), 20 => 1_u64..30_000, 20 => 30_000_u64..200_000];
     let own = prop::option::weighted(0.2, 0_u64..60_000);
     let since = prop_oneof![4 => Just(0_u64), 1 => 1_u64..200_000];
-    let options = (policy(), timeout, 0_u64..4_000, own, since).prop_map(
-        |(policy, timeout, grace, own, since)| {
-            (policy.timeout(ms(timeout)).not_found_grace(ms(grace)), own, since)
+    let resumed = prop::bool::weighted(0.3);
+    let options = (policy(), timeout, 0_u64..4_000, own, since, resumed).prop_map(
+        |(policy, timeout, grace, own, since, resumed)| {
+            (policy.timeout(ms(timeout)).not_found_grace(ms(grace)), own, since, resumed)
         },
     );
     let class = prop_oneof![

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::super::world::*;
 use crate::board::{Budget, Time, WaitOptions, nanos};
+use crate::options::Resumed;
 use crate::policy::UnknownStatus;
 use crate::{ErrorClass, JobState, Phase, Policy, Progress, Stats, WaitErrorKind};
 
@@ -21,6 +22,8 @@ pub(super) struct ModelWait {
     pub(super) deadline: Time,
     policy: Arc<Policy>,
     since: Duration,
+    /// What the wait knew when it began, if it resumes another one.
+    pub(super) resumed: Option<Arc<Resumed>>,
     /// Requests sent for it, one in flight included.
     pub(super) polls: u32,
     not_found: u32,
@@ -175,6 +178,7 @@ impl<R: Copy + Ord + std::fmt::Debug> Model<R> {
             deadline,
             policy: Arc::clone(&options.policy),
             since: options.since,
+            resumed: options.resumed.clone(),
             polls: u32::from(in_flight),
             not_found: 0,
             not_found_since: Time::ZERO,
@@ -186,17 +190,37 @@ impl<R: Copy + Ord + std::fmt::Debug> Model<R> {
             look: None,
             is_last_poll_due: false,
             end: None,
-            heard: None,
+            heard: options
+                .resumed
+                .as_ref()
+                .and_then(|known| known.status.as_ref())
+                .map(|known| known.1.to_string()),
             heard_detail: None,
             is_heard: false,
         });
-        if deadline.before(self.budget.resolution) <= self.now {
-            self.end(self.waits.len() - 1, Some(WaitErrorKind::TimedOut));
+        if options.resumed.is_some() {
+            self.note("a wait that resumes another one");
         }
+        if deadline.before(self.budget.resolution) <= self.now {
+            let wait = self.waits.len() - 1;
+            if options.resumed.is_some() {
+                self.begin_look(wait);
+                self.note("a last look of a wait that resumes too late");
+            } else {
+                self.end(wait, Some(WaitErrorKind::TimedOut));
+            }
+        }
+    }
+
+    fn begin_look(&mut self, wait: usize) {
+        let most = secs(2).min(self.fetch_timeout(0));
+        self.waits[wait].look = Some((self.now, self.now.after(most)));
     }
 
     pub(super) fn end(&mut self, wait: usize, kind: End) {
         let status = self.jobs.get(&self.waits[wait].job).and_then(|job| job.status.clone());
+        let earlier = self.waits[wait].resumed.as_ref().and_then(|known| known.status.as_ref());
+        let status = status.or_else(|| earlier.map(|(_, status)| status.to_string()));
         self.end_with(wait, kind, status);
     }
 
@@ -238,7 +262,6 @@ impl<R: Copy + Ord + std::fmt::Debug> Model<R> {
     }
 
     fn ring(&mut self, until: Time, is_jump: bool) {
-        let first = self.fetch_timeout(0);
         if is_jump && !self.is_reached {
             (self.unreached, self.counts_since) = (None, self.now);
         }
@@ -249,8 +272,7 @@ impl<R: Copy + Ord + std::fmt::Debug> Model<R> {
             }
             if wait.ends_at(self.budget.resolution) <= until {
                 if is_jump && wait.look.is_none() {
-                    let most = secs(2).min(first);
-                    wait.look = Some((self.now, self.now.after(most)));
+                    self.begin_look(at);
                     self.note("a last look after a jump");
                 } else {
                     self.end(at, Some(WaitErrorKind::TimedOut));
@@ -634,7 +656,8 @@ impl<R: Copy + Ord + std::fmt::Debug> Model<R> {
         }
         let base = if wait.polls == 0 { wait.started } else { last_answer };
         let policy = &wait.policy;
-        if wait.polls == 0 && policy.first_poll_at_once {
+        let is_at_once = policy.first_poll_at_once || wait.resumed.is_some();
+        if wait.polls == 0 && is_at_once {
             return wait.started;
         }
         if policy.schedule.is_learned() {
@@ -643,7 +666,7 @@ impl<R: Copy + Ord + std::fmt::Debug> Model<R> {
         }
         let age = nanos(wait.since) + base.nanos_since(wait.started);
         let most = 1.0 - f64::EPSILON;
-        let delays = wait.polls - u32::from(policy.first_poll_at_once);
+        let delays = wait.polls - u32::from(is_at_once);
         let skipped = policy.schedule.delays_until(wait.since);
         let due = base.after_nanos(policy.schedule.next_delay(age, delays, skipped, most));
         match job.failing.filter(|_| wait.polls > 0) {

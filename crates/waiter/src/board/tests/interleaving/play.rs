@@ -13,8 +13,9 @@ use crate::board::waits::Watch;
 use crate::board::{
     Answer, Board, Budget, Pending, RequestId, Role, RuntimeKey, Time, WaitOptions, WatchKey,
 };
+use crate::options::Resumed;
 use crate::util::slab::Key;
-use crate::{JobOptions, Policy, SourceError, WaitErrorKind};
+use crate::{JobOptions, Phase, Policy, SourceError, WaitErrorKind};
 
 /// A consumer's waker.
 #[derive(Debug, Default)]
@@ -24,6 +25,11 @@ impl Wake for Flag {
     fn wake(self: Arc<Self>) {
         self.0.store(true, Ordering::Relaxed);
     }
+}
+
+/// What resumed waits knew.
+fn earlier() -> Resumed {
+    Resumed { elapsed: secs(3), polls: 2, status: Some((Phase::Running, "Running".into())) }
 }
 
 pub(super) struct Consumer {
@@ -58,12 +64,14 @@ pub(super) struct Play {
 
 impl Play {
     pub(super) fn new(case: &Case) -> Self {
-        let options = |(policy, timeout, since): &(Policy, Option<u64>, u64)| WaitOptions {
-            policy: Arc::new(policy.clone()),
-            timeout: timeout.map(ms),
-            since: ms(*since),
-            kind: None,
-        };
+        let options =
+            |(policy, timeout, since, resumed): &(Policy, Option<u64>, u64, bool)| WaitOptions {
+                policy: Arc::new(policy.clone()),
+                timeout: timeout.map(ms),
+                since: ms(*since),
+                kind: None,
+                resumed: resumed.then(|| Arc::new(earlier())),
+            };
         Self {
             board: Board::new(7, case.budget),
             model: Model::new(case.budget),
@@ -112,10 +120,11 @@ impl Play {
             Event::Add(number, job, own) => {
                 let Some(at) = self.pick(*number) else { return };
                 let own = own.map(|own| {
-                    let WaitOptions { policy, timeout, since, kind } = self.options[own].clone();
+                    let WaitOptions { policy, timeout, since, kind, resumed } =
+                        self.options[own].clone();
                     // Without a policy, the watch's counts.
                     let policy = Some(policy).filter(|_| own % 2 == 0);
-                    JobOptions { policy, timeout, since, kind }
+                    JobOptions { policy, timeout, since, kind, resumed }
                 });
                 self.add(at, *job, own);
             }
@@ -238,7 +247,7 @@ impl Play {
         ends_only: bool,
         has_handle: bool,
     ) {
-        let options = self.options[options].clone();
+        let options = WaitOptions { resumed: None, ..self.options[options].clone() };
         let mut pending = Vec::new();
         for job in ids {
             if !pending.iter().any(|(known, _)| known == job) {
@@ -274,6 +283,7 @@ impl Play {
             }
             options.timeout = own.timeout.or(options.timeout);
             options.since = own.since;
+            options.resumed = own.resumed;
         }
         if !options.since.is_zero() {
             self.model.note("an older job");
