@@ -27,6 +27,7 @@ mod survival;
 #[cfg(test)]
 mod tests;
 mod tracker;
+mod worth;
 
 pub use self::estimator::Estimator;
 pub use self::eta::{Eta, Remaining};

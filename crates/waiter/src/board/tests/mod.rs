@@ -19,3 +19,4 @@ mod starts;
 mod turns;
 mod verdicts;
 mod world;
+mod worth;
