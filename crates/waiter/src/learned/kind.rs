@@ -200,8 +200,10 @@ impl Kind {
             None
         } else {
             let plan = Arc::new(Plan::new(&law, c).0);
-            let on = |leash: &Leash| pace(&plan, *leash, settings, min_interval);
-            Leash::ALL.last().map(|leash| worst_of(&on(leash), settings))
+            let steady = settings.get_fallback().longest().as_secs_f64();
+            let shortest = Leash::up_to(settings.longest_leash(), steady).last();
+            let on = |leash| pace(&plan, leash, settings, min_interval);
+            shortest.map(|leash| worst_of(&on(leash), settings))
         };
         let account = self.price(settings, history).account;
         Explanation {
