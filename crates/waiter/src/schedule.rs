@@ -164,6 +164,11 @@ impl Schedule {
     /// minute, so that a wrong id or key is noticed soon. After bad answers the fallback's delays count. Delays are jittered by
     /// 5 %.
     ///
+    /// Where a rate or the limit of requests in flight holds polls back, those of learned schedules are made in the order of
+    /// what they are worth: how likely the job has ended since it was last seen, and how long ago, in prices of a poll. A
+    /// job that was not polled for its [longest interval](Learned::max_interval) goes before these, and other schedules get
+    /// as many of the polls as if all were made in the order in which they became due.
+    ///
     /// # Errors
     ///
     /// If the price of a poll is below 1 ms or above a day, the fallback learns as well, or the longest interval is below
@@ -252,6 +257,16 @@ impl Schedule {
             Kind::Delays { delays, .. } => delays.iter().copied().min().unwrap_or(Duration::MAX),
             Kind::Learned(settings) => settings.get_fallback().shortest(),
             Kind::Planned(plan) => plan.0.settings.get_fallback().shortest(),
+        }
+    }
+
+    /// Returns the longest delay before jitter.
+    pub(crate) fn longest(&self) -> Duration {
+        match &self.0 {
+            Kind::Exponential { max, .. } => *max,
+            Kind::Delays { delays, .. } => delays.iter().copied().max().unwrap_or(Duration::MAX),
+            Kind::Learned(settings) => settings.get_fallback().longest(),
+            Kind::Planned(plan) => plan.0.settings.get_fallback().longest(),
         }
     }
 

@@ -65,6 +65,7 @@ impl Waiter {
             attempt_timeout: Duration::from_secs(10),
             runtime: None,
             history: History::new(),
+            has_worth_order: true,
             span_level: SpanLevel::default(),
             // Differs between processes: pipelines started by one event must not poll in step.
             seed: RandomState::new().hash_one(0),
@@ -180,6 +181,7 @@ pub struct WaiterBuilder<S> {
     attempt_timeout: Duration,
     runtime: Option<Handle>,
     history: History,
+    has_worth_order: bool,
     span_level: SpanLevel,
     seed: u64,
 }
@@ -236,6 +238,13 @@ impl<S: JobSource> WaiterBuilder<S> {
     /// Sets the past jobs from which [schedules that learn](crate::Schedule::learned) begin. Default: none.
     pub fn history(mut self, history: History) -> Self {
         self.history = history;
+        self
+    }
+
+    /// Makes all polls in the order in which they became due, to measure what the order by worth is good for.
+    #[doc(hidden)]
+    pub fn without_worth_order(mut self) -> Self {
+        self.has_worth_order = false;
         self
     }
 
@@ -308,7 +317,12 @@ impl<S: JobSource> WaiterBuilder<S> {
         });
         let shared = Shared::new(self.seed, budget, self.runtime, start);
         let history = self.history;
-        shared.with(|core| core.board.set_history(history));
+        shared.with(|core| {
+            core.board.set_history(history);
+            if !self.has_worth_order {
+                core.board.disable_worth_order();
+            }
+        });
         Waiter { shared, policy: Arc::new(self.policy), span_level: self.span_level }
     }
 }

@@ -6,12 +6,16 @@ use std::iter::once;
 use super::jobs::{Job, Jobs, Stage};
 use super::time::Time;
 use super::waits::{Wait, Waits};
+use super::worth::{Candidate, Standing, Worth};
 use crate::util::ordered_queue::OrderedQueue;
+use crate::util::ranking::Ranking;
 use crate::util::slab::Key;
 use crate::util::timer_queue::{Timer, TimerQueue};
 
 /// The most jobs that are prefetched together before they are woken.
 const PREFETCH: usize = 16;
+/// The most stale candidates that are removed at once.
+const STALE: usize = 8;
 
 /// The agenda of the board.
 ///
@@ -26,6 +30,8 @@ pub(super) struct Agenda {
     last_polls: OrderedQueue<ReadyEntry>,
     /// Ready jobs of the schedule, the longest due first.
     scheduled: OrderedQueue<ReadyEntry>,
+    /// Those of them that give their turn to the one whose poll is worth most.
+    candidates: Ranking<Candidate>,
     /// Whether the last poll taken overtook scheduled ones.
     has_overtaken: bool,
     /// How many of the next poll timers have been prefetched.
@@ -47,6 +53,7 @@ impl Agenda {
             deadlines: TimerQueue::new(),
             last_polls: OrderedQueue::new(),
             scheduled: OrderedQueue::new(),
+            candidates: Ranking::new(),
             has_overtaken: false,
             prefetched: 0,
             generation: 0,
@@ -68,14 +75,25 @@ impl Agenda {
         self.polls.push(Timer { at: due, key, generation });
     }
 
-    /// Queues a job whose poll is due.
-    pub(super) fn make_ready(&mut self, job: &mut Job, key: Key<Job>, due: Time, is_last: bool) {
+    /// Queues a job whose poll is due, since `due`. `standing` says what its poll is worth, if that decides, and it is not the
+    /// last one of a wait.
+    pub(super) fn make_ready(
+        &mut self,
+        (job, key): (&mut Job, Key<Job>),
+        due: Time,
+        is_last: bool,
+        standing: Option<Standing>,
+    ) {
         let generation = self.next_generation();
+        let standing = standing.filter(|_| !is_last);
         job.due = due;
         job.timer_generation = generation;
-        job.stage = Stage::Ready { generation, is_last };
+        job.stage = Stage::Ready { generation, is_last, by_worth: standing.is_some() };
         let queue = if is_last { &mut self.last_polls } else { &mut self.scheduled };
         queue.push(ReadyEntry { due, job: key, generation });
+        if let Some(standing) = standing {
+            self.candidates.push(Candidate { job: key, generation, standing });
+        }
     }
 
     /// Sets the current timer of a wait.
@@ -146,6 +164,33 @@ impl Agenda {
         }
     }
 
+    /// Takes the candidate whose poll is worth most, if another than `first` is. That one, which was taken from the queue of
+    /// scheduled polls, gets its place there.
+    ///
+    /// So candidates as a whole are polled as often as if all were polled in the order in which they became due, and jobs
+    /// that are none notice nothing of the order among those that are.
+    pub(super) fn pop_worthiest(
+        &mut self,
+        jobs: &mut Jobs,
+        first: Key<Job>,
+        worth: impl Fn(&Candidate) -> Worth,
+    ) -> Option<Key<Job>> {
+        self.compact_candidates(jobs);
+        let is_candidate = |candidate: &Candidate| is_current_candidate(jobs, candidate);
+        // Stale ones end here. A crowd of them must not hold the lock.
+        let mut popped = (0..STALE).map_while(|_| self.candidates.pop(&worth));
+        let best = popped.find(is_candidate)?.job;
+        let place = jobs[best].due;
+        if best == first {
+            return None;
+        }
+        let job = &mut jobs[first];
+        job.due = place;
+        let generation = job.timer_generation;
+        self.scheduled.push(ReadyEntry { due: place, job: first, generation });
+        Some(best)
+    }
+
     /// Returns whether a job may be ready. Stale entries count.
     pub(super) fn has_ready(&self) -> bool {
         !self.last_polls.is_empty() || !self.scheduled.is_empty()
@@ -169,6 +214,16 @@ impl Agenda {
         if !is_done && self.last_polls.len() + self.scheduled.len() > 2 * jobs.len() + 64 {
             self.last_polls.retain(|entry| is_ready(jobs, entry));
             self.scheduled.retain(|entry| is_ready(jobs, entry));
+        } else if !is_done {
+            self.compact_candidates(jobs);
+        }
+    }
+
+    /// Removes stale candidates once they outnumber the current ones. They come of polls as well: of those made in the order
+    /// in which they became due.
+    pub(super) fn compact_candidates(&mut self, jobs: &Jobs) {
+        if self.candidates.len() > 2 * jobs.len() + 64 {
+            self.candidates.retain(|candidate| is_current_candidate(jobs, candidate));
         }
     }
 
@@ -180,7 +235,8 @@ impl Agenda {
 
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
-        self.polls.len() + self.deadlines.len() + self.last_polls.len() + self.scheduled.len()
+        let ready = self.last_polls.len() + self.scheduled.len();
+        self.polls.len() + self.deadlines.len() + ready + self.candidates.len()
     }
 
     #[cfg(any(test, debug_assertions))]
@@ -198,11 +254,23 @@ impl Agenda {
         let entries = self.last_polls.iter().chain(self.scheduled.iter());
         entries.filter(|entry| is_ready(jobs, entry)).map(|entry| entry.job).collect()
     }
+
+    #[cfg(any(test, debug_assertions))]
+    pub(super) fn current_candidates(&self, jobs: &Jobs) -> Vec<Key<Job>> {
+        let current = |candidate: &&Candidate| is_current_candidate(jobs, candidate);
+        self.candidates.iter().filter(current).map(|candidate| candidate.job).collect()
+    }
 }
 
 fn is_ready(jobs: &Jobs, entry: &ReadyEntry) -> bool {
     jobs.get(entry.job).is_some_and(|job| {
         matches!(job.stage, Stage::Ready { generation, .. } if generation == entry.generation)
+    })
+}
+
+fn is_current_candidate(jobs: &Jobs, candidate: &Candidate) -> bool {
+    jobs.get(candidate.job).is_some_and(|job| {
+        matches!(job.stage, Stage::Ready { generation, .. } if generation == candidate.generation)
     })
 }
 

@@ -56,8 +56,14 @@ impl Board {
         if ready.len() != distinct.len() {
             problems.push(format!("a job is ready twice: {ready:?}"));
         }
+        let candidates = self.agenda.current_candidates(&self.jobs);
         for key in self.jobs.keys() {
             let job = &self.jobs[key];
+            if let Stage::Ready { by_worth, .. } = job.stage
+                && candidates.iter().filter(|other| **other == key).count() != usize::from(by_worth)
+            {
+                problems.push(format!("job {key:?} is not once among the candidates"));
+            }
             match job.stage {
                 Stage::InFlight(request) => {
                     let request = self.requests.id(request);

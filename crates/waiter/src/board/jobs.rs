@@ -67,6 +67,8 @@ pub(super) enum Stage {
         generation: u32,
         /// Whether it is the last poll of some wait.
         is_last: bool,
+        /// Whether it may be overtaken by one whose poll is worth more.
+        by_worth: bool,
     },
     /// Its request has been sent.
     InFlight(Key<Request>),

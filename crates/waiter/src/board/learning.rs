@@ -10,7 +10,7 @@ use super::jobs::Job;
 use super::time::Time;
 use super::waits::Wait;
 use super::{Board, WaitOptions};
-use crate::learned::{Kind, Learned, Planned};
+use crate::learned::{Kind, Learned, Planned, Survival};
 use crate::schedule::to_nanos;
 use crate::state::ServerTime;
 use crate::util::slab::Key;
@@ -32,7 +32,9 @@ pub(super) struct Learning {
     history: History,
     /// What was learnt and not taken.
     news: History,
-    kinds: BTreeMap<Arc<str>, Kind>,
+    kinds: Vec<Kind>,
+    /// Positions in `kinds`, by name.
+    names: BTreeMap<Arc<str>, u32>,
     /// Policies with the plans in use, each with the policy that it was made of: most waits share one.
     recent: Vec<(Arc<Policy>, Arc<Policy>)>,
     /// Whether the ages of jobs are told by clocks that contradict each other.
@@ -48,16 +50,28 @@ impl Learning {
         std::mem::take(&mut self.news)
     }
 
-    fn is_idle(&self) -> bool {
+    pub(super) fn is_idle(&self) -> bool {
         self.kinds.is_empty()
     }
 
     fn kind(&mut self, name: &str) -> (&mut Kind, &History) {
-        if !self.kinds.contains_key(name) {
-            self.kinds.insert(name.into(), Kind::new(name, &self.history));
-        }
-        let kind = self.kinds.get_mut(name).expect("was just inserted");
-        (kind, &self.history)
+        let number = self.number(name).unwrap_or_else(|| {
+            self.kinds.push(Kind::new(name, &self.history));
+            let number = u32::try_from(self.kinds.len() - 1).unwrap_or(u32::MAX);
+            self.names.insert(name.into(), number);
+            number
+        });
+        (&mut self.kinds[number as usize], &self.history)
+    }
+
+    /// Returns the number of a kind that waits have.
+    pub(super) fn number(&self, kind: &str) -> Option<u32> {
+        self.names.get(kind).copied()
+    }
+
+    /// Returns the newest law of a kind that was computed for a plan.
+    pub(super) fn law(&self, number: u32) -> Option<&Survival> {
+        self.kinds.get(number as usize)?.law()
     }
 
     /// Returns a policy with a plan in place of a schedule that learns.
@@ -118,18 +132,26 @@ impl Board {
         if self.jobs.failure(key).is_some() {
             return None;
         }
-        let own = own as f64 / 1e9;
-        let delay = if self.jobs[key].status.is_some() {
-            let claimed = self.jobs.claimed_age(key).filter(|_| !self.learning.has_bad_clocks);
-            plan.delay(plan.believed_age(claimed, own), jitter)?
-        } else if self.throttle.is_proven(self.now) {
-            // Never seen: the first poll of the plan, at once if it is overdue.
-            (plan.delay(0.0, jitter)? - own).max(0.0)
-        } else {
+        let Some((seen, age)) = self.ages(plan, key, own) else {
             // A wrong id or key is to be noticed soon, and the answer tells the age of the job.
             return Some(plan.settings.get_fallback().next_delay(0, 0, 0, jitter));
         };
+        // Of a job that was never seen, the first poll of the plan, at once if it is overdue.
+        let delay = (plan.delay(seen, jitter)? - (age - seen)).max(0.0);
         Some(to_nanos(delay * 1e9))
+    }
+
+    /// Returns the age at which a job was last seen running, and its age when its wait began or had its last answer, in
+    /// seconds; none if the plan does not count yet. `own` is the latter as the wait knows it, in nanoseconds.
+    pub(super) fn ages(&self, plan: &Planned, key: Key<Job>, own: u64) -> Option<(f64, f64)> {
+        let own = own as f64 / 1e9;
+        if self.jobs[key].status.is_some() {
+            let claimed = self.jobs.claimed_age(key).filter(|_| !self.learning.has_bad_clocks);
+            let age = plan.believed_age(claimed, own);
+            Some((age, age))
+        } else {
+            self.throttle.is_proven(self.now).then_some((0.0, own))
+        }
     }
 
     /// Learns from a job that has ended, before its end is recorded.

@@ -43,6 +43,7 @@ mod throttle;
 mod time;
 mod updates;
 mod waits;
+mod worth;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -245,6 +246,8 @@ pub(crate) struct Board {
     agenda: Agenda,
     throttle: Throttle,
     learning: Learning,
+    /// Whether of the polls that are due the one worth most is made first, where schedules learn.
+    has_worth_order: bool,
     reach: Reach,
     /// How far the attempt timeout of all jobs has grown.
     attempt_step: Step,
@@ -279,6 +282,7 @@ impl Board {
             agenda: Agenda::new(),
             throttle: Throttle::new(seed, budget.max_in_flight, budget.quota),
             learning: Learning::default(),
+            has_worth_order: true,
             reach: Reach::default(),
             attempt_step: Step::default(),
             outbox: Outbox::default(),
@@ -293,6 +297,11 @@ impl Board {
     /// Sets the past jobs that schedules learn from, before any wait begins.
     pub(crate) fn set_history(&mut self, history: History) {
         self.learning = Learning::new(history);
+    }
+
+    /// Makes all polls in the order in which they became due, to measure what the order by worth is good for.
+    pub(crate) fn disable_worth_order(&mut self) {
+        self.has_worth_order = false;
     }
 
     /// Takes what schedules have learnt since it was taken last.

@@ -77,7 +77,7 @@ impl Board {
             }
         }
         while self.may_send() && self.throttle.free_at(now) <= now {
-            let Some(job) = self.agenda.pop_ready(&self.jobs) else { break };
+            let Some(job) = self.pop_ready() else { break };
             // A wait that has left may have been the one that wanted this poll.
             if self.jobs[job].is_plan_stale {
                 self.jobs[job].stage = Stage::Resting;
@@ -235,7 +235,7 @@ impl Board {
             Stage::Resting | Stage::InFlight(_) => false,
         };
         if !is_kept {
-            self.agenda.make_ready(job, key, plan.due, plan.has_last_poll);
+            self.make_ready(key, plan.due, plan.has_last_poll);
         }
     }
 
@@ -254,12 +254,16 @@ impl Board {
     }
 
     fn rest_until(&mut self, key: Key<Job>, due: Time) {
-        let job = &mut self.jobs[key];
         if due > self.now {
-            self.agenda.rest(job, key, due);
+            self.agenda.rest(&mut self.jobs[key], key, due);
         } else {
-            self.agenda.make_ready(job, key, due, false);
+            self.make_ready(key, due, false);
         }
+    }
+
+    fn make_ready(&mut self, key: Key<Job>, due: Time, is_last: bool) {
+        let standing = self.standing(key);
+        self.agenda.make_ready((&mut self.jobs[key], key), due, is_last, standing);
     }
 
     /// A job's timer fired: it is due, unless the wait that wanted this poll has left.
@@ -270,7 +274,7 @@ impl Board {
             return;
         }
         let (due, is_last) = (job.due, job.has_last_poll);
-        self.agenda.make_ready(job, key, due, is_last);
+        self.make_ready(key, due, is_last);
     }
 
     /// Sends a poll.

@@ -128,8 +128,17 @@ impl Account {
 
     /// Returns the first leash on which a plan cannot lose more than is left, and that worst loss; none if the static
     /// schedule has to do. `worst` gives the loss on a leash.
-    pub fn choose(&self, mut worst: impl FnMut(Leash) -> f64) -> Option<(Leash, f64)> {
+    pub fn choose(&self, worst: impl FnMut(Leash) -> f64) -> Option<(Leash, f64)> {
+        self.choose_of(Leash::ALL, worst)
+    }
+
+    /// Returns the same of leashes of one's own. The bound holds for any.
+    pub fn choose_of(
+        &self,
+        leashes: impl IntoIterator<Item = Leash>,
+        mut worst: impl FnMut(Leash) -> f64,
+    ) -> Option<(Leash, f64)> {
         let within = |leash| Some((leash, worst(leash))).filter(|(_, loss)| *loss <= self.balance);
-        Leash::ALL.into_iter().find_map(within)
+        leashes.into_iter().find_map(within)
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::guard::{gain, polls, worst};
 use super::history::{History, Sample, Savings};
 use super::settings::Learned;
-use super::{Account, Pace, Plan, Survival, Tracker};
+use super::{Account, Leash, Pace, Plan, Survival, Tracker};
 
 /// Beyond this age, in seconds, polls follow the fallback: durations of a day and more are hardly ever learnt.
 const HORIZON: f64 = 86_400.0;
@@ -40,7 +40,7 @@ impl Planned {
     /// Returns the delay after a poll at `age` that saw the job running, in seconds; none if the fallback has to do. `u` in
     /// [0, 1) is the jitter.
     pub(crate) fn delay(&self, age: f64, u: f64) -> Option<f64> {
-        let pace = self.pace.as_ref().filter(|_| age < HORIZON)?;
+        let pace = self.pace.as_ref().filter(|_| self.covers(age))?;
         Some(pace.jittered(age, 1.0 + JITTER * (2.0 * u - 1.0)))
     }
 
@@ -59,6 +59,11 @@ impl Planned {
     /// Returns whether polls follow what was learnt.
     pub(crate) fn is_learned(&self) -> bool {
         self.pace.is_some()
+    }
+
+    /// Returns whether the poll after one at `age`, in seconds, follows what was learnt.
+    pub(crate) fn covers(&self, age: f64) -> bool {
+        self.is_learned() && age < HORIZON
     }
 
     /// Returns the polls as ages in seconds, without jitter.
@@ -107,6 +112,11 @@ impl Kind {
     pub(crate) fn learn(&mut self, sample: Sample) {
         learn(&mut self.tracker, sample);
         self.learnt += 1;
+    }
+
+    /// Returns the newest law that was computed for a plan.
+    pub(crate) fn law(&self) -> Option<&Survival> {
+        self.law.as_ref().map(|(_, law)| &**law)
     }
 
     fn newest_law(&mut self) -> Arc<Survival> {
@@ -172,8 +182,13 @@ impl Kind {
         };
         // Without any past job what is known is less than what the fallback's author knew.
         let is_blank = self.tracker.is_empty();
-        let chosen =
-            if is_blank { None } else { self.price(settings, history).account.choose(loss) };
+        let account = self.price(settings, history).account;
+        let chosen = if is_blank {
+            None
+        } else {
+            let steady = settings.get_fallback().longest().as_secs_f64();
+            account.choose_of(Leash::up_to(settings.longest_leash(), steady), loss)
+        };
         Planned {
             kind: Arc::clone(&self.name),
             settings: Arc::clone(settings),

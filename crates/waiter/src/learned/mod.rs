@@ -25,6 +25,7 @@ mod survival;
 #[cfg(test)]
 mod tests;
 mod tracker;
+mod worth;
 
 pub use self::estimator::Estimator;
 #[cfg(feature = "history")]

@@ -22,6 +22,20 @@ impl Leash {
         Self { absolute: 30.0, relative: 0.25 },
         Self { absolute: 15.0, relative: 0.15 },
     ];
+
+    /// Returns this leash, then those of [`ALL`](Self::ALL), none of them longer than it, and then one that does not grow with
+    /// the age: `steady`, the longest delay of the static schedule in seconds.
+    ///
+    /// Where polls are cheap, those of the static schedule do not add up to what a long delay may lose at a great age, and no
+    /// other leash is allowed.
+    pub fn up_to(longest: Self, steady: f64) -> impl Iterator<Item = Self> {
+        let shortened = Self::ALL.map(|leash| Self {
+            absolute: leash.absolute.min(longest.absolute),
+            relative: leash.relative.min(longest.relative),
+        });
+        let steady = Self { absolute: steady.min(longest.absolute), relative: 0.0 };
+        std::iter::once(longest).chain(shortened).chain([steady])
+    }
 }
 
 /// A plan on a leash. Clones share its table.

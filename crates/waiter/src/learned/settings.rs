@@ -1,8 +1,10 @@
 //! What a user sets of a schedule that learns.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::Leash;
 use crate::{ConfigError, Schedule};
 
 /// The settings of a schedule that learns from past jobs: see [`Schedule::learned`].
@@ -23,6 +25,20 @@ pub struct Learned {
     poll_cost: Duration,
     fallback: Arc<Schedule>,
     max_interval: Duration,
+    leash: (Duration, Part),
+}
+
+/// How long a delay may be whatever the age of the job.
+const DEFAULT_LEASH: Duration = Duration::from_secs(300);
+
+/// A finite number of 0 or more, as bits: equal policies are found by their hash.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct Part(u64);
+
+impl fmt::Debug for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f64::from_bits(self.0).fmt(f)
+    }
 }
 
 impl Learned {
@@ -32,6 +48,7 @@ impl Learned {
             poll_cost: Duration::from_secs(1),
             fallback: Arc::default(),
             max_interval: Duration::from_secs(300),
+            leash: (DEFAULT_LEASH, Part(0.5_f64.to_bits())),
         }
     }
 
@@ -61,6 +78,19 @@ impl Learned {
         self
     }
 
+    /// Sets how sparse polls may become where past jobs say that none is needed: no delay exceeds the larger of `interval` and
+    /// this part of the job's age, nor [`max_interval`](Self::max_interval). Default: 5 minutes, and half of the age.
+    ///
+    /// What was learnt is wrong for a job of another sort, and the leash is the latest that its end is noticed. The waiter shortens it
+    /// by itself where that could lose more than was saved; a shorter one costs polls that are not needed while past jobs tell
+    /// the truth. `interval` is no shorter than the longest delay of the fallback, or 5 minutes.
+    #[must_use]
+    pub fn leash(mut self, interval: Duration, part_of_age: f64) -> Self {
+        // Zero has two forms.
+        self.leash = (interval, Part((part_of_age + 0.0).to_bits()));
+        self
+    }
+
     /// Returns what one poll is worth.
     pub fn get_poll_cost(&self) -> Duration {
         self.poll_cost
@@ -74,6 +104,17 @@ impl Learned {
     /// Returns the longest delay between two polls.
     pub fn get_max_interval(&self) -> Duration {
         self.max_interval
+    }
+
+    /// Returns how sparse polls may become: a delay, and a part of the job's age.
+    pub fn get_leash(&self) -> (Duration, f64) {
+        let (interval, Part(bits)) = self.leash;
+        (interval, f64::from_bits(bits))
+    }
+
+    pub(crate) fn longest_leash(&self) -> Leash {
+        let (interval, relative) = self.get_leash();
+        Leash { absolute: interval.as_secs_f64(), relative }
     }
 
     /// Returns these settings if they can be.
@@ -91,6 +132,19 @@ impl Learned {
                 self.fallback.shortest()
             );
             return Err(ConfigError::new("max interval", problem));
+        }
+        let (leash, part_of_age) = self.get_leash();
+        // Such a plan would poll more often than the fallback for ever, and be used hardly ever.
+        if leash < self.fallback.longest().min(DEFAULT_LEASH) {
+            let problem = format!(
+                "{leash:?} is shorter than {:?}, the longest delay of the fallback",
+                self.fallback.longest()
+            );
+            return Err(ConfigError::new("leash", problem));
+        }
+        if !(part_of_age >= 0.0 && part_of_age.is_finite()) {
+            let problem = format!("{part_of_age} of the age is not a number of 0 or more");
+            return Err(ConfigError::new("leash", problem));
         }
         if self.fallback.is_learned() {
             return Err(ConfigError::new("fallback", "is a schedule that learns, too"));

@@ -11,5 +11,6 @@ pub(crate) mod human;
 pub(crate) mod interner;
 pub(crate) mod key_map;
 pub(crate) mod ordered_queue;
+pub(crate) mod ranking;
 pub(crate) mod slab;
 pub(crate) mod timer_queue;

@@ -13,6 +13,8 @@
 //!   in which no request is sent, and each time one request carries the credentials. Five such refusals are not passed:
 //!   more than five failures in a row lock a key. Renewals are judged alike.
 
+mod row;
+
 use std::{
     sync::Arc,
     time::{Duration, SystemTime},
@@ -20,6 +22,7 @@ use std::{
 
 use secrecy::ExposeSecret;
 
+use self::row::Row;
 use super::{
     catalog::CatalogEndpoint,
     material::{AuthMaterial, ClockSkew, Generation},
@@ -40,48 +43,6 @@ const MAX_PAUSE: Duration = Duration::from_secs(30);
 
 /// The largest correction of the clock. A server must not choose at which time this machine signs.
 const MAX_SKEW: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// Refusals, or unexpected answers to renewals, without a success between them.
-#[derive(Clone, Copy)]
-struct Row {
-    count: u32,
-    since: SystemTime,
-}
-
-impl Row {
-    /// How many refusals in a row are final, and over how long they must come.
-    const REFUSALS: u32 = 3;
-    const SPAN: Duration = Duration::from_secs(10);
-
-    /// How many are final however fast they come. More lock a key.
-    const MAX_REFUSALS: u32 = 5;
-
-    /// The first rest. The second one lasts to the end of the span.
-    const FIRST_PAUSE: Duration = Duration::from_secs(1);
-
-    /// Adds one to a row.
-    fn after(row: Option<Self>, now: SystemTime) -> Self {
-        let row = row.unwrap_or(Self { count: 0, since: now });
-        Self { count: row.count.saturating_add(1), ..row }
-    }
-
-    fn is_final(self, now: SystemTime) -> bool {
-        self.count >= Self::MAX_REFUSALS
-            || (self.count >= Self::REFUSALS && self.passed(now) >= Self::SPAN)
-    }
-
-    /// Returns how long no request is sent.
-    fn pause(self, now: SystemTime) -> Duration {
-        match self.passed(now) {
-            passed if passed < Self::FIRST_PAUSE => Self::FIRST_PAUSE,
-            passed => Self::SPAN.saturating_sub(passed).max(Self::FIRST_PAUSE),
-        }
-    }
-
-    fn passed(self, now: SystemTime) -> Duration {
-        now.duration_since(self.since).unwrap_or_default()
-    }
-}
 
 /// The result of a renewal.
 pub(super) struct Renewed {

@@ -9,6 +9,9 @@
 //!   HTTP/1.1 hyper closes the connection of a request that has timed out.
 //! - Failures in a row, and HTTP 421 at once, replace it at most every few seconds, more and more rarely: the
 //!   name may lead to another machine by now.
+//!
+//! A new client with the system's certificates costs some 5 ms of CPU (220 KB of them, optimised build), nearly all for
+//! reading these, and one without certificates 5 µs.
 
 use std::{
     sync::{

@@ -18,3 +18,4 @@ mod starts;
 mod turns;
 mod verdicts;
 mod world;
+mod worth;

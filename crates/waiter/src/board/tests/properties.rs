@@ -12,7 +12,7 @@ use super::script::*;
 use super::world::*;
 use crate::board::{Budget, Time};
 use crate::policy::UnknownStatus;
-use crate::{ErrorClass, Learned, Policy, Quota, Schedule, WaitErrorKind};
+use crate::{ErrorClass, History, Learned, Policy, Quota, Sample, Schedule, WaitErrorKind};
 
 const CASES: u32 = 10_000;
 const JOBS: usize = 5;
@@ -147,6 +147,12 @@ pub(super) fn id(job: usize) -> String {
 /// Plays a case to its end, all consumers attentive at last.
 pub(super) fn play(case: &Case) -> World {
     let mut world = World::new(case.budget);
+    // So that plans are kept to from the first job on.
+    let mut history = History::new();
+    for seconds in [8, 30, 31, 33, 60] {
+        history.record("default", Sample::ended(secs(seconds)));
+    }
+    world.board.set_history(history);
     for (job, script) in case.scripts.iter().enumerate() {
         world.script(&id(job), script.clone());
     }

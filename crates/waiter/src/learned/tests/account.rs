@@ -10,7 +10,7 @@ use super::*;
 use crate::learned::{Account, gain, paced, polls, worst};
 
 const HORIZON: f64 = 1_800.0;
-const PRICES: [f64; 3] = [1.0, 5.0, 20.0];
+const PRICES: [f64; 4] = [0.05, 1.0, 5.0, 20.0];
 
 /// What there is to know of a plan on one leash.
 struct Case {
@@ -111,7 +111,7 @@ fn a_hundred_thousand_histories_never_break_the_bound() {
     let (mut greedy_losses, mut fallbacks, mut at_cap) = (0, 0, 0);
     for c in PRICES {
         let stock = stock(c);
-        for history in 0..34_000 {
+        for history in 0..25_000 {
             let mut account = Account::new(c);
             let mut ledger = Ledger::new();
             // The adversary lets the account fill first, a third of the time with what saves most.
@@ -193,7 +193,7 @@ fn jobs_that_run_at_the_same_time_add_one_worst_loss_each() {
 fn whole_histories_never_break_the_bound() {
     let mut random = Random(5);
     for history in 0..24 {
-        let c = PRICES[history % 3];
+        let c = PRICES[history % PRICES.len()];
         let (mut account, mut ledger) = (Account::new(c), Ledger::new());
         let mut estimator = Estimator::new();
         let regular = random.duration();
@@ -234,6 +234,32 @@ fn what_is_saved_counts_up_to_the_cap_and_debts_are_kept() {
     account.book(f64::NAN);
     assert_eq!(account.balance(), 0.0);
     assert_eq!(account.choose(|_| f64::NAN), None);
+}
+
+/// The waiter plays a day, not half an hour: at great ages a delay that grows with the age loses most.
+#[test]
+fn cheap_polls_follow_a_plan_too_and_no_leash_is_longer_than_the_users() {
+    let day = 86_700.0;
+    for c in [0.001, 0.02, 0.1, 0.3, 0.5, 1.0, 20.0] {
+        for history in [vec![100.0; 5], vec![0.5], vec![9.0, 300.0, 10.0], vec![5_000.0; 20]] {
+            let pace = unbounded(Plan::new(&learnt(&history).survival(), c).0);
+            let on = |leash| Pace { leash, max_interval: 300.0, ..pace.clone() };
+            let loss = |leash| worst(paced(&on(leash)), fixed(), day, c);
+            for user in [Leash::ALL[0], Leash { absolute: 20.0, relative: 0.02 }] {
+                let chosen = Account::new(c).choose_of(Leash::up_to(user, 15.0), loss);
+                let (chosen, _) = chosen.unwrap_or_else(|| panic!("none of {user:?} at {c}"));
+                let is_within =
+                    chosen.absolute <= user.absolute && chosen.relative <= user.relative;
+                assert!(is_within, "{chosen:?} is longer than {user:?}");
+            }
+        }
+    }
+    // A longer one than all is tried first.
+    let user = Leash { absolute: 900.0, relative: 2.0 };
+    let leashes = || Leash::up_to(user, 25.0);
+    assert_eq!(Account::new(1.0).choose_of(leashes(), |_| 0.0), Some((user, 0.0)));
+    let steady = Leash { absolute: 25.0, relative: 0.0 };
+    assert!(leashes().skip(1).eq(Leash::ALL.into_iter().chain([steady])));
 }
 
 #[test]

@@ -160,6 +160,18 @@ fn settings_that_cannot_be_are_named() {
             "max interval 500ms is shorter than 1s, the shortest delay of the fallback",
         ),
         (
+            Learned::new().leash(secs(14.0), 0.5),
+            "leash 14s is shorter than 15s, the longest delay of the fallback",
+        ),
+        (
+            Learned::new().leash(secs(60.0), -0.5),
+            "leash -0.5 of the age is not a number of 0 or more",
+        ),
+        (
+            Learned::new().leash(secs(60.0), f64::NAN),
+            "leash NaN of the age is not a number of 0 or more",
+        ),
+        (
             Learned::new().fallback(Schedule::learned(Learned::new()).unwrap()),
             "fallback is a schedule that learns, too",
         ),
@@ -168,6 +180,30 @@ fn settings_that_cannot_be_are_named() {
         assert_eq!(problem(settings), Err(message.to_owned()));
     }
     assert!(problem(Learned::new()).is_ok());
+    assert!(problem(Learned::new().leash(secs(15.0), 0.0).max_interval(secs(1.0))).is_ok());
+    let slow = Schedule::fixed(secs(900.0)).unwrap();
+    assert!(problem(Learned::new().fallback(slow).max_interval(secs(900.0))).is_ok());
+}
+
+#[test]
+fn no_delay_is_longer_than_the_users_leash() {
+    let history = regular_history();
+    let delay = |settings: Learned, age| {
+        let plan = plan(&mut Kind::new(KIND, &history), &Arc::new(settings), 0.0, &history);
+        plan.delay(age, 1.0).unwrap()
+    };
+    assert!(delay(Learned::new(), 0.0) > 50.0);
+    assert_eq!(delay(Learned::new().leash(secs(20.0), 0.4), 0.0), 20.0);
+    assert_eq!(delay(Learned::new().leash(secs(20.0), 0.4), 60.0), 24.0);
+    assert_eq!(delay(Learned::new().leash(secs(20.0), -0.0), 60.0), 20.0);
+    let zeros = [0.0, -0.0].map(|part| Learned::new().leash(secs(20.0), part));
+    assert_eq!(zeros[0], zeros[1]);
+}
+
+#[test]
+fn cheap_polls_follow_a_plan() {
+    let (settings, history) = (Arc::new(Learned::new().poll_cost(secs(0.05))), regular_history());
+    assert!(plan(&mut Kind::new(KIND, &history), &settings, 0.0, &history).is_learned());
 }
 
 #[test]

@@ -164,6 +164,28 @@ fn check_polls(plan: &Plan, polls: &[f64]) {
     }
 }
 
+/// A job that is polled whenever that is worth more than its price costs hardly more than the best plan, on one mode.
+#[test]
+fn polls_that_are_worth_their_price_cost_hardly_more_than_the_best_plan() {
+    let laws = [
+        (Survival::of_law(|t| normal_above((t - 500.0) / 100.0)), 500.0, 10.0, 63.14),
+        (Survival::of_law(|t| gamma_above(1.0 / 0.09, t / 9.0)), 100.0, 5.0, 23.85),
+    ];
+    for (law, mean, c, expected) in laws {
+        let (mut seen, mut cost) = (0.0, -mean);
+        while law.probability(seen) > 1e-9 {
+            let mut age = seen + 0.01;
+            while law.worth(seen, age) < c && law.probability(age) > 1e-9 {
+                age += 0.01;
+            }
+            cost +=
+                c * law.probability(seen) + age * (law.probability(seen) - law.probability(age));
+            seen = age;
+        }
+        assert!((cost / expected - 1.0).abs() < 0.02, "{cost}, not {expected}");
+    }
+}
+
 /// The probability that a standard normal variable exceeds `x`, by Simpson's rule.
 fn normal_above(x: f64) -> f64 {
     let (n, end) = (400, 40.0_f64);

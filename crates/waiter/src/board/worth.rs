@@ -1,0 +1,100 @@
+//! Which of the polls that are due is made first, where a budget holds them back and schedules learn.
+//!
+//! Polls are made in the order in which they became due. Among jobs whose polls follow a plan each gives its turn to the one
+//! whose poll is worth most, unless it has not been polled for as long as its longest interval.
+
+use std::cmp::Reverse;
+
+use super::Board;
+use super::jobs::{Job, Stage};
+use super::time::Time;
+use crate::util::slab::Key;
+
+/// A ready job of which its worth decides when it is polled. It is stale once its job has another generation.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Candidate {
+    pub(super) job: Key<Job>,
+    pub(super) generation: u32,
+    pub(super) standing: Standing,
+}
+
+const _: () = assert!(size_of::<Candidate>() == 32, "two in a cache line");
+
+/// What a job's poll is worth depends on this, and on the time. Ages are in seconds; single precision tells milliseconds
+/// apart up to an age of two hours.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Standing {
+    /// The number of its kind.
+    kind: u32,
+    /// The price of a poll, in seconds.
+    price: f32,
+    /// The age at which it was seen running.
+    seen: f32,
+    /// Its age at this time, when its wait began or had its last answer.
+    age: f32,
+    at: Time,
+}
+
+/// What a poll is worth, in prices of a poll. Of polls worth the same that of the job comes first that has waited for longer,
+/// and then any, but always the same.
+pub(super) type Worth = (f64, Reverse<Time>, Reverse<Key<Job>>);
+
+impl Board {
+    /// Takes the ready job to be polled next.
+    pub(super) fn pop_ready(&mut self) -> Option<Key<Job>> {
+        let first = self.agenda.pop_ready(&self.jobs)?;
+        if !matches!(self.jobs[first].stage, Stage::Ready { by_worth: true, .. }) {
+            return Some(first);
+        }
+        if self.is_overdue(first) {
+            self.agenda.compact_candidates(&self.jobs);
+            return Some(first);
+        }
+        let (learning, now) = (&self.learning, self.now);
+        let worth = |candidate: &Candidate| -> Worth {
+            let Standing { kind, price, seen, age, at } = candidate.standing;
+            let age = f64::from(age) + now.nanos_since(at) as f64 / 1e9;
+            let worth = learning.law(kind).map_or(0.0, |law| law.worth(f64::from(seen), age));
+            (worth / f64::from(price), Reverse(at), Reverse(candidate.job))
+        };
+        Some(self.agenda.pop_worthiest(&mut self.jobs, first, worth).unwrap_or(first))
+    }
+
+    /// Returns where a job stands on the plan that its polls follow; none if they follow none, or not it alone.
+    pub(super) fn standing(&self, key: Key<Job>) -> Option<Standing> {
+        if self.learning.is_idle() || !self.has_worth_order {
+            return None;
+        }
+        let job = &self.jobs[key];
+        if job.has_mixed_plans || job.is_due_now || self.jobs.failure(key).is_some() {
+            return None;
+        }
+        let wait_key = job.first_wait?;
+        let wait = &self.waits[wait_key];
+        let policy = self.waits.policy(wait);
+        let plan = policy.schedule.plan()?;
+        let is_at_once = policy.first_poll_at_once || self.waits.resumed(wait_key).is_some();
+        if is_at_once && wait.answers(job) == 0 {
+            // The user wants this poll, whatever it is worth.
+            return None;
+        }
+        let at = if wait.answers(job) == 0 { wait.started } else { job.last_answer };
+        let own = at.nanos_since(wait.started).saturating_add(self.waits.head_start(wait_key).age);
+        let (seen, age) = self.ages(plan, key, own).filter(|(seen, _)| plan.covers(*seen))?;
+        let kind = self.learning.number(&plan.kind)?;
+        #[expect(clippy::cast_possible_truncation, reason = "what is too large becomes infinite")]
+        let [price, seen, age] = [plan.settings.price(), seen, age].map(|secs| secs as f32);
+        Some(Standing { kind, price, seen, age, at })
+    }
+
+    /// Returns whether a job on a plan has not been polled for as long as its longest interval.
+    fn is_overdue(&self, key: Key<Job>) -> bool {
+        let job = &self.jobs[key];
+        let wait = job.first_wait.map(|wait| &self.waits[wait]);
+        wait.is_none_or(|wait| {
+            let since = if wait.answers(job) == 0 { wait.started } else { job.last_answer };
+            let plan = self.waits.policy(wait).schedule.plan();
+            plan.is_none_or(|plan| self.now.since(since) >= plan.settings.get_max_interval())
+        })
+    }
+}
