@@ -75,6 +75,30 @@ fn an_overdue_job_is_reported_once() {
 }
 
 #[test]
+fn each_overdue_job_is_reported_with_its_kind_and_the_others_are_not() {
+    let (sim, past) = (simulator(), Past::new("each", 0.3));
+    for id in ["a", "b", "other"] {
+        add(&sim, id, JobScript::succeeds_after(ms(60_000)));
+    }
+    let ids = past.0.with_extension("ids");
+    let lines = "{\"id\":\"a\",\"kind\":\"create\"}\n{\"id\":\"other\",\"kind\":\"delete\"}\nb\n";
+    fs::write(&ids, lines).unwrap();
+    let args = ["--output=json", "--heartbeat=100ms", "--kind=create", "--history"];
+    let mut command = wait_command(&sim, &args);
+    command.arg(&past.0).arg("--ids-file").arg(&ids);
+    let mut child = Running::start(command.stdout(Stdio::piped()).stderr(Stdio::piped()));
+    let (stdout, stderr) = (Lines::of(child.stdout()), Lines::of(child.stderr()));
+    stderr.until("; 2 overdue");
+    child.signal(Signal::TERM);
+    drop(stderr.rest());
+    fs::remove_file(&ids).unwrap();
+    let mut overdue = of_type(&stdout.rest(), "overdue");
+    overdue.sort_by_key(|line| line["job_id"].to_string());
+    let named: Vec<_> = overdue.iter().map(|line| (&line["job_id"], &line["kind"])).collect();
+    assert_eq!(named, [(&"a".into(), &"create".into()), (&"b".into(), &Value::Null)]);
+}
+
+#[test]
 fn the_first_status_says_when_the_job_is_likely_to_end() {
     let (sim, past) = (simulator(), Past::new("first", 300.0));
     let mut command = wait(&sim, &past.0, &["--output=json", "--quiet"]);
@@ -163,6 +187,58 @@ fn a_kind_is_explained_as_text_json_and_svg() {
     for text in ["create: 20 jobs", "polls without past jobs", "ends of past jobs", "<polyline "] {
         assert!(svg.contains(text), "{text}: {svg}");
     }
+}
+
+#[test]
+fn an_explanation_says_why_the_schedule_is_not_learned_and_counts_unfinished_jobs() {
+    let past = Past::new("lost", 90.0);
+    let text = fs::read_to_string(&past.0).unwrap();
+    let account = "{\"poll_cost\":1.0,\"saved\":-69.0,\"ceiling\":null}";
+    let more = format!(",{{\"seconds\":5.0,\"at_least\":true}}],\"accounts\":[{account}]}}");
+    fs::write(&past.0, text.replacen("]}", &more, 1)).unwrap();
+    let explain = |args: &[&str]| {
+        let mut command = bare_command(&["explain", "create", "--history"]);
+        command.arg(&past.0).args(args);
+        let output = run(command);
+        assert_eq!((output.code, &*output.stderr), (Some(0), ""), "{output:?}");
+        output.stdout
+    };
+    let text = explain(&[]);
+    for line in [
+        "                  1 job more ended later than the wait; they count as longer ones\n",
+        "schedule in use   the one without past jobs, because the account does not cover the worst loss\n",
+        "account           1.0s of 350s may be lost in all; a job can lose ",
+    ] {
+        assert!(text.contains(line), "{text}");
+    }
+    let json: Value = serde_json::from_str(&explain(&["--output=json"])).unwrap();
+    assert_eq!((&json["past_jobs"], &json["unfinished"]), (&20.into(), &1.into()));
+    assert_eq!((&json["learned"], &json["account"]["balance_ms"]), (&false.into(), &1_000.into()));
+    assert_eq!(json["polls_ms"], json["fallback_polls_ms"]);
+    let svg = explain(&["--output=svg"]);
+    assert!(svg.contains(">polls (not learned)<"), "{svg}");
+    // The curve begins at the top, where all jobs are running.
+    assert!(svg.contains("<polyline points=\"150.0,56.0 "), "{svg}");
+    assert_eq!(svg.matches("stroke=\"#15803d\"").count(), 20, "those that ended: {svg}");
+}
+
+#[test]
+fn an_explanation_keeps_to_the_intervals_of_the_flags() {
+    let past = Past::new("intervals", 90.0);
+    let polls = |args: &[&str]| -> Vec<u64> {
+        let mut command = bare_command(&["explain", "create", "--output=json", "--history"]);
+        command.arg(&past.0).args(args);
+        let json: Value = serde_json::from_str(&run(command).stdout).unwrap();
+        assert!(json["p50_ms"].as_u64() < json["p90_ms"].as_u64(), "{json}");
+        assert!(json["p90_ms"].as_u64() < json["p95_ms"].as_u64(), "{json}");
+        json["polls_ms"].as_array().unwrap().iter().map(|poll| poll.as_u64().unwrap()).collect()
+    };
+    let delays = |polls: &[u64]| polls.windows(2).map(|pair| pair[1] - pair[0]).collect::<Vec<_>>();
+    let dense = polls(&["--max-interval=9s"]);
+    assert!(delays(&dense).iter().all(|delay| *delay <= 9_000), "{dense:?}");
+    let sparse = polls(&["--interval=13s", "--min-interval=13s"]);
+    assert!(delays(&sparse).iter().all(|delay| *delay >= 13_000), "{sparse:?}");
+    assert!(delays(&polls(&[])).iter().any(|delay| *delay < 13_000));
 }
 
 #[test]

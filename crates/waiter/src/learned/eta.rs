@@ -58,12 +58,14 @@ impl Eta {
     }
 
     /// Returns how far the job is, from 0 to 1: its age as a part of the age before which nine of ten jobs end that have come
-    /// as far. 1 if it is overdue.
+    /// as far, or from which on it is overdue if that is less. 1 if it is overdue.
     pub fn progress(&self) -> f64 {
         match self.remaining {
             Some(remaining) if !self.is_overdue() => {
-                let age = self.age.as_secs_f64();
-                let part = age / (age + remaining.p90.as_secs_f64());
+                let end = self.age.saturating_add(remaining.p90);
+                // Few past jobs were as old as one that is nearly overdue, so its 90th percentile is far away.
+                let end = self.late_after.map_or(end, |late| late.min(end));
+                let part = self.age.as_secs_f64() / end.as_secs_f64();
                 // Not a number for a job that ends at once.
                 if part >= 0.0 { part } else { 1.0 }
             }

@@ -69,6 +69,19 @@ fn the_age_is_that_of_the_job() {
 }
 
 #[test]
+fn an_age_by_clocks_that_contradict_each_other_does_not_count() {
+    let mut world = world();
+    // The time of answers is 50 s ahead of that of jobs.
+    world.script("first", Script::succeeds(20_000).clock(0, 50_000));
+    world.watch_with(["first"], options("create", 0));
+    world.run();
+    let start = world.now.as_nanos() / 1_000_000;
+    let script = Script::never().clock(-start.cast_signed(), 50_000);
+    let eta = eta_after(&mut world, script, options("create", 0), start / 1_000 + 40);
+    assert_age(eta, 40.0);
+}
+
+#[test]
 fn nothing_is_said_without_history_or_a_schedule_that_learns_or_a_status() {
     let mut world_ = world();
     assert_eq!(eta_after(&mut world_, Script::never(), options("delete", 0), 40), None);

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::script::*;
 use super::world::*;
-use crate::board::WaitOptions;
+use crate::board::{Budget, WaitOptions};
+use crate::learned::Account;
 use crate::{History, Learned, Policy, Sample, Schedule, WaitErrorKind};
 
 /// Twenty durations around 100 s, with a spread of a quarter. The best first poll of such jobs comes after 70 s.
@@ -109,6 +110,22 @@ fn ages_are_not_believed_once_the_times_of_a_job_have_contradicted_each_other() 
 }
 
 #[test]
+fn ages_are_believed_again_after_a_job_whose_times_agree() {
+    let mut world = world();
+    poll_secs(&mut world, Script::succeeds(100_000).clock(0, 50_000), &policy());
+    let mut start = 0;
+    for (id, age) in [("honest", 0), ("old", 60_000)] {
+        start = world.now.as_nanos() / 1_000_000;
+        let script = Script::succeeds(start + 30_000).clock(age - start.cast_signed(), 0);
+        world.script(id, script);
+        world.watch([id], &policy().first_poll_at_once(true));
+        world.run();
+    }
+    let second = world.poll_times("old")[1] - start;
+    assert_about(60.0 + second as f64 / 1e3, 77.0);
+}
+
+#[test]
 fn a_proven_source_is_not_polled_early() {
     let mut world = world();
     world.script("first", Script::succeeds(500));
@@ -158,6 +175,26 @@ fn delays_keep_to_the_minimum_and_the_maximum_interval() {
     assert!(polls.len() > 20, "{polls:?}");
     let delays = polls.windows(2).map(|pair| pair[1] - pair[0]);
     delays.for_each(|delay| assert!(delay >= 0.5, "{polls:?}"));
+}
+
+#[test]
+fn a_plan_keeps_to_the_minimum_interval_of_its_waiter() {
+    let mut world = World::new(Budget { min_interval: secs(8), ..budget() });
+    world.board.set_history(history("default"));
+    let fallback = Schedule::fixed(secs(15)).unwrap();
+    let cheap = learned(Learned::new().poll_cost(ms(100)).fallback(fallback)).timeout(secs(200));
+    let polls = poll_secs(&mut world, Script::never(), &cheap);
+    let delays: Vec<f64> = polls.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert!(delays.iter().all(|delay| *delay >= 8.0), "{polls:?}");
+    assert!(delays.iter().any(|delay| *delay < 8.2), "the plan would poll more often: {polls:?}");
+}
+
+#[test]
+fn what_a_job_has_saved_is_handed_out_with_its_duration() {
+    let mut world = world();
+    poll_secs(&mut world, Script::succeeds(100_000).clock(0, 0), &policy());
+    let account = world.board.take_learned().savings("default", secs(1)).account(1.0);
+    assert!(account.balance() > Account::new(1.0).balance(), "{account:?}");
 }
 
 #[test]
@@ -271,6 +308,20 @@ fn waits_of_one_kind_share_one_plan() {
 fn rule_14_the_same_history_gives_the_same_polls() {
     let play = || poll_secs(&mut world(), Script::succeeds(150_000).clock(0, 0), &policy());
     assert_eq!(play(), play());
+}
+
+#[test]
+fn a_job_that_begins_and_ends_in_the_same_millisecond_is_not_learnt() {
+    let mut world = world();
+    poll_secs(&mut world, Script::succeeds(30_000).clock(-30_000, 0), &policy());
+    assert_eq!(durations(&world.board.take_learned(), "default"), []);
+}
+
+#[test]
+fn long_durations_of_whole_seconds_are_learnt_as_they_are() {
+    let mut world = world();
+    poll_secs(&mut world, Script::succeeds(32_993).clock(7, 0), &policy());
+    assert_eq!(durations(&world.board.take_learned(), "default"), [(33.0, false)]);
 }
 
 #[test]

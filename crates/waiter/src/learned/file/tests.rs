@@ -89,12 +89,13 @@ fn a_file_that_cannot_be_read_is_named_and_left_as_it_is() {
     assert_ne!(cut, whole);
     let later = whole.replace("\"version\":1", "\"version\":2");
     let negative = whole.replace("5.0", "-5.0");
+    let long = whole.replace("5.0", "2e9");
     let rows = [
         (cut, "is damaged, and is left as it is"),
         (&later, "is of version 2, which is not known (known: 1)"),
         (&negative, "-5 is no duration"),
+        (&long, "2000000000 is no duration"),
         (&whole.replace("[{", "[7,{"), "is damaged, and is left as it is"),
-        ("", "is not a history of cfw-waiter, and is left as it is"),
         ("{}", "is not a history of cfw-waiter, and is left as it is"),
         (r#"{"format":"other","version":1}"#, "is not a history of cfw-waiter"),
         ("#!/bin/sh\n", "is not a history of cfw-waiter, and is left as it is"),
@@ -106,6 +107,41 @@ fn a_file_that_cannot_be_read_is_named_and_left_as_it_is() {
         let written = one("create", 6.0).append_to(&file).unwrap_err().to_string();
         assert_eq!(read, written);
         assert_eq!(fs::read_to_string(&file).unwrap(), text, "left as it is");
+    }
+}
+
+#[test]
+fn a_file_that_is_too_large_is_left_as_it_is() {
+    let folder = Folder::new("large");
+    let file = folder.file();
+    File::create(&file).unwrap().set_len(LARGEST + 1).unwrap();
+    for error in [History::load(&file).unwrap_err(), one("a", 1.0).append_to(&file).unwrap_err()] {
+        assert!(error.to_string().ends_with("is larger than 16777216 bytes"), "{error}");
+    }
+    assert_eq!(fs::metadata(&file).unwrap().len(), LARGEST + 1);
+}
+
+#[test]
+fn of_a_file_with_more_jobs_the_newest_are_read() {
+    let folder = Folder::new("surplus");
+    one("a", 0.0).append_to(folder.file()).unwrap();
+    let text = fs::read_to_string(folder.file()).unwrap();
+    let jobs: Vec<String> = (0..300).map(|n| format!("{{\"seconds\":{n}}}")).collect();
+    fs::write(folder.file(), text.replace("{\"seconds\":0.0}", &jobs.join(","))).unwrap();
+    let history = History::load(folder.file()).unwrap();
+    let secs: Vec<u64> = history.samples("a").map(|s| s.duration().as_secs()).collect();
+    assert_eq!((secs.len(), secs[0], secs[255]), (256, 44, 299));
+}
+
+#[test]
+fn a_file_that_holds_nothing_is_an_empty_history() {
+    let folder = Folder::new("empty");
+    let file = folder.file();
+    for text in ["", " \n"] {
+        fs::write(&file, text).unwrap();
+        assert!(History::load(&file).unwrap().is_empty(), "{text:?}");
+        one("create", 5.0).append_to(&file).unwrap();
+        assert_eq!(History::load(&file).unwrap(), one("create", 5.0), "{text:?}");
     }
 }
 

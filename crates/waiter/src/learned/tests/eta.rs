@@ -39,7 +39,8 @@ fn the_times_left_of_a_known_law_are_reproduced() {
         assert_within(eta.late_after.unwrap().as_secs_f64(), 299.57, 0.01);
         assert_eq!((eta.age.as_secs_f64(), eta.past_jobs), (age, 20));
         assert!(!eta.is_overdue());
-        assert!((eta.progress() - age / (age + 230.26)).abs() < 0.01, "{eta:?}");
+        let end = (age + 230.26).min(299.57);
+        assert!((eta.progress() - age / end).abs() < 0.01, "{eta:?}");
     }
     assert!(Eta::new(&memoryless, 20, 300.0).unwrap().is_overdue());
 }
@@ -61,6 +62,18 @@ fn regular_jobs_are_foretold_and_overdue_beyond_nearly_all_past_ones() {
     // Nothing is known of a job that is much older than all past ones, but for that.
     let ancient = eta(&REGULAR, 5_000.0).unwrap();
     assert_eq!((ancient.remaining, ancient.is_overdue()), (None, true));
+}
+
+#[test]
+fn progress_never_falls_back_before_a_job_is_overdue() {
+    for past in [3.0, 100.0] {
+        let durations: Vec<f64> = (0..20).map(|n| past * (1.0 + 0.05 * f64::from(n % 8))).collect();
+        let late = eta(&durations, 0.0).unwrap().late_after.unwrap().as_secs_f64();
+        let ages = (0..100).map(|n| late * f64::from(n) / 100.0);
+        let progress: Vec<f64> =
+            ages.filter_map(|age| Some(eta(&durations, age)?.progress())).collect();
+        assert!(progress.len() > 80 && progress.is_sorted(), "{progress:?}");
+    }
 }
 
 #[test]
@@ -112,6 +125,19 @@ fn the_tracker_counts_the_past_jobs_that_ended() {
     REGULAR.iter().for_each(|seconds| tracker.learn(*seconds));
     tracker.learn_at_least(50.0);
     assert_eq!((tracker.len(), tracker.count_ended()), (21, 20));
+}
+
+#[test]
+fn unfinished_jobs_since_a_change_are_kept() {
+    let mut tracker = Tracker::new();
+    (0..40).for_each(|n| tracker.learn(100.0 + f64::from(n % 7)));
+    for n in 0..20 {
+        tracker.learn(10.0 + f64::from(n % 3));
+        tracker.learn_at_least(12.0);
+    }
+    let ended = tracker.count_ended();
+    assert!(ended < 40, "{ended}: those before the change are forgotten");
+    assert_eq!(tracker.len() - ended, 20);
 }
 
 proptest! {

@@ -38,6 +38,30 @@ fn the_expected_cost_of_a_known_law_is_reproduced() {
 }
 
 #[test]
+fn the_expected_cost_is_that_of_the_jobs_whose_durations_are_known() {
+    let law = super::learnt(&[100.0]).survival();
+    let until = law.known_until();
+    let share = 1.0 - law.probability(until);
+    assert!(share < 0.95, "{share}");
+    // One poll, at which all jobs that count have ended.
+    let expected = ExpectedCost::new(&law, std::iter::once(until), 1.0).unwrap();
+    let (lag, found) = ((until - law.area(until)) / share, expected.lag.as_secs_f64());
+    assert!((expected.polls - 1.0).abs() < 1e-9, "{expected:?}");
+    assert!((found / lag - 1.0).abs() < 1e-6, "{found}, not {lag}");
+}
+
+#[test]
+fn both_costs_are_at_the_price_of_the_settings() {
+    let settings = Learned::new().poll_cost(Duration::from_secs(5));
+    let schedule = Schedule::learned(settings).unwrap();
+    let explanation = schedule.explain(&history(80..120), "create", MIN).unwrap();
+    for expected in [explanation.expected, explanation.expected_fallback].map(Option::unwrap) {
+        let cost = 5.0 * expected.polls + expected.lag.as_secs_f64();
+        assert!((expected.cost.as_secs_f64() - cost).abs() < 1e-6, "{expected:?}");
+    }
+}
+
+#[test]
 fn regular_jobs_are_expected_to_cost_less_than_with_the_fallback() {
     let mut history = history((80..120).step_by(2));
     history.record("create", Sample::at_least(Duration::from_secs(5)));
@@ -81,6 +105,10 @@ fn the_account_says_why_the_fallback_is_used() {
 #[test]
 fn what_is_not_known_is_not_explained() {
     let history = history([100]);
+    let polls = explain(&history, "create").unwrap().fallback_polls;
+    let until = super::learnt(&[100.0]).survival().known_until();
+    let beyond = polls.iter().filter(|poll| poll.as_secs_f64() >= until).count();
+    assert_eq!(beyond, 1, "one past job does not tell later ones: {polls:?}");
     assert!(explain(&history, "delete").is_none());
     assert!(Schedule::default().explain(&history, "create", MIN).is_none());
     let mut unfinished = History::new();

@@ -126,6 +126,15 @@ fn beyond_a_day_the_fallback_counts() {
 }
 
 #[test]
+fn a_job_of_more_than_a_day_is_booked_as_one_of_a_day() {
+    let (settings, history) = (Arc::new(Learned::new()), regular_history());
+    let mut kind = Kind::new(KIND, &history);
+    let plan = plan(&mut kind, &settings, 0.0, &history);
+    let [day, longer] = [86_400.0, 400_123.0].map(|end| kind.book(&plan, secs(end), &history));
+    assert_eq!(day, longer);
+}
+
+#[test]
 fn delays_are_jittered_by_a_twentieth() {
     let (settings, history) = (Arc::new(Learned::new()), regular_history());
     let plan = plan(&mut Kind::new(KIND, &history), &settings, 0.0, &history);
@@ -170,6 +179,10 @@ fn settings_that_cannot_be_are_named() {
         (
             Learned::new().leash(secs(60.0), f64::NAN),
             "leash NaN of the age is not a number of 0 or more",
+        ),
+        (
+            Learned::new().leash(secs(60.0), f64::INFINITY),
+            "leash inf of the age is not a number of 0 or more",
         ),
         (
             Learned::new().fallback(Schedule::learned(Learned::new()).unwrap()),
