@@ -88,7 +88,8 @@ fn past_jobs_tell_when_to_poll() {
 fn the_default_place_is_the_state_directory() {
     let (sim, folder) = (simulator(), Folder::new("default"));
     let run_with = |id: &str, args: &[&str]| {
-        add(&sim, id, JobScript::succeeds_after(ms(100)));
+        let duration = if args.contains(&"--timeout=0") { ms(60_000) } else { ms(100) };
+        add(&sim, id, JobScript::succeeds_after(duration));
         let mut command = wait_command(&sim, args);
         command.env("XDG_STATE_HOME", &folder.0).arg(id);
         run(command)
