@@ -62,5 +62,5 @@ fn a_policy_that_yields_nothing_or_zero_is_refused_by_name() {
     assert_eq!(error.to_string(), "delays hold no delay: the list is empty");
     let mut zero = backoff::backoff::Zero {};
     let error = Schedule::delays(std::iter::from_fn(|| zero.next_backoff())).unwrap_err();
-    assert_eq!(error.to_string(), "delays hold 0ns at index 0, which is not above zero");
+    assert_eq!(error.to_string(), "delays hold 0s at index 0, which is not above zero");
 }

@@ -173,6 +173,34 @@ mod tests {
                 "--timeout 1y a",
                 "invalid value '1y' for '--timeout <TIME>': days and longer units have no fixed length; expected hours or less, such as 24h",
             ),
+            (
+                "--since -5 a",
+                "invalid value '-5' for '--since <AGE>': an age cannot be negative; expected an age such as 90s, or a time such as 2026-11-24T22:51:00Z",
+            ),
+            (
+                "--give-up-unreached -5s a",
+                "invalid value '-5s' for '--give-up-unreached <TIME>': a time cannot be negative; expected 0 or more",
+            ),
+            (
+                "--timeout 99999999999999999999h a",
+                "invalid value '99999999999999999999h' for '--timeout <TIME>': the time is too long; expected less, such as 24h",
+            ),
+            (
+                "--max-failures -1 a",
+                "invalid value '-1' for '--max-failures <N>': -1 is not in 1..=4294967295",
+            ),
+            (
+                "--concurrency -1 a",
+                "invalid value '-1' for '--concurrency <N>': -1 is not in 1..=4294967295",
+            ),
+            (
+                "simulate --failures -1",
+                "invalid value '-1' for '--failures <SHARE>': expected a number from 0 to 1",
+            ),
+            (
+                "simulate --port -1",
+                "invalid value '-1' for '--port <PORT>': -1 is not in 0..=65535",
+            ),
             ("simulate --jobs 0", "invalid value '0' for '--jobs <N>': 0 is not in 1..=65535"),
             ("simulate --jobs -1", "invalid value '-1' for '--jobs <N>': -1 is not in 1..=65535"),
             ("--any --fail-fast a", "the argument '--any' cannot be used with '--fail-fast'"),

@@ -72,8 +72,12 @@ fn parse_age(text: &str, now: Timestamp) -> Result<Duration, String> {
     if let Ok(begin) = text.parse::<Timestamp>() {
         return Ok(Duration::try_from(now.duration_since(begin)).unwrap_or(Duration::ZERO));
     }
-    parse_duration(text).map_err(|_| {
-        "expected an age such as 90s, or a time such as 2026-11-24T22:51:00Z".to_owned()
+    let expected = "expected an age such as 90s, or a time such as 2026-11-24T22:51:00Z";
+    parse_duration(text).map_err(|_| match text.strip_prefix('-') {
+        Some(rest) if rest.starts_with(|c: char| c.is_ascii_digit()) => {
+            format!("an age cannot be negative; {expected}")
+        }
+        _ => expected.to_owned(),
     })
 }
 
@@ -106,7 +110,7 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
     parser.parse_unsigned_duration(text).map_err(|_| {
         let problem = match parser.parse_span(text) {
             Ok(span) if span.is_negative() => "a time cannot be negative; expected 0 or more",
-            // A positive span that is not a duration has days or longer units, or is too long.
+            _ if is_too_long(&parser, text) => "the time is too long; expected less, such as 24h",
             Ok(_) => {
                 "days and longer units have no fixed length; expected hours or less, such as 24h"
             }
@@ -114,6 +118,19 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
         };
         problem.to_owned()
     })
+}
+
+/// Returns whether a text that is not a duration would be one with smaller numbers.
+fn is_too_long(parser: &SpanParser, text: &str) -> bool {
+    let mut small = String::new();
+    for char in text.chars() {
+        match char {
+            '0'..='9' if small.ends_with('1') => {}
+            '0'..='9' => small.push('1'),
+            other => small.push(other),
+        }
+    }
+    parser.parse_unsigned_duration(&small).is_ok()
 }
 
 #[cfg(test)]
@@ -152,6 +169,11 @@ mod tests {
             ("-3s", "a time cannot be negative"),
             ("-1d", "a time cannot be negative"),
             ("--any", "expected a time with its unit"),
+            ("99999999999999999999s", "the time is too long; expected less, such as 24h"),
+            ("9999999999999999h", "the time is too long"),
+            ("1h 99999999999999999999ms", "the time is too long"),
+            ("99999999999999999999", "expected a time with its unit"),
+            ("99999999999999999999 parsecs", "expected a time with its unit"),
         ] {
             let error = text.parse::<DurationArg>().unwrap_err();
             assert!(error.starts_with(start), "{text}: {error}");
@@ -172,9 +194,14 @@ mod tests {
         ] {
             assert_eq!(parse_age(text, now).map(|age| age.as_secs()), Ok(seconds), "{text}");
         }
-        for text in ["", "yesterday", "90", "-5s", "2026-11-24", "2026-11-24T22:51:00"] {
+        for text in ["", "yesterday", "90", "--any", "2026-11-24", "2026-11-24T22:51:00"] {
             let error = parse_age(text, now).unwrap_err();
             assert!(error.starts_with("expected an age such as 90s, or a time"), "{text}: {error}");
+        }
+        for text in ["-5s", "-5", "-1d"] {
+            let error = parse_age(text, now).unwrap_err();
+            let expected = "an age cannot be negative; expected an age such as 90s, or a time";
+            assert!(error.starts_with(expected), "{text}: {error}");
         }
     }
 

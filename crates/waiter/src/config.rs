@@ -10,7 +10,7 @@ use std::fmt;
 ///
 /// let error = Schedule::fixed(Duration::ZERO).unwrap_err();
 /// assert_eq!(error.field(), "interval");
-/// assert_eq!(error.to_string(), "interval 0ns is not above zero");
+/// assert_eq!(error.to_string(), "interval 0s is not above zero");
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {

@@ -59,7 +59,7 @@
 //!
 //! # What it does not do
 //!
-//! It sends no mutation and retries none; it has no blocking interface and no runtime but Tokio; it keeps nothing on
+//! It sends no mutation and retries none; it has no runtime but Tokio, which [`blocking`] callers need not know of; it keeps nothing on
 //! disk: a [`Checkpoint`] is the caller's to keep. It does not depend on `backon` or `backoff` for its pauses: a policy of either becomes a
 //! [`Schedule::delays`].
 //!
@@ -69,7 +69,7 @@
 //! | --- | --- | --- |
 //! | `cfw` | yes | `cfw_api::Client` is a [`JobSource`] |
 //! | `rustls`, `http2` | yes | passed to `cfw-api`: TLS by rustls with aws-lc-rs, HTTP/2 |
-//! | `serde` | no | `Serialize` for what is reported: [`Update`], [`JobReport`], [`JobState`], [`Stats`] and others; [`Checkpoint`] as JSON |
+//! | `serde` | no | `Serialize` for what is reported: [`Update`], [`JobReport`], [`JobState`], [`Eta`], [`Stats`] and others; [`Checkpoint`] as JSON |
 //! | `rustls-no-provider`, `native-tls`, `clouds-yaml` | no | passed to `cfw-api` |
 //! | `history` | no | a [`History`] can be kept in a file |
 //!
@@ -84,6 +84,7 @@
 //! those without an answer are in the span of the wait. At level warn, "polling is in trouble", when the first answer of a source
 //! that was well turns bad; nothing else is above debug. An answer that a job is not known is no such trouble.
 
+pub mod blocking;
 mod board;
 mod box_source;
 #[cfg(feature = "cfw")]
@@ -118,7 +119,7 @@ pub use config::ConfigError;
 pub use id::JobId;
 #[cfg(feature = "history")]
 pub use learned::HistoryError;
-pub use learned::{History, Learned, Sample};
+pub use learned::{Eta, ExpectedCost, Explanation, History, Learned, Remaining, Sample};
 pub use options::JobOptions;
 pub use policy::{Policy, UnknownStatus};
 pub use report::{JobReport, Outcome, WaitError, WaitErrorKind, WaitingOn};

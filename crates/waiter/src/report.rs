@@ -232,7 +232,7 @@ impl WaitError {
             },
             WaitErrorKind::Lost => f.write_str("lost: the service does not know it"),
             WaitErrorKind::Refused | WaitErrorKind::Fatal => f.write_str("cannot be polled"),
-            WaitErrorKind::TooManyFailures => f.write_str("given up after too many failures"),
+            WaitErrorKind::TooManyFailures => f.write_str("too many failures"),
             WaitErrorKind::Unreachable => match &self.0.cause {
                 // The cause comes first, and whole: it is why the wait ended.
                 Some(cause) => fmt_chain(cause, f),
@@ -273,7 +273,7 @@ impl fmt::Display for WaitError {
         let Inner { kind, report, seen, cause, waiting_on, .. } = &*self.0;
         write!(f, "job {} ", report.id)?;
         self.fmt_what(f)?;
-        if *kind == WaitErrorKind::Unreachable {
+        if matches!(kind, WaitErrorKind::Unreachable | WaitErrorKind::TooManyFailures) {
             f.write_str("; given up")?;
         }
         write!(f, " after {} (", Human(report.elapsed))?;

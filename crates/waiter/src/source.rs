@@ -167,7 +167,7 @@ impl Quota {
             return Err(ConfigError::new("calls", "0 let no request through"));
         };
         if per.is_zero() {
-            return Err(ConfigError::new("per", "0ns is no window"));
+            return Err(ConfigError::new("per", "0s is no window"));
         }
         let burst = NonZeroU32::new(calls.get() / 10).unwrap_or(NonZeroU32::MIN);
         Ok(Self { calls, per, burst })

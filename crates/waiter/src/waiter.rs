@@ -10,6 +10,7 @@ use tokio::runtime::Handle;
 use crate::board::{AttemptTimeouts, Budget, WaitOptions};
 use crate::driver::shared::{Shared, wall_clock};
 use crate::spans::SpanLevel;
+use crate::util::human::Setting;
 use crate::{
     Checkpoint, ConfigError, History, JobCheckpoint, JobId, JobOptions, JobSource, JobState,
     Policy, Quota, Stats, Wait, Watch, driver,
@@ -286,11 +287,11 @@ impl<S: JobSource> WaiterBuilder<S> {
             return Err(ConfigError::new("max_in_flight", "0 lets no request through"));
         }
         if min_interval < SHORTEST {
-            let problem = format!("{min_interval:?} is shorter than {SHORTEST:?}");
+            let problem = format!("{} is shorter than {SHORTEST:?}", Setting(min_interval));
             return Err(ConfigError::new("min_interval", problem));
         }
         if self.attempt_timeout < SHORTEST {
-            let problem = format!("{:?} is shorter than {SHORTEST:?}", self.attempt_timeout);
+            let problem = format!("{} is shorter than {SHORTEST:?}", Setting(self.attempt_timeout));
             return Err(ConfigError::new("attempt_timeout", problem));
         }
         if shortest < min_interval {

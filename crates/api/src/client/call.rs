@@ -17,7 +17,7 @@ use crate::{
         response::HttpResponse,
     },
     id::{self, segment},
-    wire::{BadBody, error_body::ErrorBody},
+    wire::{BadBody, error_body::ErrorBody, page_problem},
 };
 
 const X_CLIENT_TOKEN: HeaderName = HeaderName::from_static("x-client-token");
@@ -74,6 +74,7 @@ impl Client {
             match bad_body {
                 Some(BadBody::Malformed(_)) if body.code.is_some() => (),
                 Some(BadBody::Malformed(problem) | BadBody::WrongJob(problem)) => {
+                    let problem = page_problem(&answer.body).unwrap_or(problem);
                     let problem = sanitise(&problem, &lease.secrets(), MESSAGE_CHARS);
                     return Err(answer.unusable(operation, problem));
                 }

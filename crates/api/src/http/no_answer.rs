@@ -69,13 +69,19 @@ pub(super) fn head_timed_out(
 }
 
 fn no_answer_within(limit: Duration, host: &str) -> String {
-    format!("timed out: no answer from {host} within {limit:?}")
+    format!("timed out: no answer from {host} within {}", seconds(limit))
+}
+
+/// Formats a time limit to the millisecond, as `10s` or `0.3s`.
+fn seconds(limit: Duration) -> String {
+    let millis = limit.saturating_add(Duration::from_micros(500)).as_millis();
+    format!("{}s", Duration::from_millis(millis.try_into().unwrap_or(u64::MAX)).as_secs_f64())
 }
 
 /// Returns the error of an answer whose body was not complete within `limit`.
 pub(super) fn body_timed_out(operation: Operation<'_>, limit: Duration) -> Error {
     tracing::debug!(call = %operation, "answer not complete in time");
-    let summary = format!("timed out: the answer was not complete within {limit:?}");
+    let summary = format!("timed out: the answer was not complete within {}", seconds(limit));
     Error::transient(operation, ErrorKind::Timeout).with_summary(summary)
 }
 

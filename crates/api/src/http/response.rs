@@ -3,13 +3,14 @@
 use std::time::{Duration, SystemTime};
 
 use reqwest::{
-    Response,
-    header::{DATE, HeaderMap, HeaderName, RETRY_AFTER},
+    Response, Url,
+    header::{DATE, HeaderMap, HeaderName, LOCATION, RETRY_AFTER},
 };
 use secrecy::SecretString;
 
 use super::{
     classify::{Classification, classify},
+    clients::host_and_port,
     redact::sanitise,
 };
 use crate::{
@@ -29,6 +30,8 @@ pub(crate) struct HttpResponse {
     pub(crate) answered: Option<SystemTime>,
     pub(crate) retry_after: Option<Duration>,
     pub(crate) request_id: Option<String>,
+    /// What a redirect points to, without path and query, which can hold secrets.
+    pub(crate) redirect: Option<String>,
     /// The token in IAM's `X-Subject-Token` header.
     pub(crate) subject_token: Option<SecretString>,
     /// Complete if the status is a success. Else it may be cut.
@@ -63,6 +66,9 @@ impl HttpResponse {
                 .filter_map(|name| text(headers, name))
                 .map(|id| sanitise(id, &secrets, CODE_CHARS))
                 .find(|id| !id.is_empty()),
+            redirect: text(headers, LOCATION).filter(|_| response.status().is_redirection()).map(
+                |location| sanitise(&redirect(response.url(), location), &secrets, MESSAGE_CHARS),
+            ),
             subject_token: subject_token.map(SecretString::from),
             body: Vec::new(),
         }
@@ -120,7 +126,8 @@ impl HttpResponse {
         Error::new(operation, kind, class).with_details(Details {
             status: Some(self.status),
             code: body.code.as_ref().and_then(|code| clean(code, CODE_CHARS)),
-            message: clean(&body.text, MESSAGE_CHARS),
+            // The page of a redirect says less.
+            message: self.redirect.clone().or_else(|| clean(&body.text, MESSAGE_CHARS)),
             request_id: self
                 .request_id
                 .clone()
@@ -140,6 +147,22 @@ pub(super) async fn read_body(response: &mut Response) -> Result<Vec<u8>, BodyEr
         body.extend_from_slice(&chunk);
     }
     Ok(body)
+}
+
+/// Describes a redirect by the host.
+fn redirect(from: &Url, location: &str) -> String {
+    match from.join(location) {
+        Ok(to)
+            if (to.host(), to.port_or_known_default())
+                == (from.host(), from.port_or_known_default()) =>
+        {
+            "a redirect on the same host, which is not followed".to_owned()
+        }
+        Ok(to) if to.has_host() => {
+            format!("a redirect to {}, which is not followed", host_and_port(&to))
+        }
+        _ => "a redirect, which is not followed".to_owned(),
+    }
 }
 
 fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {

@@ -188,6 +188,46 @@ async fn a_redirect_is_not_followed() {
     Mock::given(any()).respond_with(answer).expect(1).mount(&server).await;
     let error = builder(&server.uri()).build().unwrap().list_job(&id()).await.unwrap_err();
     assert_eq!((error.status(), error.class()), (Some(307), Class::Unexpected { can_pass: true }));
+    let text = format!("a redirect to {}, which is not followed", elsewhere.address());
+    assert_eq!(error.message(), Some(&*text));
+}
+
+#[tokio::test]
+async fn a_redirect_is_described_by_its_host_alone() {
+    let other = "a redirect to login.example:443, which is not followed";
+    let same = "a redirect on the same host, which is not followed";
+    for (location, expected) in [
+        ("https://user:SENSITIVE@login.example/SENSITIVE?token=SENSITIVE#SENSITIVE", other),
+        ("//login.example:443/", "a redirect to login.example:443, which is not followed"),
+        ("/v3/SENSITIVE", same),
+        ("?next=SENSITIVE", same),
+        ("mailto:SENSITIVE", "a redirect, which is not followed"),
+        ("http://[SENSITIVE", "a redirect, which is not followed"),
+    ] {
+        let server = MockServer::start().await;
+        let page = "<html><title>302 Found</title>";
+        let answer = ResponseTemplate::new(302).insert_header("Location", location);
+        Mock::given(any()).respond_with(answer.set_body_string(page)).mount(&server).await;
+        let error = builder(&server.uri()).build().unwrap().list_job(&id()).await.unwrap_err();
+        assert_eq!(error.message(), Some(expected), "{location}");
+        assert!(!format!("{error:?}").contains("SENSITIVE"), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_instead_of_a_job_is_described_by_its_title() {
+    let server = MockServer::start().await;
+    let page = "\n<!doctype html><html><head><meta charset=utf-8><title>Sign in</title></head>";
+    Mock::given(any())
+        .respond_with(ResponseTemplate::new(200).set_body_string(page))
+        .mount(&server)
+        .await;
+    let error = builder(&server.uri()).build().unwrap().list_job(&id()).await.unwrap_err();
+    let text = "not JSON, but an HTML page with the title \"Sign in\"";
+    assert_eq!(
+        (error.message(), error.class()),
+        (Some(text), Class::Transient { retry_after: None })
+    );
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use crate::values::DurationArg;
 #[derive(Debug, Args)]
 pub(crate) struct SimulateArgs {
     /// Port on 127.0.0.1; 0 lets the system choose
-    #[arg(long, value_name = "PORT", default_value_t = 0)]
+    #[arg(long, allow_negative_numbers = true, value_name = "PORT", default_value_t = 0)]
     pub(crate) port: u16,
 
     /// Number of jobs
@@ -25,15 +25,15 @@ pub(crate) struct SimulateArgs {
     pub(crate) duration: DurationArg,
 
     /// Share of jobs that fail, from 0 to 1
-    #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = share)]
+    #[arg(long, allow_negative_numbers = true, value_name = "SHARE", default_value_t = 0.0, value_parser = share)]
     pub(crate) failures: f64,
 
     /// Share of polls with a transient fault, from 0 to 1
-    #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = share)]
+    #[arg(long, allow_negative_numbers = true, value_name = "SHARE", default_value_t = 0.0, value_parser = share)]
     pub(crate) faults: f64,
 
     /// Seed of ids, durations and faults
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, allow_negative_numbers = true, value_name = "N", default_value_t = 0)]
     pub(crate) seed: u64,
 
     /// Print an access key and its secret key, to sign requests with, instead of a token

@@ -1,12 +1,12 @@
 //! The arguments of a wait: which jobs, until when, how and where to poll.
 
-use std::path::PathBuf;
-
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, ValueHint};
 
 use crate::input::kind_problem;
 use crate::values::{AgeArg, DurationArg, RateArg, TimeoutArg};
+
+use super::schedule::{IntervalArgs, PastJobsArgs};
 
 #[derive(Debug, Args)]
 pub(crate) struct WaitArgs {
@@ -58,6 +58,7 @@ pub(crate) struct WaitArgs {
     /// counted.
     #[arg(
         long,
+        allow_negative_numbers = true,
         value_name = "N",
         value_parser = clap::value_parser!(u32).range(1..),
         help_heading = "When to stop"
@@ -67,13 +68,19 @@ pub(crate) struct WaitArgs {
     /// How long to try a service of which no answer has ever come, such as a mistyped host; 0 is no limit
     ///
     /// After one answer of any kind an outage is waited out until --timeout.
-    #[arg(long, value_name = "TIME", default_value = "60s", help_heading = "When to stop")]
+    #[arg(
+        long,
+        allow_hyphen_values = true,
+        value_name = "TIME",
+        default_value = "60s",
+        help_heading = "When to stop"
+    )]
     pub(crate) give_up_unreached: TimeoutArg,
 
     /// How long ago the jobs began: an age such as 90s, or a time such as 2026-11-24T22:51:00Z
     ///
     /// Older jobs are polled less often, because they are expected to take longer. The timeout does not depend on it.
-    #[arg(long, value_name = "AGE", help_heading = "How to poll")]
+    #[arg(long, allow_hyphen_values = true, value_name = "AGE", help_heading = "How to poll")]
     pub(crate) since: Option<AgeArg>,
 
     /// Poll each job after the first delay and not at once, for jobs that were created a moment ago
@@ -83,23 +90,8 @@ pub(crate) struct WaitArgs {
     #[arg(long, help_heading = "How to poll")]
     pub(crate) delay_first_poll: bool,
 
-    /// The first delay between two polls of a job; later ones grow by half each time [default: 1s]
-    #[arg(long, allow_hyphen_values = true, value_name = "TIME", help_heading = "How to poll")]
-    pub(crate) interval: Option<DurationArg>,
-
-    /// The longest delay between two polls of a job [default: 15s, or --interval if that is longer]
-    #[arg(long, allow_hyphen_values = true, value_name = "TIME", help_heading = "How to poll")]
-    pub(crate) max_interval: Option<DurationArg>,
-
-    /// The shortest delay between two polls of a job; --interval must not be shorter
-    #[arg(
-        long,
-        allow_hyphen_values = true,
-        value_name = "TIME",
-        default_value = "500ms",
-        help_heading = "How to poll"
-    )]
-    pub(crate) min_interval: DurationArg,
+    #[command(flatten)]
+    pub(crate) intervals: IntervalArgs,
 
     /// The most polls of all jobs per time, such as 50/s or 200/5m [default: 50/s]
     ///
@@ -119,31 +111,11 @@ pub(crate) struct WaitArgs {
     #[arg(long, value_name = "KIND", value_parser = kind, help_heading = "How to poll")]
     pub(crate) kind: Option<String>,
 
-    /// How much earlier one more poll must notice the end of a job, on average, if past jobs of the kind are known
-    #[arg(
-        long,
-        allow_hyphen_values = true,
-        value_name = "TIME",
-        default_value = "1s",
-        help_heading = "How to poll"
-    )]
-    pub(crate) poll_cost: DurationArg,
-
-    /// File with the durations of past jobs [default: cfw-wait/history.json in the user's state directory]
-    ///
-    /// The state directory is $XDG_STATE_HOME, or ~/.local/state. Several commands can use the file at once. It holds
-    /// kinds and durations, and nothing else of the jobs.
-    #[arg(
-        long,
-        value_name = "FILE",
-        value_hint = ValueHint::FilePath,
-        conflicts_with = "no_history",
-        help_heading = "How to poll"
-    )]
-    pub(crate) history: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) past_jobs: PastJobsArgs,
 
     /// Neither use nor record the durations of past jobs
-    #[arg(long, help_heading = "How to poll")]
+    #[arg(long, conflicts_with = "history", help_heading = "How to poll")]
     pub(crate) no_history: bool,
 
     /// How long a poll may take before it counts as a transient failure
@@ -161,6 +133,7 @@ pub(crate) struct WaitArgs {
     /// The most polls in flight at once
     #[arg(
         long,
+        allow_negative_numbers = true,
         value_name = "N",
         default_value_t = 32,
         value_parser = clap::value_parser!(u32).range(1..),
@@ -171,7 +144,8 @@ pub(crate) struct WaitArgs {
     /// Shell command to run once at each end of a job, such as a notification
     ///
     /// `sh -c` runs it, up to 8 at once, with the JSON object of the type ended on standard input and the variables
-    /// CFW_JOB_ID, CFW_OUTCOME and CFW_EXIT, the exit code for this job. What it prints goes to standard error. Its
+    /// CFW_JOB_ID, CFW_OUTCOME and CFW_EXIT, the exit code for this job. It has the rest of the environment, also a
+    /// password in HTTPS_PROXY, but for the secrets of the service. What it prints goes to standard error. Its
     /// failure is reported and changes no exit code. It is killed after 30 seconds, and after the last job all
     /// together may take a minute, or five seconds if a signal ended the wait. A signal after that kills it.
     #[arg(
@@ -218,7 +192,7 @@ pub(crate) struct CloudArgs {
     pub(crate) allow_plain_http: bool,
 }
 
-fn kind(text: &str) -> Result<String, String> {
+pub(super) fn kind(text: &str) -> Result<String, String> {
     match kind_problem(text) {
         None => Ok(text.to_owned()),
         Some(problem) => Err(problem),

@@ -48,6 +48,10 @@ pub(super) fn parse(line: &[u8]) -> Option<Result<Job, String>> {
     let Ok(line) = str::from_utf8(line) else {
         return Some(Err("is not UTF-8".to_owned()));
     };
+    if line.contains('\0') {
+        let hint = "holds a zero byte, as UTF-16 does; iconv -f UTF-16LE -t UTF-8 converts that";
+        return Some(Err(hint.to_owned()));
+    }
     let text = ids::trim(line);
     // Neither a comment, since texts in JSON can hold `#`, nor the opening line of an object in several lines.
     if text.starts_with('{') && text != "{" {

@@ -15,6 +15,9 @@ use crate::exit::CliError;
 /// The longest line that is read. The rest of a longer line is skipped.
 const MAX_LINE_LEN: u64 = 4096;
 
+/// The byte order marks with which texts in UTF-16 begin, as Windows writes them.
+const UTF_16: [&[u8]; 2] = [b"\xff\xfe", b"\xfe\xff"];
+
 /// The number of ids that are read ahead.
 const READ_AHEAD: usize = 64;
 
@@ -113,6 +116,12 @@ fn read(mut input: impl BufRead, mut send: impl FnMut(Result<Job, (u64, String)>
         let is_cut = line.len() as u64 == MAX_LINE_LEN && !line.ends_with(b"\n");
         let parsed = match read {
             Ok(0) => return,
+            Ok(_) if number == 1 && UTF_16.iter().any(|mark| line.starts_with(mark)) => {
+                // Each of its lines would be an error.
+                let hint = "is UTF-16, not UTF-8; iconv -f UTF-16 -t UTF-8 converts it";
+                send(Err((number, hint.to_owned())));
+                return;
+            }
             Ok(_) if is_cut => Some(Err(format!("is longer than {MAX_LINE_LEN} bytes"))),
             Ok(_) => line::parse(&line),
             Err(error) => {
@@ -169,6 +178,18 @@ mod tests {
                 Ok("b".to_owned()),
             ]
         );
+    }
+
+    #[test]
+    fn a_text_in_utf_16_is_one_error_with_a_hint() {
+        for input in [&b"\xff\xfea\0\r\0\n\0b\0\n\0"[..], b"\xfe\xff\0a\0\n\0b\0\n"] {
+            let hint = "is UTF-16, not UTF-8; iconv -f UTF-16 -t UTF-8 converts it";
+            assert_eq!(lines(input), [Err((1, hint.to_owned()))]);
+        }
+        let hint = "holds a zero byte, as UTF-16 does; iconv -f UTF-16LE -t UTF-8 converts that";
+        let zero = || Err((1, hint.to_owned()));
+        assert_eq!(lines(&b"a\0\n"[..]), [zero()]);
+        assert_eq!(lines(&b"a\n\xff\xfe\n"[..]).len(), 2, "only at the start of the input");
     }
 
     #[test]

@@ -275,6 +275,27 @@ mod tests {
     }
 
     #[test]
+    fn a_narrower_terminal_draws_all_rows_anew_that_it_shows_and_no_others() {
+        let x = "x".repeat(15);
+        for (wraps, count, line, block_row, expected) in [
+            // Three lines, two rows of the block, and the cursor fill the screen.
+            (true, 3, "line", &*x, "line 0\nline 1\nline 2\nnew"),
+            (true, 4, "line", &x, "line 1\nline 2\nline 3\nnew"),
+            (true, 9, "line", &x, "line 6\nline 7\nline 8\nnew"),
+            // Four cut lines, one row of the block, and the cursor: the lower two need the room of all.
+            (false, 9, "a long line", "y", "a long\n    line 7\na long\n    line 8\nnew"),
+        ] {
+            let mut terminal = Terminal::new(6, 20, wraps);
+            let mut block = Block::default();
+            let lines = (0..count).map(|n| format!("{line} {n}")).collect();
+            terminal.write(&block.draw(terminal.size, lines, &[block_row.to_owned()]));
+            terminal.resize(10);
+            terminal.write(&block.draw(terminal.size, vec![], &["new".to_owned()]));
+            assert_eq!(terminal.text(), expected, "{count} of {line}, wraps: {wraps}");
+        }
+    }
+
+    #[test]
     fn permanent_lines_are_wrapped_between_words() {
         for (text, columns, rows) in [
             ("short", 10, &["short"][..]),

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use cfw_simulator::{Fault, JobScript};
 
 use crate::support::{
-    Lines, Running, add, bare_command, ms, parse_objects, run, simulator, wait_command,
+    Lines, Running, add, bare_command, mask_text, ms, parse_objects, run, simulator, wait_command,
 };
 
 #[test]
@@ -61,6 +61,22 @@ fn exit_code_1_after_too_many_failures_in_a_row() {
     let objects = parse_objects(&output.stdout);
     let ended = objects.iter().find(|object| object["type"] == "ended").unwrap();
     assert_eq!((&ended["outcome"], &ended["polls"]), (&"too_many_failures".into(), &3.into()));
+    let text =
+        "[ N:N] a  too many failures; given up after N.Ns (limit N failures in a row, N polls, ";
+    let stderr = mask_text(&output.stderr);
+    assert!(stderr.contains(text) && !stderr.contains("ms"), "{stderr}");
+}
+
+#[test]
+fn failures_that_are_not_in_a_row_do_not_add_up() {
+    let sim = simulator();
+    add(&sim, "a", JobScript::succeeds_after(ms(0)));
+    let bad = Fault::unavailable;
+    // An unknown status is a good answer.
+    let faults = [bad(), bad(), Fault::UnknownStatus, bad(), bad(), Fault::UnknownStatus, bad()];
+    sim.fail_polls("a", faults);
+    let output = run(wait_command(&sim, &["--max-failures=3", "a"]));
+    assert_eq!((output.code, sim.polls_of("a").len()), (Some(0), 8), "{}", output.stderr);
 }
 
 #[test]
@@ -182,6 +198,37 @@ fn an_outage_is_waited_out_after_one_answer() {
     sim.finish("a");
     lines.until("; still trying");
     assert_eq!(child.code(), Some(0));
+}
+
+#[test]
+fn exit_code_3_if_standard_output_cannot_be_written() {
+    let Ok(full) = std::fs::File::options().write(true).open("/dev/full") else {
+        println!("skipped: this system has no /dev/full");
+        return;
+    };
+    let sim = simulator();
+    add(&sim, "a", JobScript::succeeds_after(ms(0)));
+    let mut command = wait_command(&sim, &["--output=json", "a"]);
+    let mut child = Running::start(command.stdout(full).stderr(Stdio::piped()));
+    let stderr = crate::support::read_all(child.stderr());
+    assert_eq!(child.code(), Some(3), "{stderr}");
+    assert!(stderr.contains("cfw-wait: standard output cannot be written: "), "{stderr}");
+}
+
+#[test]
+fn what_answered_in_place_of_the_service_is_named() {
+    for (fault, text) in [
+        (Fault::Html(200), "a  HTTP 200: not JSON, but an HTML page"),
+        (Fault::Redirect, "a  unexpected answer: HTTP 307: a redirect on the same host"),
+        (Fault::WrongId, "a  HTTP 200: the answer is about another job (data.id); still trying"),
+    ] {
+        let sim = simulator();
+        add(&sim, "a", JobScript::succeeds_after(ms(0)));
+        sim.fail_polls("a", [Fault::UnknownStatus, fault.clone()]);
+        let output = run(wait_command(&sim, &["a"]));
+        assert_eq!(output.code, Some(0), "{fault:?}: {}", output.stderr);
+        assert!(output.stderr.contains(text), "{fault:?}: {}", output.stderr);
+    }
 }
 
 #[test]

@@ -118,6 +118,21 @@ fn the_default_place_is_the_state_directory() {
 }
 
 #[test]
+fn a_file_that_holds_nothing_is_an_empty_history() {
+    for text in ["", "\n"] {
+        let (sim, folder) = (simulator(), Folder::new("empty"));
+        fs::write(folder.file(), text).unwrap();
+        let output = wait(&sim, "a", &folder.file(), &[]);
+        assert_eq!(
+            (output.code, output.stderr.contains("warning")),
+            (Some(0), false),
+            "{output:?}"
+        );
+        assert_eq!(counts(&folder.file()), [("default".to_owned(), 1)]);
+    }
+}
+
+#[test]
 fn a_named_file_that_is_no_history_is_an_error() {
     let (sim, folder) = (simulator(), Folder::new("foreign"));
     fs::write(folder.file(), "a poem\n").unwrap();

@@ -71,6 +71,12 @@ fn contradictory_intervals_are_named() {
     let message = "cfw-wait: --interval 10s --max-interval 5s --min-interval 500ms: max delay 5s is shorter than first delay 10s\n";
     assert_eq!((refused.code, &*refused.stderr), (Some(2), message));
 
+    let mut command = bare_command(&["--interval=0", "a"]);
+    command.env("CFW_ENDPOINT", sim.endpoint()).env("CFW_PROJECT_ID", "p").env("CFW_TOKEN", "t");
+    let refused = run(command);
+    assert_eq!(refused.code, Some(2), "{}", refused.stderr);
+    assert!(refused.stderr.ends_with(": first delay 0s is not above zero\n"), "{}", refused.stderr);
+
     let mut command = bare_command(&["--interval=100ms", "a"]);
     command.env("CFW_ENDPOINT", sim.endpoint()).env("CFW_PROJECT_ID", "p").env("CFW_TOKEN", "t");
     let refused = run(command);

@@ -91,6 +91,19 @@ fn lines_that_a_pipeline_makes_by_mistake_are_not_waited_for() {
 }
 
 #[test]
+fn bad_lines_beside_a_single_job_are_counted() {
+    let sim = simulator();
+    add(&sim, "a", JobScript::fails_after(ms(0)));
+    let mut child = Running::start(
+        wait_command(&sim, &["a", "-"]).stdin(Stdio::piped()).stderr(Stdio::piped()),
+    );
+    child.stdin().write_all(b"null\nx/y\n").unwrap();
+    let stderr = read_all(child.stderr());
+    assert_eq!(child.code(), Some(2), "{stderr}");
+    assert!(stderr.contains("\n1 job: 1 failed, 2 bad lines ("), "{stderr}");
+}
+
+#[test]
 fn empty_standard_input_is_a_usage_error() {
     let sim = simulator();
     let output = run(wait_command(&sim, &["-"]));

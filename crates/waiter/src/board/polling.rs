@@ -21,6 +21,8 @@ const JUMP_NANOS: u64 = 2_000_000_000;
 /// limited to a part of the minimum interval, so that no job is polled noticeably less often.
 const LONGEST_REST: Duration = Duration::from_millis(5);
 const RESTS_PER_INTERVAL: u32 = 100;
+/// Among more than 100,000 jobs a rest is shorter by their number: what is due in 5 ms does not fit the processor's caches.
+const REST_TIMES_JOBS: Duration = Duration::from_secs(500);
 /// How long the last look of a wait may take whose deadline passed during a suspension.
 const LAST_LOOK: Duration = Duration::from_secs(2);
 
@@ -98,7 +100,9 @@ impl Board {
     /// `LONGEST_REST` later if that is for a scheduled poll. Deadlines, time limits of requests and polls that a budget
     /// holds back do not wait.
     pub(crate) fn next_turn(&self) -> Option<Time> {
+        let jobs = u32::try_from(self.jobs.len().max(1)).unwrap_or(u32::MAX);
         let rest = LONGEST_REST.min(self.budget.min_interval / RESTS_PER_INTERVAL);
+        let rest = rest.min(REST_TIMES_JOBS / jobs);
         self.next_event(self.now.after(rest))
     }
 

@@ -131,7 +131,7 @@ struct AccountEntry {
 }
 
 impl History {
-    /// Reads a history from a file. One that does not exist is empty.
+    /// Reads a history from a file. One that does not exist, or holds nothing, is an empty history.
     ///
     /// It blocks the thread while it reads.
     ///
@@ -169,7 +169,8 @@ fn read(path: &Path) -> Result<History, Problem> {
     if text.len() as u64 > LARGEST {
         return Err(Problem::TooLarge);
     }
-    parse(&text)
+    // As a command leaves it that makes a file for another to write to.
+    if text.trim_ascii().is_empty() { Ok(History::new()) } else { parse(&text) }
 }
 
 fn parse(text: &[u8]) -> Result<History, Problem> {

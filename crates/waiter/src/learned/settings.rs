@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Leash;
+use crate::util::human::Setting;
 use crate::{ConfigError, Schedule};
 
 /// The settings of a schedule that learns from past jobs: see [`Schedule::learned`].
@@ -122,7 +123,7 @@ impl Learned {
         let (shortest, longest) = (Duration::from_millis(1), Duration::from_secs(86_400));
         if !(shortest..=longest).contains(&self.poll_cost) {
             let problem =
-                format!("{:?} is not between {shortest:?} and {longest:?}", self.poll_cost);
+                format!("{} is not between {shortest:?} and {longest:?}", Setting(self.poll_cost));
             return Err(ConfigError::new("poll cost", problem));
         }
         if self.max_interval < self.fallback.shortest() {

@@ -57,7 +57,7 @@ fn the_first_delay_has_the_wider_jitter() {
 #[test]
 fn bad_input_names_field_and_value() {
     let rows = [
-        (Schedule::exponential(secs(0.0), 2.0, secs(1.0)), "first delay 0ns is not above zero"),
+        (Schedule::exponential(secs(0.0), 2.0, secs(1.0)), "first delay 0s is not above zero"),
         (
             Schedule::exponential(secs(1.0), 0.5, secs(1.0)),
             "factor 0.5 is not a number of 1 or more",
@@ -70,11 +70,11 @@ fn bad_input_names_field_and_value() {
             Schedule::exponential(secs(2.0), 1.5, secs(0.5)),
             "max delay 500ms is shorter than first delay 2s",
         ),
-        (Schedule::fixed(secs(0.0)), "interval 0ns is not above zero"),
+        (Schedule::fixed(secs(0.0)), "interval 0s is not above zero"),
         (Schedule::delays([]), "delays hold no delay: the list is empty"),
         (
             Schedule::delays([secs(1.0), secs(0.0)]),
-            "delays hold 0ns at index 1, which is not above zero",
+            "delays hold 0s at index 1, which is not above zero",
         ),
     ];
     for (schedule, message) in rows {

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Formats as `0s`, `460.0ms`, `12.3s`, `30m 00s` or `1h 02m`. `{:#}` is exact below a minute, for settings.
+/// Formats as `0s`, `0.5s`, `12.3s`, `30m 00s` or `1h 02m`. `{:#}` is exact below a minute, for settings.
 ///
-/// It rounds, because waits end a few milliseconds before their deadline.
+/// It rounds, because waits end a few milliseconds before their deadline. There is one unit below a minute, so that a limit
+/// and the time that was spent can be compared.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Human(pub(crate) Duration);
 
@@ -15,15 +16,15 @@ impl fmt::Display for Human {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(duration) = *self;
         if duration.is_zero() {
-            // Not `0.0ns`.
             return f.write_str("0s");
         }
-        // What `{:.1?}` rounds up to `60.0s` is a minute.
+        // What rounds up to `60.0s` is a minute.
         if duration < MINUTE - Duration::from_millis(50) {
+            let seconds = duration.as_secs_f64();
             return if f.alternate() {
-                write!(f, "{duration:?}")
+                write!(f, "{seconds}s")
             } else {
-                write!(f, "{duration:.1?}")
+                write!(f, "{seconds:.1}s")
             };
         }
         let seconds = duration.saturating_add(Duration::from_millis(500)).as_secs();
@@ -36,6 +37,17 @@ impl fmt::Display for Human {
     }
 }
 
+/// A duration as a user sets it, in the units of `Duration`'s `Debug`, but for zero.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Setting(pub(crate) Duration);
+
+impl fmt::Display for Setting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Not `0ns`.
+        if self.0.is_zero() { f.write_str("0s") } else { write!(f, "{:?}", self.0) }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -44,7 +56,8 @@ mod tests {
     fn durations_are_rounded_to_what_a_person_needs() {
         for (millis, text) in [
             (0, "0s"),
-            (460, "460.0ms"),
+            (4, "0.0s"),
+            (460, "0.5s"),
             (1_804, "1.8s"),
             (59_949, "59.9s"),
             (59_998, "1m 00s"),
@@ -59,7 +72,7 @@ mod tests {
             assert_eq!(Human(Duration::from_millis(millis)).to_string(), text, "{millis}");
         }
         assert!(Human(Duration::MAX).to_string().ends_with('m'), "no overflow");
-        for (millis, text) in [(300, "300ms"), (5_000, "5s"), (60_000, "1m 00s")] {
+        for (millis, text) in [(0, "0s"), (300, "0.3s"), (5_000, "5s"), (60_000, "1m 00s")] {
             assert_eq!(format!("{:#}", Human(Duration::from_millis(millis))), text, "{millis}");
         }
     }

@@ -11,6 +11,7 @@
 
 mod aborts;
 mod ages;
+mod blocking;
 mod budgets;
 mod growth;
 mod hangs;

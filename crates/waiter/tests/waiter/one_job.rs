@@ -162,11 +162,11 @@ fn bad_settings_name_field_and_value() {
         (Waiter::builder(source()).max_in_flight(0), "max_in_flight 0 lets no request through"),
         (
             Waiter::builder(source()).min_interval(Duration::ZERO),
-            "min_interval 0ns is shorter than 1ms",
+            "min_interval 0s is shorter than 1ms",
         ),
         (
             Waiter::builder(source()).attempt_timeout(Duration::ZERO),
-            "attempt_timeout 0ns is shorter than 1ms",
+            "attempt_timeout 0s is shorter than 1ms",
         ),
         (
             Waiter::builder(source()).policy(quick),

@@ -55,7 +55,9 @@ fn job(asked: &JobId, envelope: Envelope<'_>) -> Result<JobBody, BadBody> {
                 Scalar::Text(id) if is_same_id(clean(&id), asked.as_str()) => (),
                 Scalar::Integer(id) if id.to_string() == asked.as_str() => (),
                 Scalar::Text(_) | Scalar::Integer(_) => {
-                    return Err(BadBody::WrongJob("data.id: another job's".to_owned()));
+                    return Err(BadBody::WrongJob(
+                        "the answer is about another job (data.id)".to_owned(),
+                    ));
                 }
                 other => {
                     return Err(

@@ -129,9 +129,12 @@ fn an_unusable_body_is_a_fault_that_names_the_field() {
             r#"{"data":{"status":{"phase":"Success"}}}"#,
             "data.status: expected a string, found an object",
         ),
-        (r#"{"data":{"status":"Success","id":"other"}}"#, "data.id: another job's"),
-        (r#"{"data":{"status":"Success","id":""}}"#, "data.id: another job's"),
-        (r#"{"data":{"status":"Success","id":7}}"#, "data.id: another job's"),
+        (
+            r#"{"data":{"status":"Success","id":"other"}}"#,
+            "the answer is about another job (data.id)",
+        ),
+        (r#"{"data":{"status":"Success","id":""}}"#, "the answer is about another job (data.id)"),
+        (r#"{"data":{"status":"Success","id":7}}"#, "the answer is about another job (data.id)"),
         (
             r#"{"data":{"status":"Success","id":1e999}}"#,
             "data.id: expected a string, found a boolean",

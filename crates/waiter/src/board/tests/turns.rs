@@ -43,6 +43,19 @@ fn a_scheduled_poll_waits_until_a_driver_has_rested() {
 }
 
 #[test]
+fn a_driver_of_very_many_jobs_rests_for_less() {
+    for (jobs, rest) in [(100_000, 5_000), (200_000, 2_500)] {
+        let mut world = World::new(budget());
+        let ids: Vec<String> = (0..jobs).map(|n| format!("job-{n}")).collect();
+        world.watch(ids.iter().map(String::as_str), &every_two_seconds());
+        let due = world.board.next_wake().expect("polls are planned");
+        world.board.handle_time(due.before_nanos(1_000));
+        let turn = due.before_nanos(1_000).after_nanos(rest * 1_000);
+        assert_eq!(world.board.next_turn(), Some(turn), "{jobs}");
+    }
+}
+
+#[test]
 fn the_last_poll_of_a_wait_and_its_deadline_come_in_time() {
     let mut world = World::of_one(Script::never(), &every_two_seconds().timeout(secs(30)));
     for limit in [29_000, 30_000] {

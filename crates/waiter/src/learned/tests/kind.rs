@@ -154,7 +154,7 @@ fn settings_that_cannot_be_are_named() {
     let problem =
         |settings| Schedule::learned(settings).map_err(|error: ConfigError| error.to_string());
     let rows = [
-        (Learned::new().poll_cost(Duration::ZERO), "poll cost 0ns is not between 1ms and 86400s"),
+        (Learned::new().poll_cost(Duration::ZERO), "poll cost 0s is not between 1ms and 86400s"),
         (
             Learned::new().max_interval(secs(0.5)),
             "max interval 500ms is shorter than 1s, the shortest delay of the fallback",
