@@ -30,6 +30,8 @@ pub(crate) struct Jobs {
     /// Lines are typed on a terminal.
     pub(crate) are_typed: bool,
     pub(crate) defaults: Defaults,
+    /// Whether past jobs can tell when these are likely to end.
+    pub(crate) has_history: bool,
 }
 
 impl Jobs {
@@ -67,13 +69,13 @@ impl Jobs {
             CliError::misconfigured(format!("no thread to read job ids on: {error}"))
         })?;
         let (origin, defaults) = (origins.join(" or "), Defaults::from_args(args)?);
-        Ok(Self { jobs, lines, origin, are_typed, defaults })
+        Ok(Self { jobs, lines, origin, are_typed, defaults, has_history: false })
     }
 
     pub(crate) fn from_ids(ids: Vec<JobId>) -> Self {
         let jobs = ids.into_iter().map(Job::from).collect();
         let (origin, defaults) = (String::new(), Defaults::default());
-        Self { jobs, lines: None, origin, are_typed: false, defaults }
+        Self { jobs, lines: None, origin, are_typed: false, defaults, has_history: false }
     }
 }
 
