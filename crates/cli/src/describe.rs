@@ -374,7 +374,7 @@ mod tests {
         let heartbeat = |jobs: &[JobView]| {
             let (progress, failures) = (Progress::default(), Failures::default());
             let (stats, troubles) = (Stats::default(), Troubles::default());
-            heartbeat(jobs, progress, &failures, &stats, &troubles, Duration::ZERO)
+            heartbeat(jobs, progress, &failures, &stats, &troubles, Duration::ZERO, "")
         };
         let young = views(0);
         let text = eta(&young[0].eta.unwrap());
