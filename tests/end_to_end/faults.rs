@@ -6,6 +6,7 @@ use std::time::Duration;
 use cfw_api::{Class, Error};
 use cfw_simulator::{Fault, JobScript, SimulateOptions, Simulator, TimeFormat};
 use cfw_waiter::{Schedule, WaitErrorKind, Waiter};
+use jiff::Timestamp;
 
 use crate::support::{
     PATIENCE, brisk, brisk_policy, client, eventually, finish_after, ms, pause, simulator,
@@ -23,6 +24,23 @@ fn throttled_for(retry_after: &str) -> Fault {
         retry_after: Some(retry_after.to_owned()),
         quota: Some("limit:100000,time:1 second".to_owned()),
     }
+}
+
+/// Without the header the pause would be 5 s at most.
+#[tokio::test]
+async fn a_date_in_any_form_holds_the_next_poll_back() {
+    const FORMS: [&str; 3] =
+        ["%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"];
+    let waits = FORMS.map(|form| async move {
+        let sim = simulator();
+        let id = sim.add_job(JobScript::succeeds_after(ms(0)));
+        let until = Timestamp::from_second(Timestamp::now().as_second() + 6).unwrap();
+        sim.fail_next(1, throttled_for(&until.strftime(form).to_string()));
+        let report = brisk(&sim).build().unwrap().wait_for_job(&id).await.unwrap();
+        assert_eq!(report.polls, 2, "{form}");
+        assert!(Timestamp::now() >= until, "{form}");
+    });
+    futures_util::future::join_all(waits).await;
 }
 
 fn all_that_passes() -> Vec<Fault> {
