@@ -148,9 +148,7 @@ impl Transport {
         match (body, encoding) {
             // An encoding that was not asked for, from a proxy that caches, say. Some servers name one that they do not
             // use, such as `utf-8`.
-            (Ok(body) | Err(BodyError::TooLong(body)), Some(encoding))
-                if !body.is_empty() && !is_object(&body) =>
-            {
+            (Ok(body) | Err(BodyError::TooLong(body)), Some(encoding)) if !is_plain(&body) => {
                 let encoding = sanitise(encoding.to_str().unwrap_or("?"), secrets, CODE_CHARS);
                 let problem =
                     format!("encoded as {encoding:?}, although nothing but identity is accepted");
@@ -200,7 +198,16 @@ fn is_identity(encoding: &HeaderValue) -> bool {
     encoding.is_empty() || encoding.eq_ignore_ascii_case(b"identity")
 }
 
-/// Returns whether a body begins as JSON objects do. Nothing compressed does, except by chance.
+/// Returns whether a body is not compressed: JSON, in which texts can have any bytes, or a text.
+fn is_plain(body: &[u8]) -> bool {
+    is_object(body)
+        || match std::str::from_utf8(body) {
+            Ok(text) => !text.contains(|c: char| c.is_control() && !c.is_whitespace()),
+            Err(_) => false,
+        }
+}
+
+/// Returns whether a body begins as JSON objects do.
 fn is_object(body: &[u8]) -> bool {
     without_bom(body).trim_ascii_start().starts_with(b"{")
 }

@@ -190,6 +190,17 @@ async fn a_body_that_is_plain_is_read_whatever_its_encoding_is_called() {
         let busy = format!("HTTP/1.1 400 Bad\r\n{head}{{\"error_code\":\"CFW.00200016\"}}");
         let error = list_job_of(Then::Say(busy.into())).await.unwrap_err();
         assert_eq!((error.class(), error.code()), (Class::Fatal, Some("CFW.00200016")));
+        for page in ["<html>\tWrong way \u{e9}</html>", ""] {
+            let page = format!("HTTP/1.1 400 Bad\r\n{head}{page}");
+            let error = list_job_of(Then::Say(page.into())).await.unwrap_err();
+            assert_eq!(error.class(), Class::Unexpected { can_pass: true }, "{encoding}");
+            assert!(!error.to_string().contains("encoded as"), "{error}");
+        }
+        // Other bytes are shown as they are only if nothing says that they are compressed.
+        let bytes = format!("HTTP/1.1 403 Forbidden\r\n{head}a\u{7f}");
+        let error = list_job_of(Then::Say(bytes.into())).await.unwrap_err().to_string();
+        let is_named = error.contains("encoded as");
+        assert_eq!(is_named, ["utf-8", "gzip"].contains(&encoding), "{encoding}: {error}");
     }
 }
 
