@@ -1,5 +1,5 @@
 //! TLS: a certificate that nobody vouches for ends a wait at once if the service was never heard, and one that the user
-//! vouches for does not.
+//! vouches for does not, if it is for the name of the service.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -36,8 +36,13 @@ async fn server(name: &str) -> Server {
 
 /// Starts a service that answers one connection after another; the last answer is repeated.
 async fn scripted(name: &str, replies: &'static [Reply]) -> Server {
-    let (acceptor, certificate) = acceptor();
-    let (foreign, _) = self::acceptor();
+    scripted_as("localhost", name, replies).await
+}
+
+/// Starts such a service with a certificate for `host`.
+async fn scripted_as(host: &str, name: &str, replies: &'static [Reply]) -> Server {
+    let (acceptor, certificate) = acceptor(host);
+    let (foreign, _) = self::acceptor(host);
     let ca_file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.pem"));
     std::fs::write(&ca_file, certificate).expect("a folder for tests");
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port on loopback");
@@ -63,10 +68,10 @@ async fn scripted(name: &str, replies: &'static [Reply]) -> Server {
     Server { endpoint, ca_file }
 }
 
-/// Returns an acceptor with a certificate of its own, and the certificate as PEM.
-fn acceptor() -> (TlsAcceptor, String) {
+/// Returns an acceptor with a certificate of its own for `host`, and the certificate as PEM.
+fn acceptor(host: &str) -> (TlsAcceptor, String) {
     let CertifiedKey { cert, signing_key } =
-        rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+        rcgen::generate_simple_self_signed([host.to_owned()]).expect("a certificate");
     let key = PrivatePkcs8KeyDer::from(signing_key.serialize_der());
     let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
         .with_safe_default_protocol_versions()
@@ -111,6 +116,21 @@ async fn a_certificate_that_the_user_vouches_for_is_trusted() {
     let server = server("known").await;
     let client = client(&server).ca_file(&server.ca_file).build().expect("sound settings");
     Waiter::new(client).wait_for_job("job").await.expect("it is trusted");
+}
+
+#[tokio::test]
+async fn a_certificate_for_another_name_is_refused_although_it_is_trusted() {
+    let server = scripted_as("cfw.example", "misnamed", &[Reply::Status("Success")]).await;
+    let client = client(&server).ca_file(&server.ca_file).build().expect("sound settings");
+    let error = client.list_job(&"job".parse().expect("an id")).await.expect_err("it is refused");
+    assert_eq!(error.kind(), ErrorKind::Certificate, "{error:?}");
+    let mut chain = error.to_string();
+    let mut next = std::error::Error::source(&error);
+    while let Some(cause) = next {
+        chain += &format!(": {cause}");
+        next = cause.source();
+    }
+    assert!(chain.contains("cfw.example") || chain.contains("name"), "{chain}");
 }
 
 #[tokio::test]

@@ -116,3 +116,9 @@ pub use self::{
     job::{Job, JobStatus},
     settings::{Settings, SettingsError},
 };
+
+/// The examples of the README of this crate compile, too.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+#[derive(Debug)]
+pub struct CrateReadmeExamples;

@@ -75,3 +75,9 @@ pub use simulator::handle::Simulator;
 pub use simulator::options::SimulateOptions;
 pub use state::config::TimeFormat;
 pub use state::tokens::TokenRefusal;
+
+/// The examples of the README of this crate compile, too.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+#[derive(Debug)]
+pub struct CrateReadmeExamples;

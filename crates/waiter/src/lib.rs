@@ -137,3 +137,9 @@ pub use watch::{Watch, WatchHandle};
 #[doc = include_str!("../../../README.md")]
 #[derive(Debug)]
 pub struct ReadmeExamples;
+
+/// The examples of the README of this crate compile, too.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+#[derive(Debug)]
+pub struct CrateReadmeExamples;

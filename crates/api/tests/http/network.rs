@@ -160,6 +160,23 @@ async fn an_endless_body_is_read_up_to_a_bound() {
 }
 
 #[tokio::test]
+async fn an_endless_head_is_read_up_to_a_bound() {
+    let long = |line: &str| {
+        let lines = line.repeat((4 << 20) / line.len());
+        ["HTTP/1.1 200 OK\r\n", &lines].concat().into_bytes()
+    };
+    let value = "v".repeat(1_000);
+    for head in [long("x: y\r\n"), long(&format!("x: {value}\r\n")), long("x")] {
+        // Without a bound it would be read to its end, and the connection be reported as closed.
+        let error = list_job_of(Then::Say(head)).await.unwrap_err();
+        assert_eq!((error.kind(), error.class()), (ErrorKind::Connect, Class::Unreached));
+        let causes = std::iter::successors(error.source(), |cause| (*cause).source());
+        let causes: Vec<String> = causes.map(ToString::to_string).collect();
+        assert!(causes.iter().any(|cause| cause.contains("too large")), "{causes:?}");
+    }
+}
+
+#[tokio::test]
 async fn an_encoding_that_was_not_asked_for_is_named() {
     let gzip = "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\n\x1f\x7f";
     let error = list_job_of(Then::Say(gzip.into())).await.unwrap_err();

@@ -101,8 +101,9 @@ fn the_default_place_is_the_state_directory() {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;
-        let mode = fs::metadata(file.parent().unwrap()).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o700, "only for its user");
+        let modes = [file.parent().unwrap(), &file]
+            .map(|path| fs::metadata(path).unwrap().permissions().mode() & 0o777);
+        assert_eq!(modes, [0o700, 0o600], "only for their user");
     }
     // A look is no wait: it says nothing of durations.
     assert_eq!(run_with("c", &["--timeout=0"]).code, Some(124));

@@ -3,6 +3,7 @@
 //! Readers need no lock: the file is replaced as a whole. Writers take the lock of a file beside it, read what is there,
 //! append to it, write a new file and rename it over the old one. So no sample is lost when two processes end at once, and a
 //! process that dies at any point leaves the old file or the new one. A file that cannot be read is never replaced.
+//! What is written is for its user alone: mode 0600, as are all files that these crates write.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -145,8 +146,8 @@ impl History {
     /// Appends this history to that in a file, which is made if it does not exist. Its folder must exist.
     ///
     /// Any number of processes may do so at once, and read meanwhile: a lock file beside it, of the same name and `.lock`,
-    /// keeps writers apart, and the file is replaced as a whole. It blocks the thread, for up to three seconds while other
-    /// processes write.
+    /// keeps writers apart, and the file is replaced as a whole. On Unix both are made with mode 0600, whatever mode
+    /// the file had. It blocks the thread, for up to three seconds while other processes write.
     ///
     /// # Errors
     ///
@@ -221,7 +222,7 @@ fn append(newer: History, path: &Path) -> Result<(), Problem> {
         name.push(ending);
         PathBuf::from(name)
     };
-    let lock = OpenOptions::new().create(true).truncate(false).write(true).open(beside(".lock"));
+    let lock = private().create(true).truncate(false).open(beside(".lock"));
     let lock = lock.map_err(Problem::Write)?;
     acquire(&lock)?;
     let mut history = read(path)?;
@@ -230,13 +231,27 @@ fn append(newer: History, path: &Path) -> Result<(), Problem> {
         serde_json::to_vec(&document(history)).map_err(|error| Problem::Write(error.into()))?;
     let new = beside(".new");
     let write = || {
-        let mut file = File::create(&new)?;
+        // One that a process left behind when it died may have another mode, or be a link.
+        match fs::remove_file(&new) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = private().create_new(true).open(&new)?;
         file.write_all(&text)?;
         file.sync_all()?;
         fs::rename(&new, path)
     };
     // The lock goes with its file.
     write().map_err(Problem::Write)
+}
+
+/// Returns the options for files that are written, which only their user can read or write.
+fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
 }
 
 /// Takes the lock, which its holder frees within milliseconds, and the system when the holder dies.

@@ -120,3 +120,28 @@ fn errors_of_the_system_are_told_with_their_cause() {
     let error = History::load(&folder.0).unwrap_err();
     assert!(error.to_string().starts_with("cannot read history "), "{error}");
 }
+
+#[test]
+#[cfg(unix)]
+fn only_its_user_can_read_or_write_what_is_written() {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    let folder = Folder::new("mode");
+    let beside = |ending: &str| folder.0.join(format!("history.json{ending}"));
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    // A link in the place of the new file is not followed, and a file that was left behind is not written to.
+    let other = folder.0.join("other");
+    fs::write(&other, "other").unwrap();
+    for left_behind in [false, true] {
+        match left_behind {
+            false => symlink(&other, beside(".new")).unwrap(),
+            true => fs::write(beside(".new"), "left behind").unwrap(),
+        }
+        one("create", 5.0).append_to(folder.file()).unwrap();
+        assert_eq!([mode(&folder.file()), mode(&beside(".lock"))], [0o600; 2]);
+        assert!(!beside(".new").exists() && !folder.file().is_symlink());
+        fs::set_permissions(folder.file(), fs::Permissions::from_mode(0o644)).unwrap();
+    }
+    assert_eq!(fs::read_to_string(&other).unwrap(), "other");
+    let history = History::load(folder.file()).unwrap();
+    assert_eq!(history.samples("create").count(), 2);
+}
