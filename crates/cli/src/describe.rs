@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use cfw_waiter::{
-    ErrorClass, JobId, JobState, JobView, Outcome, Phase, Progress, SourceError, Stats, Update,
-    UpdateKind, WaitError, WaitErrorKind, WaitingOn,
+    ErrorClass, Eta, JobId, JobState, JobView, Outcome, Phase, Progress, SourceError, Stats,
+    Update, UpdateKind, WaitError, WaitErrorKind, WaitingOn,
 };
 
 use crate::outcome;
@@ -14,7 +14,8 @@ use crate::signals::Signal;
 use crate::style::Style;
 use crate::summary::{Failures, Reason, Summary};
 use crate::text::{
-    error_chain, format_clock, format_counts, format_duration, format_jobs, format_polls, printable,
+    error_chain, format_clock, format_counts, format_duration, format_estimate, format_jobs,
+    format_polls, printable,
 };
 use crate::trouble::{Notice, Troubles};
 
@@ -48,7 +49,7 @@ fn status(state: &JobState) -> String {
     detail.as_ref().map_or_else(|| status.to_string(), |detail| format!("{status}: {detail}"))
 }
 
-/// Describes the begin or the end of trouble: a label, which is a job id or a number of jobs, and one line.
+/// Describes the begin or the end of trouble, or a job that is overdue: a label, which is a job id or a number of jobs, and one line.
 pub(crate) fn notice(notice: &Notice) -> (Style, String, String) {
     match notice {
         Notice::JobTrouble { id, error, .. } => {
@@ -69,6 +70,28 @@ pub(crate) fn notice(notice: &Notice) -> (Style, String, String) {
             let _ = write!(text, " ({} failed)", format_polls(*failed_polls));
             (Style::Success, label, text)
         }
+        Notice::Overdue { id, eta, .. } => (Style::Warning, id.to_string(), overdue(eta)),
+    }
+}
+
+fn overdue(eta: &Eta) -> String {
+    let age = format_duration(eta.age);
+    let mut text = format!("overdue: it has taken {age}");
+    if let Some(late_after) = eta.late_after {
+        let _ = write!(text, "; 95 % of such jobs end within {}", format_duration(late_after));
+    }
+    let _ = write!(text, " ({} known)", format_jobs(eta.past_jobs));
+    text
+}
+
+/// Describes when a job is likely to end, in few words: the times within which half and nine of ten such jobs end.
+pub(crate) fn eta(eta: &Eta) -> String {
+    match eta.remaining {
+        Some(remaining) if !eta.is_overdue() => {
+            let [p50, p90] = [remaining.p50, remaining.p90].map(format_estimate);
+            if p50 == p90 { format!("{p50} left") } else { format!("{p50}-{p90} left") }
+        }
+        _ => "overdue".to_owned(),
     }
 }
 
@@ -207,6 +230,14 @@ pub(crate) fn heartbeat(
     } else {
         let _ = write!(text, "; longest {} for {elapsed}", longest.report.id);
     }
+    if let Some(eta) = &longest.eta {
+        let _ = write!(text, ", {}", self::eta(eta));
+    }
+    let is_overdue = |job: &&JobView| job.eta.is_some_and(|eta| eta.is_overdue());
+    let overdue = jobs.iter().filter(is_overdue).count();
+    if overdue > 0 && jobs.len() > 1 {
+        let _ = write!(text, "; {overdue} overdue");
+    }
     let next_poll = jobs.iter().filter_map(|job| job.next_poll).min();
     if !stats.pause_left.is_zero() {
         let _ = write!(text, "; paused, {} left", format_duration(stats.pause_left));
@@ -286,6 +317,8 @@ pub(crate) fn log_line(elapsed: Duration, label: &str, text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use cfw_waiter::{History, JobOptions, Learned, Policy, Sample, Schedule, Waiter, source_fn};
+
     use super::*;
 
     #[test]
@@ -307,5 +340,50 @@ mod tests {
         assert_eq!(line(UpdateKind::Progressed(hostile)).unwrap(), "Running: a [2J b");
         let end = UpdateKind::Changed { from: None, to: JobState::failed().with_detail("why") };
         assert_eq!(line(end), None, "the end says it");
+    }
+
+    #[test]
+    fn estimates_are_ranges_and_warnings_name_what_they_rest_on() {
+        let mut history = History::new();
+        for seconds in [95, 100, 104, 108, 110, 98, 101, 103] {
+            history.record("default", Sample::ended(Duration::from_secs(seconds)));
+        }
+        let views = |age: u64| {
+            let source = source_fn(|_id| async { Ok(JobState::running()) });
+            let schedule = Schedule::learned(Learned::new()).unwrap();
+            let policy = Policy::new().schedule(schedule).first_poll_at_once(true);
+            let waiter =
+                Waiter::builder(source).policy(policy).history(history.clone()).build().unwrap();
+            let mut watch = waiter.watch([] as [JobId; 0]);
+            for id in ["a", "b"] {
+                watch.add_with(id, JobOptions::new().since(Duration::from_secs(age)));
+            }
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+            runtime.unwrap().block_on(async {
+                watch.next().await.unwrap();
+                watch.next().await.unwrap();
+                watch.jobs()
+            })
+        };
+        let heartbeat = |jobs: &[JobView]| {
+            let (progress, failures) = (Progress::default(), Failures::default());
+            let (stats, troubles) = (Stats::default(), Troubles::default());
+            heartbeat(jobs, progress, &failures, &stats, &troubles, Duration::ZERO)
+        };
+        let young = views(0);
+        let text = eta(&young[0].eta.unwrap());
+        assert!(text.ends_with("m left"), "{text}");
+        let line = heartbeat(&young[..1]);
+        assert!(line.contains(&format!("a for 0.0s, {text}; next poll in ")), "{line}");
+        let late = views(300);
+        let line = heartbeat(&late);
+        assert!(line.contains("longest a for 0.0s, overdue; 2 overdue; next poll in "), "{line}");
+        let estimate = late[0].eta.unwrap();
+        assert_eq!(eta(&estimate), "overdue");
+        let (id, elapsed) = ("a".into(), Duration::ZERO);
+        let (_, label, text) = notice(&Notice::Overdue { id, elapsed, eta: estimate });
+        assert_eq!(label, "a");
+        let start = "overdue: it has taken 5m 00s; 95 % of such jobs end within ";
+        assert!(text.starts_with(start) && text.ends_with(" (8 jobs known)"), "{text}");
     }
 }

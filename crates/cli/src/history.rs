@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use cfw_waiter::{History, HistoryError};
 
-use crate::args::WaitArgs;
+use crate::args::{PastJobsArgs, WaitArgs};
 use crate::client::environment;
 use crate::exit::CliError;
 use crate::output::print_error;
@@ -32,7 +32,8 @@ pub(crate) struct Store {
 ///
 /// Returns an error if the user named a file that cannot be read. One in the default place is only warned about.
 pub(crate) fn open(args: &WaitArgs) -> Result<(Option<Store>, Option<History>), CliError> {
-    let Some(store) = Store::find(args, environment) else { return Ok((None, None)) };
+    let store = if args.no_history { None } else { Store::find(&args.past_jobs, environment) };
+    let Some(store) = store else { return Ok((None, None)) };
     let path = store.path.clone();
     match store.within_limit(move || History::load(path)) {
         Ok(history) => Ok((Some(store), Some(history))),
@@ -44,12 +45,29 @@ pub(crate) fn open(args: &WaitArgs) -> Result<(Option<Store>, Option<History>), 
     }
 }
 
+/// Reads the history that the flags describe, and returns the path of its file.
+///
+/// # Errors
+///
+/// Returns an error if there is no place for a file, or the file cannot be read.
+pub(crate) fn read(args: &PastJobsArgs) -> Result<(PathBuf, History), CliError> {
+    let Some(store) = Store::find(args, environment) else {
+        let message = "no file of past jobs: neither HOME nor XDG_STATE_HOME is set; name one with \
+                       --history FILE";
+        return Err(CliError::misconfigured(message));
+    };
+    let path = store.path.clone();
+    let history = store.within_limit(move || History::load(path));
+    let history = history.map_err(|error| {
+        let flag = if store.is_named { "--history: " } else { "" };
+        CliError::misconfigured(format!("{flag}{error}"))
+    })?;
+    Ok((store.path, history))
+}
+
 impl Store {
     /// Returns the file that the flags or the environment name.
-    fn find(args: &WaitArgs, variable: impl Fn(&str) -> Option<String>) -> Option<Self> {
-        if args.no_history {
-            return None;
-        }
+    fn find(args: &PastJobsArgs, variable: impl Fn(&str) -> Option<String>) -> Option<Self> {
         if let Some(path) = &args.history {
             return Some(Self { path: path.clone(), is_named: true });
         }
@@ -124,7 +142,7 @@ mod tests {
 
     fn find(args: &[&str], variables: &[(&str, &str)]) -> Option<Store> {
         let args = Cli::parse_from([&["cfw-wait"], args, &["a"]].concat()).wait;
-        Store::find(&args, |name| {
+        Store::find(&args.past_jobs, |name| {
             let known = variables.iter().find(|(known, _)| *known == name);
             known.map(|(_, value)| (*value).to_owned())
         })
@@ -134,7 +152,7 @@ mod tests {
     #[cfg(unix)]
     fn the_file_is_in_the_state_directory_unless_it_is_named() {
         type Row<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], Option<(&'a str, bool)>);
-        let rows: [Row<'_>; 6] = [
+        let rows: [Row<'_>; 5] = [
             (&[], &[], None),
             (&[], &[("HOME", "/u")], Some(("/u/.local/state/cfw-wait/history.json", false))),
             (
@@ -148,7 +166,6 @@ mod tests {
                 Some(("/u/.local/state/cfw-wait/history.json", false)),
             ),
             (&["--history", "h.json"], &[("HOME", "/u")], Some(("h.json", true))),
-            (&["--no-history"], &[("HOME", "/u")], None),
         ];
         for (args, variables, expected) in rows {
             let expected = expected.map(|(path, is_named)| Store { path: path.into(), is_named });

@@ -27,6 +27,8 @@ pub(crate) struct Jobs {
     /// Where the lines come from, such as `on standard input`.
     pub(crate) origin: String,
     pub(crate) defaults: Defaults,
+    /// Whether past jobs can tell when these are likely to end.
+    pub(crate) has_history: bool,
 }
 
 impl Jobs {
@@ -61,12 +63,19 @@ impl Jobs {
         let lines = lines.transpose().map_err(|error| {
             CliError::misconfigured(format!("no thread to read job ids on: {error}"))
         })?;
-        Ok(Self { jobs, lines, origin: origins.join(" or "), defaults: Defaults::from_args(args)? })
+        let (origin, defaults) = (origins.join(" or "), Defaults::from_args(args)?);
+        Ok(Self { jobs, lines, origin, defaults, has_history: false })
     }
 
     pub(crate) fn from_ids(ids: Vec<JobId>) -> Self {
         let jobs = ids.into_iter().map(Job::from).collect();
-        Self { jobs, lines: None, origin: String::new(), defaults: Defaults::default() }
+        Self {
+            jobs,
+            lines: None,
+            origin: String::new(),
+            defaults: Defaults::default(),
+            has_history: false,
+        }
     }
 }
 

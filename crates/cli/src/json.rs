@@ -4,7 +4,7 @@ use std::io::{self, Write as _};
 use std::time::Duration;
 
 use cfw_waiter::{
-    ErrorClass, JobId, JobState, Outcome, SourceError, Stats, Update, UpdateKind, WaitError,
+    ErrorClass, Eta, JobId, JobState, Outcome, SourceError, Stats, Update, UpdateKind, WaitError,
     WaitingOn,
 };
 use jiff::Timestamp;
@@ -19,9 +19,14 @@ use crate::trouble::Notice;
 /// The version of the schema. Fields and kinds may be added within a version, but not changed.
 pub(crate) const VERSION: u32 = 1;
 
-/// Writes an update to standard output. `kind` is the kind of the job, if the user named one.
-pub(crate) fn write_update(update: &Update, kind: Option<&str>) -> io::Result<()> {
-    match update_line(update, kind)? {
+/// Writes an update to standard output. `kind` is the kind of the job, if the user named one, and `eta` says when it is
+/// likely to end.
+pub(crate) fn write_update(
+    update: &Update,
+    kind: Option<&str>,
+    eta: Option<Eta>,
+) -> io::Result<()> {
+    match update_line(update, kind, eta)? {
         Some(line) => write(&line),
         None => Ok(()),
     }
@@ -32,13 +37,17 @@ pub(crate) fn write_update(update: &Update, kind: Option<&str>) -> io::Result<()
 /// # Errors
 ///
 /// Returns an error if the update cannot be serialized.
-pub(crate) fn update_line(update: &Update, kind: Option<&str>) -> io::Result<Option<Vec<u8>>> {
+pub(crate) fn update_line(
+    update: &Update,
+    kind: Option<&str>,
+    eta: Option<Eta>,
+) -> io::Result<Option<Vec<u8>>> {
     let (job_id, elapsed_ms) = (&update.id, millis(update.elapsed));
     let event = match &update.kind {
         UpdateKind::Changed { from, to } => {
-            Event::Changed { job_id, kind, elapsed_ms, from: from.as_deref(), state: to }
+            Event::Changed { job_id, kind, elapsed_ms, from: from.as_deref(), state: to, eta }
         }
-        UpdateKind::Progressed(state) => Event::Progressed { job_id, kind, elapsed_ms, state },
+        UpdateKind::Progressed(state) => Event::Progressed { job_id, kind, elapsed_ms, state, eta },
         UpdateKind::Ended(outcome) => ended(job_id, kind, elapsed_ms, outcome),
         // `notice_line` is for trouble. This version of the command does not know other kinds.
         _ => return Ok(None),
@@ -46,7 +55,7 @@ pub(crate) fn update_line(update: &Update, kind: Option<&str>) -> io::Result<Opt
     line(&event).map(Some)
 }
 
-/// Writes the begin or the end of trouble to standard output. `kind` is that of its job.
+/// Writes the begin or the end of trouble, or that a job is overdue, to standard output. `kind` is that of its job.
 pub(crate) fn write_notice(notice: &Notice, kind: Option<&str>) -> io::Result<()> {
     write(&line(&match notice {
         Notice::JobTrouble { id, elapsed, error } => Event::Trouble {
@@ -83,6 +92,9 @@ pub(crate) fn write_notice(notice: &Notice, kind: Option<&str>) -> io::Result<()
             lasted_ms: millis(*lasted),
             failed_polls: Some(*failed_polls),
         },
+        Notice::Overdue { id, elapsed, eta } => {
+            Event::Overdue { job_id: id, kind, elapsed_ms: millis(*elapsed), eta }
+        }
     })?)
 }
 
@@ -131,6 +143,8 @@ enum Event<'a> {
         from: Option<&'a str>,
         #[serde(flatten)]
         state: &'a JobState,
+        #[serde(flatten)]
+        eta: Option<Eta>,
     },
     Progressed {
         job_id: &'a JobId,
@@ -139,6 +153,8 @@ enum Event<'a> {
         elapsed_ms: u64,
         #[serde(flatten)]
         state: &'a JobState,
+        #[serde(flatten)]
+        eta: Option<Eta>,
     },
     Trouble {
         job_id: &'a JobId,
@@ -161,6 +177,14 @@ enum Event<'a> {
         lasted_ms: u64,
         #[serde(skip_serializing_if = "Option::is_none")]
         failed_polls: Option<u64>,
+    },
+    Overdue {
+        job_id: &'a JobId,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        kind: Option<&'a str>,
+        elapsed_ms: u64,
+        #[serde(flatten)]
+        eta: &'a Eta,
     },
     Ended {
         job_id: &'a JobId,
@@ -300,7 +324,7 @@ fn reason_name(reason: Reason) -> &'static str {
     }
 }
 
-fn millis(duration: Duration) -> u64 {
+pub(crate) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
@@ -344,7 +368,7 @@ mod tests {
             (UpdateKind::Ended(Err(error)), None),
         ] {
             let update = Update::new("a", Duration::from_secs(1), kind);
-            let line = update_line(&update, job_kind).unwrap().unwrap();
+            let line = update_line(&update, job_kind, None).unwrap().unwrap();
             let line = String::from_utf8(line).unwrap();
             let (_, line) = line.split_once(r#","type":"#).unwrap();
             lines.push_str(line);

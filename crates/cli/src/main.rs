@@ -11,6 +11,7 @@ mod demo;
 mod describe;
 mod exec;
 mod exit;
+mod explain;
 mod history;
 mod ids;
 mod input;
@@ -113,14 +114,13 @@ fn run(cli: &Cli, runtime: &Runtime, signals: Signals) -> Result<Exit, CliError>
     logs::init(cli.output.verbose);
     match &cli.command {
         None | Some(Command::Demo(_)) => signals.prepare(summarize(cli)),
-        Some(Command::Simulate(_) | Command::Completions { .. } | Command::Man) => {
-            signals.leave_unattended();
-        }
+        Some(_) => signals.leave_unattended(),
     }
     match &cli.command {
         None => wait(cli, runtime, signals),
         Some(Command::Demo(_)) => runtime.block_on(demo::demo(&cli.output, signals)),
         Some(Command::Simulate(args)) => runtime.block_on(simulate::simulate(args, signals)),
+        Some(Command::Explain(args)) => explain::explain(args),
         Some(Command::Completions { shell }) => print(completions::script(*shell).as_bytes()),
         Some(Command::Man) => print(&manual::page()?),
     }
@@ -140,9 +140,10 @@ fn summarize(cli: &Cli) -> impl FnOnce(Signal) + Send + 'static {
 
 fn wait(cli: &Cli, runtime: &Runtime, signals: Signals) -> Result<Exit, CliError> {
     let policy = waiter::policy(&cli.wait)?;
-    let jobs = jobs::Jobs::from_args(&cli.wait)?;
+    let mut jobs = jobs::Jobs::from_args(&cli.wait)?;
     let client = client::build_client(&cli.wait.cloud)?;
     let (store, history) = history::open(&cli.wait)?;
+    jobs.has_history = history.is_some();
     let waiter = waiter::build(&cli.wait, policy, client, history)?;
     let stop_condition = wait::StopCondition::from_args(&cli.wait);
     let exec = exec::Exec::from_args(&cli.wait, signals.process_groups());

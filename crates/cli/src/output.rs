@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::time::Duration;
 
 use anstream::{AutoStream, ColorChoice};
-use cfw_waiter::{JobId, Update, UpdateKind};
+use cfw_waiter::{Eta, JobId, Update, UpdateKind};
 
 use crate::args::{Format, OutputArgs};
 use crate::exec;
@@ -49,12 +49,17 @@ impl Output {
         Self { is_json, human, heartbeat: args.heartbeat() }
     }
 
-    /// Writes an update. `kind` is the kind of the job, if the user named one.
+    /// Writes an update. `kind` is the kind of the job, if the user named one, and `eta` says when it is likely to end.
     ///
     /// # Errors
     ///
     /// Returns an error if standard output cannot be written. A closed standard error is ignored.
-    pub(crate) fn update(&mut self, update: &Update, kind: Option<&str>) -> io::Result<()> {
+    pub(crate) fn update(
+        &mut self,
+        update: &Update,
+        kind: Option<&str>,
+        eta: Option<Eta>,
+    ) -> io::Result<()> {
         match &mut self.human {
             HumanOutput::Screen(screen) => screen.update(update),
             HumanOutput::Lines(styles) => print_update(*styles, update),
@@ -64,10 +69,10 @@ impl Output {
                 }
             }
         }
-        if self.is_json { json::write_update(update, kind) } else { Ok(()) }
+        if self.is_json { json::write_update(update, kind, eta) } else { Ok(()) }
     }
 
-    /// Writes the begin or the end of trouble. `now` is the run time of the command. People do not need the end
+    /// Writes the begin or the end of trouble, or that a job is overdue. `now` is the run time of the command. People do not need the end
     /// of trouble of the job `updated`, whose own news come next.
     ///
     /// # Errors

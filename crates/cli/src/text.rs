@@ -70,6 +70,17 @@ pub(crate) fn format_duration(duration: Duration) -> String {
     }
 }
 
+/// Formats as `8s`, `95s`, `12m`, `3h`: coarsely, for times that are only estimated.
+pub(crate) fn format_estimate(duration: Duration) -> String {
+    let seconds = duration.as_secs_f64();
+    match seconds.round() {
+        ..1.0 => "1s".to_owned(),
+        ..100.0 => format!("{seconds:.0}s"),
+        ..6_000.0 => format!("{:.0}m", seconds / 60.0),
+        _ => format!("{:.0}h", seconds / 3_600.0),
+    }
+}
+
 /// Formats as `0:04`, `12:03`, `1:02:03`. It rounds, as [`format_duration`] does.
 pub(crate) fn format_clock(duration: Duration) -> String {
     let seconds = duration.saturating_add(Duration::from_millis(500)).as_secs();
@@ -140,6 +151,23 @@ mod tests {
             let duration = Duration::from_millis(millis);
             assert_eq!((&*format_duration(duration), &*format_clock(duration)), (text, clock));
         }
+    }
+
+    #[test]
+    fn estimates_are_coarse() {
+        for (millis, text) in [
+            (0, "1s"),
+            (400, "1s"),
+            (8_600, "9s"),
+            (99_400, "99s"),
+            (99_600, "2m"),
+            (5_999_000, "100m"),
+            (6_100_000, "2h"),
+            (90_000_000, "25h"),
+        ] {
+            assert_eq!(format_estimate(Duration::from_millis(millis)), text);
+        }
+        assert_eq!(format_estimate(Duration::MAX).len(), 17);
     }
 
     #[test]

@@ -13,6 +13,9 @@ use crate::signals::{JobControl, JobSignal};
 const CHECK: Duration = Duration::from_millis(250);
 const MANY: usize = 1000;
 
+/// The checks from one for overdue jobs to the next, and as many more for each [`MANY`] jobs.
+const OVERDUE_CHECK: usize = 4;
+
 /// The timers of a run.
 pub(crate) struct Timers {
     redraw: Option<Interval>,
@@ -28,7 +31,7 @@ pub(crate) struct Timers {
 pub(crate) enum Due {
     Redraw,
     Heartbeat,
-    /// Time to look for the end of trouble.
+    /// Time to look for the end of trouble, and for overdue jobs.
     Check,
     JobControl(JobSignal),
 }
@@ -55,16 +58,16 @@ impl Timers {
         })
     }
 
-    /// Waits for what is due next. Checks are due only while there is trouble.
+    /// Waits for what is due next. Checks are due only if they are wanted.
     ///
     /// # Cancel safety
     ///
     /// Cancel safe: nothing that is due is lost.
-    pub(crate) async fn next(&mut self, is_troubled: bool) -> Due {
+    pub(crate) async fn next(&mut self, wants_checks: bool) -> Due {
         tokio::select! {
             () = tick(&mut self.redraw) => Due::Redraw,
             () = tick(&mut self.heartbeat) => Due::Heartbeat,
-            _ = self.check.tick(), if is_troubled => Due::Check,
+            _ = self.check.tick(), if wants_checks => Due::Check,
             signal = next_signal(&mut self.job_control) => Due::JobControl(signal),
         }
     }
@@ -73,6 +76,12 @@ impl Timers {
     pub(crate) fn count_check(&mut self, live: usize) -> bool {
         self.checks = self.checks.wrapping_add(1);
         live <= MANY || self.checks.is_multiple_of(4)
+    }
+
+    /// Returns whether the check just counted is one for overdue jobs: once a second, and more seldom for many jobs.
+    pub(crate) fn is_overdue_check(&self, live: usize) -> bool {
+        let checks = OVERDUE_CHECK.saturating_mul(1 + live / MANY);
+        u32::try_from(checks).is_ok_and(|checks| self.checks.is_multiple_of(checks))
     }
 }
 
@@ -96,5 +105,31 @@ async fn next_signal(job_control: &mut Option<JobControl>) -> JobSignal {
     match job_control {
         Some(job_control) => job_control.next().await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn many_jobs_are_listed_more_seldom() {
+        let mut timers = Timers {
+            redraw: None,
+            heartbeat: None,
+            check: interval(CHECK),
+            checks: 0,
+            job_control: None,
+        };
+        let mut count = |live| {
+            let checks: Vec<u32> = (1..=400)
+                .filter(|_| {
+                    timers.count_check(live);
+                    timers.is_overdue_check(live)
+                })
+                .collect();
+            checks.len()
+        };
+        assert_eq!([1, 999, 1_000, 9_999].map(&mut count), [100, 100, 50, 10]);
     }
 }

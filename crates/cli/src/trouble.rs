@@ -1,4 +1,4 @@
-//! Trouble: failed polls, of one job or of the service.
+//! Trouble: failed polls, of one job or of the service, and jobs that are overdue.
 //!
 //! The waiter reports trouble for each job, so that an outage is reported as often as there are jobs.
 //! Here those reports become one for the service, as soon as they are not about a single job.
@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use cfw_waiter::{ErrorClass, JobId, SourceError, Stats, Update, UpdateKind, WaitErrorKind};
+use cfw_waiter::{ErrorClass, Eta, JobId, SourceError, Stats, Update, UpdateKind, WaitErrorKind};
 
 /// The time for which the trouble of one job is held back, because other jobs may have it, too.
 const HOLD: Duration = Duration::from_secs(1);
@@ -15,7 +15,7 @@ const HOLD: Duration = Duration::from_secs(1);
 /// failed before have not been polled again.
 const STEADY_ANSWERS: u64 = 100;
 
-/// The begin or the end of trouble.
+/// The begin or the end of trouble, or a job that is overdue.
 #[derive(Debug)]
 pub(crate) enum Notice {
     /// Polls of one job have begun to fail.
@@ -27,6 +27,8 @@ pub(crate) enum Notice {
     JobRecovered { id: JobId, elapsed: Duration, lasted: Duration },
     /// Polls succeed again. `id` is the job that met the trouble first.
     ServiceRecovered { id: JobId, jobs: usize, lasted: Duration, failed_polls: u64 },
+    /// A job takes longer than nearly all past jobs of its kind.
+    Overdue { id: JobId, elapsed: Duration, eta: Eta },
 }
 
 impl Notice {
@@ -36,7 +38,8 @@ impl Notice {
             Self::JobTrouble { id, .. }
             | Self::ServiceTrouble { id, .. }
             | Self::JobRecovered { id, .. }
-            | Self::ServiceRecovered { id, .. } => id,
+            | Self::ServiceRecovered { id, .. }
+            | Self::Overdue { id, .. } => id,
         }
     }
 
@@ -45,7 +48,7 @@ impl Notice {
         match self {
             Self::JobRecovered { id, .. } => id == job,
             Self::ServiceRecovered { id, jobs, .. } => id == job && *jobs <= 1,
-            Self::JobTrouble { .. } | Self::ServiceTrouble { .. } => false,
+            Self::JobTrouble { .. } | Self::ServiceTrouble { .. } | Self::Overdue { .. } => false,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use cfw_api::Client;
 use cfw_waiter::{History, Learned, Policy, Schedule, Waiter};
 
-use crate::args::WaitArgs;
+use crate::args::{IntervalArgs, PastJobsArgs, WaitArgs};
 use crate::exit::CliError;
 
 /// The factor by which the delay between two polls grows.
@@ -25,32 +25,24 @@ pub(crate) fn build(
     history: Option<History>,
 ) -> Result<Waiter, CliError> {
     if history.is_some() {
-        policy = learned(args, policy)?;
+        let schedule = learned(&args.intervals, &args.past_jobs)?;
+        policy = policy.schedule(schedule);
     }
     let mut builder = Waiter::builder(client)
         .policy(policy)
         .history(history.unwrap_or_default())
         .max_in_flight(args.concurrency)
-        .min_interval(args.min_interval.duration)
+        .min_interval(args.intervals.min_interval.duration)
         .attempt_timeout(args.attempt_timeout.duration);
     if let Some(rate) = args.rate {
         builder = builder.quota(rate.0);
     }
-    builder.build().map_err(|error| CliError::usage(interval_message(args, &error)))
+    builder.build().map_err(|error| CliError::usage(interval_message(&args.intervals, &error)))
 }
 
 /// Returns the policy that the flags describe.
 pub(crate) fn policy(args: &WaitArgs) -> Result<Policy, CliError> {
-    let max = args.max_interval.as_ref().map(|max| max.duration);
-    let first = match (&args.interval, max) {
-        (Some(first), _) => first.duration,
-        // A maximum below the default first delay lowers the first delay, too.
-        (None, Some(max)) => FIRST_INTERVAL.min(max),
-        (None, None) => FIRST_INTERVAL,
-    };
-    let max = max.unwrap_or(MAX_INTERVAL.max(first));
-    let schedule = Schedule::exponential(first, GROWTH, max);
-    let schedule = schedule.map_err(|error| CliError::usage(interval_message(args, &error)))?;
+    let schedule = growing(&args.intervals)?;
     let mut policy = Policy::new()
         .schedule(schedule)
         .timeout(args.timeout.duration())
@@ -63,22 +55,38 @@ pub(crate) fn policy(args: &WaitArgs) -> Result<Policy, CliError> {
     Ok(policy)
 }
 
-/// Replaces the schedule of a policy by one that learns, and falls back to it.
-fn learned(args: &WaitArgs, policy: Policy) -> Result<Policy, CliError> {
-    let mut settings = Learned::new().poll_cost(args.poll_cost.duration);
-    if let Some(max) = &args.max_interval {
+/// Returns the schedule without past jobs.
+fn growing(args: &IntervalArgs) -> Result<Schedule, CliError> {
+    let max = args.max_interval.as_ref().map(|max| max.duration);
+    let first = match (&args.interval, max) {
+        (Some(first), _) => first.duration,
+        // A maximum below the default first delay lowers the first delay, too.
+        (None, Some(max)) => FIRST_INTERVAL.min(max),
+        (None, None) => FIRST_INTERVAL,
+    };
+    let max = max.unwrap_or(MAX_INTERVAL.max(first));
+    let schedule = Schedule::exponential(first, GROWTH, max);
+    schedule.map_err(|error| CliError::usage(interval_message(args, &error)))
+}
+
+/// Returns the schedule that learns from past jobs, and falls back to the one without.
+pub(crate) fn learned(
+    intervals: &IntervalArgs,
+    past_jobs: &PastJobsArgs,
+) -> Result<Schedule, CliError> {
+    let cost = &past_jobs.poll_cost;
+    let mut settings = Learned::new().poll_cost(cost.duration);
+    if let Some(max) = &intervals.max_interval {
         settings = settings.max_interval(max.duration);
-    } else if let Some(first) = &args.interval {
+    } else if let Some(first) = &intervals.interval {
         settings = settings.max_interval(LEARNED_MAX_INTERVAL.max(first.duration));
     }
-    let schedule = Schedule::learned(settings.fallback(policy.get_schedule().clone()));
-    let schedule = schedule
-        .map_err(|error| CliError::usage(format!("--poll-cost {}: {error}", args.poll_cost)))?;
-    Ok(policy.schedule(schedule))
+    Schedule::learned(settings.fallback(growing(intervals)?))
+        .map_err(|error| CliError::usage(format!("--poll-cost {cost}: {error}")))
 }
 
 /// Describes an error of the schedule, with the interval flags that were given.
-fn interval_message(args: &WaitArgs, error: &cfw_waiter::ConfigError) -> String {
+fn interval_message(args: &IntervalArgs, error: &cfw_waiter::ConfigError) -> String {
     let mut flags = Vec::new();
     for (flag, value) in [
         ("--interval", &args.interval),

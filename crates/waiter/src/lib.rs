@@ -69,7 +69,7 @@
 //! | --- | --- | --- |
 //! | `cfw` | yes | `cfw_api::Client` is a [`JobSource`] |
 //! | `rustls`, `http2` | yes | passed to `cfw-api`: TLS by rustls with aws-lc-rs, HTTP/2 |
-//! | `serde` | no | `Serialize` for what is reported: [`Update`], [`JobReport`], [`JobState`], [`Stats`] and others; [`Checkpoint`] as JSON |
+//! | `serde` | no | `Serialize` for what is reported: [`Update`], [`JobReport`], [`JobState`], [`Eta`], [`Stats`] and others; [`Checkpoint`] as JSON |
 //! | `rustls-no-provider`, `native-tls`, `clouds-yaml` | no | passed to `cfw-api` |
 //! | `history` | no | a [`History`] can be kept in a file |
 //!
@@ -119,7 +119,7 @@ pub use config::ConfigError;
 pub use id::JobId;
 #[cfg(feature = "history")]
 pub use learned::HistoryError;
-pub use learned::{History, Learned, Sample};
+pub use learned::{Eta, ExpectedCost, Explanation, History, Learned, Remaining, Sample};
 pub use options::JobOptions;
 pub use policy::{Policy, UnknownStatus};
 pub use report::{JobReport, Outcome, WaitError, WaitErrorKind, WaitingOn};

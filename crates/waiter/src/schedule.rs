@@ -4,10 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::ConfigError;
 use crate::board::nanos;
-use crate::learned::{Learned, Planned};
+use crate::learned::{Explanation, Kind as JobKind, Learned, Planned};
 use crate::util::human::Setting;
+use crate::{ConfigError, History};
 
 /// The longest list of delays that [`Schedule::delays`] reads.
 const MAX_DELAYS: usize = 1_000;
@@ -183,6 +183,38 @@ impl Schedule {
     /// the fallback's shortest delay.
     pub fn learned(settings: Learned) -> Result<Self, ConfigError> {
         Ok(Self(Kind::Learned(Arc::new(settings.checked()?))))
+    }
+
+    /// Explains when this schedule would poll a job of a kind now, and what it expects of that.
+    ///
+    /// `min_interval` is that of the waiter ([`WaiterBuilder::min_interval`](crate::WaiterBuilder::min_interval)). None if the
+    /// schedule does not learn, or the history has no past job of the kind.
+    ///
+    /// ```
+    /// use cfw_waiter::{History, Learned, Sample, Schedule};
+    /// use std::time::Duration;
+    ///
+    /// let mut history = History::new();
+    /// for seconds in [95, 100, 104, 108, 110] {
+    ///     history.record("create-firewall", Sample::ended(Duration::from_secs(seconds)));
+    /// }
+    /// let schedule = Schedule::learned(Learned::new())?;
+    /// let min_interval = Duration::from_millis(500);
+    /// let explanation = schedule.explain(&history, "create-firewall", min_interval);
+    /// let explanation = explanation.expect("five past jobs are known");
+    /// assert!(explanation.polls.len() < explanation.fallback_polls.len());
+    /// println!("first polls at {:?}", &explanation.polls[..3]);
+    /// # Ok::<(), cfw_waiter::ConfigError>(())
+    /// ```
+    pub fn explain(
+        &self,
+        history: &History,
+        kind: &str,
+        min_interval: Duration,
+    ) -> Option<Explanation> {
+        let settings = self.settings()?;
+        history.samples(kind).next()?;
+        Some(JobKind::new(kind, history).explain(settings, min_interval, history))
     }
 
     /// Returns the settings of a schedule that learns and has no plan yet.

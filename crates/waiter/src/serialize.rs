@@ -9,8 +9,8 @@ use serde::{Serialize, Serializer};
 
 use crate::util::chain::error_chain;
 use crate::{
-    ErrorClass, JobId, JobReport, JobState, Outcome, Phase, Progress, SourceError, Stats, Update,
-    UpdateKind, WaitError, WaitErrorKind, WaitingOn,
+    ErrorClass, Eta, JobId, JobReport, JobState, Outcome, Phase, Progress, SourceError, Stats,
+    Update, UpdateKind, WaitError, WaitErrorKind, WaitingOn,
 };
 
 /// Serializes a value as its text.
@@ -46,6 +46,7 @@ serialize_as! {
     WaitingOn => WaitingOnFields
     Progress => ProgressFields
     Stats => StatsFields
+    Eta => EtaFields
 }
 
 #[derive(Serialize)]
@@ -326,6 +327,36 @@ impl From<&Stats> for StatsFields {
             pause_left_ms: millis(stats.pause_left),
             succeeded: stats.succeeded,
             unsuccessful: stats.failed.iter().sum(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct EtaFields {
+    age_ms: u64,
+    past_jobs: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    eta_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    eta_p50_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    eta_p90_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    late_after_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    overdue: Option<bool>,
+}
+
+impl From<&Eta> for EtaFields {
+    fn from(eta: &Eta) -> Self {
+        Self {
+            age_ms: millis(eta.age),
+            past_jobs: eta.past_jobs,
+            eta_ms: eta.remaining.map(|remaining| millis(remaining.mean)),
+            eta_p50_ms: eta.remaining.map(|remaining| millis(remaining.p50)),
+            eta_p90_ms: eta.remaining.map(|remaining| millis(remaining.p90)),
+            late_after_ms: eta.late_after.map(millis),
+            overdue: eta.late_after.map(|_| eta.is_overdue()),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use crate::{JobId, JobReport, JobState, Outcome, SourceError, WaitErrorKind};
+use crate::{Eta, JobId, JobReport, JobState, Outcome, SourceError, WaitErrorKind};
 
 /// A change in one job of a watch.
 #[derive(Clone, Debug)]
@@ -67,6 +67,33 @@ pub struct JobView {
     pub time_left: Duration,
     /// The error of its last answer, if that was bad.
     pub trouble: Option<SourceError>,
+    /// When it is likely to end. None unless its schedule [learns](crate::Schedule::learned), it was seen running, and past
+    /// jobs of its kind tell.
+    ///
+    /// ```
+    /// use cfw_waiter::{History, JobState, Learned, Policy, Sample, Schedule, Waiter, source_fn};
+    /// use std::time::Duration;
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), cfw_waiter::ConfigError> {
+    /// let mut history = History::new();
+    /// for seconds in [95, 100, 104, 108, 110] {
+    ///     history.record("create-firewall", Sample::ended(Duration::from_secs(seconds)));
+    /// }
+    /// let waiter = Waiter::builder(source_fn(|_id| async { Ok(JobState::running()) }))
+    ///     .policy(Policy::new().schedule(Schedule::learned(Learned::new())?))
+    ///     .history(history)
+    ///     .build()?;
+    /// let mut watch = waiter.watch(["job-1"]).kind("create-firewall");
+    /// watch.next().await;
+    /// let eta = watch.job("job-1").and_then(|job| job.eta).expect("five past jobs are known");
+    /// let remaining = eta.remaining.expect("it has just begun");
+    /// println!("{:?} left, or {:?} at the 90th percentile", remaining.p50, remaining.p90);
+    /// assert!(!eta.is_overdue());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub eta: Option<Eta>,
 }
 
 /// How many jobs of a watch are where. The numbers are kept up to date, so taking them is cheap.

@@ -150,6 +150,11 @@ impl Watch {
         self.shared.jobs(self.key)
     }
 
+    /// Returns how one job stands; none if the watch does not hold it or it has ended.
+    pub fn job(&self, id: impl AsRef<str>) -> Option<JobView> {
+        self.shared.job(self.key, id.as_ref())
+    }
+
     /// Returns what another process needs to go on with the jobs that have not ended, by
     /// [`Waiter::resume`](crate::Waiter::resume).
     ///
@@ -292,6 +297,11 @@ impl WatchHandle {
     /// Returns how each job stands: see [`Watch::jobs`].
     pub fn jobs(&self) -> Vec<JobView> {
         self.shared.jobs(self.key)
+    }
+
+    /// Returns how one job stands: see [`Watch::job`].
+    pub fn job(&self, id: impl AsRef<str>) -> Option<JobView> {
+        self.shared.job(self.key, id.as_ref())
     }
 
     /// Returns how many jobs are where: see [`Watch::progress`].

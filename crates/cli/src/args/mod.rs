@@ -1,12 +1,16 @@
 //! The command line.
 
+mod explain;
 mod output;
+mod schedule;
 mod simulate;
 mod wait;
 
 use clap::{Parser, Subcommand};
 
+pub(crate) use self::explain::{ExplainArgs, ExplainFormat};
 pub(crate) use self::output::{Format, OutputArgs};
+pub(crate) use self::schedule::{IntervalArgs, PastJobsArgs};
 pub(crate) use self::simulate::{SimulateArgs, SimulateFormat};
 pub(crate) use self::wait::{CloudArgs, WaitArgs};
 
@@ -52,6 +56,7 @@ or from standard input (--token-file -).",
   cfw-wait --exec 'mail -s \"$CFW_JOB_ID\" me' A
                                             a notification at each end
   cfw-wait --output json A B C | jq -c .    one JSON object per line, for programs
+  cfw-wait explain create-firewall          when jobs of a kind are polled, and why
   cfw-wait -- demo                          a job whose id is the name of a subcommand",
     ),
 ];
@@ -95,6 +100,12 @@ pub(crate) enum Command {
     /// that `eval "$(cfw-wait simulate &)"` sets the variables while the service runs. `kill "$CFW_SIMULATOR_PID"`
     /// ends it. Exits with 0 when interrupted.
     Simulate(SimulateArgs),
+
+    /// Explain when jobs of a kind are polled, by the past jobs that are known
+    ///
+    /// Prints how many past jobs are known and how long they took, the first polls of a job, what a job is expected to
+    /// cost beside the schedule without past jobs, and what may still be lost against it. The flags are those of the wait.
+    Explain(ExplainArgs),
 
     /// Print the completions for a shell
     Completions {

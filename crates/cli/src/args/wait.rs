@@ -1,12 +1,12 @@
 //! The arguments of a wait: which jobs, until when, how and where to poll.
 
-use std::path::PathBuf;
-
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, ValueHint};
 
 use crate::input::kind_problem;
 use crate::values::{AgeArg, DurationArg, RateArg, TimeoutArg};
+
+use super::schedule::{IntervalArgs, PastJobsArgs};
 
 #[derive(Debug, Args)]
 pub(crate) struct WaitArgs {
@@ -90,23 +90,8 @@ pub(crate) struct WaitArgs {
     #[arg(long, help_heading = "How to poll")]
     pub(crate) delay_first_poll: bool,
 
-    /// The first delay between two polls of a job; later ones grow by half each time [default: 1s]
-    #[arg(long, allow_hyphen_values = true, value_name = "TIME", help_heading = "How to poll")]
-    pub(crate) interval: Option<DurationArg>,
-
-    /// The longest delay between two polls of a job [default: 15s, or --interval if that is longer]
-    #[arg(long, allow_hyphen_values = true, value_name = "TIME", help_heading = "How to poll")]
-    pub(crate) max_interval: Option<DurationArg>,
-
-    /// The shortest delay between two polls of a job; --interval must not be shorter
-    #[arg(
-        long,
-        allow_hyphen_values = true,
-        value_name = "TIME",
-        default_value = "500ms",
-        help_heading = "How to poll"
-    )]
-    pub(crate) min_interval: DurationArg,
+    #[command(flatten)]
+    pub(crate) intervals: IntervalArgs,
 
     /// The most polls of all jobs per time, such as 50/s or 200/5m [default: 50/s]
     ///
@@ -126,31 +111,11 @@ pub(crate) struct WaitArgs {
     #[arg(long, value_name = "KIND", value_parser = kind, help_heading = "How to poll")]
     pub(crate) kind: Option<String>,
 
-    /// How much earlier one more poll must notice the end of a job, on average, if past jobs of the kind are known
-    #[arg(
-        long,
-        allow_hyphen_values = true,
-        value_name = "TIME",
-        default_value = "1s",
-        help_heading = "How to poll"
-    )]
-    pub(crate) poll_cost: DurationArg,
-
-    /// File with the durations of past jobs [default: cfw-wait/history.json in the user's state directory]
-    ///
-    /// The state directory is $XDG_STATE_HOME, or ~/.local/state. Several commands can use the file at once. It holds
-    /// kinds and durations, and nothing else of the jobs.
-    #[arg(
-        long,
-        value_name = "FILE",
-        value_hint = ValueHint::FilePath,
-        conflicts_with = "no_history",
-        help_heading = "How to poll"
-    )]
-    pub(crate) history: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) past_jobs: PastJobsArgs,
 
     /// Neither use nor record the durations of past jobs
-    #[arg(long, help_heading = "How to poll")]
+    #[arg(long, conflicts_with = "history", help_heading = "How to poll")]
     pub(crate) no_history: bool,
 
     /// How long a poll may take before it counts as a transient failure
@@ -227,7 +192,7 @@ pub(crate) struct CloudArgs {
     pub(crate) allow_plain_http: bool,
 }
 
-fn kind(text: &str) -> Result<String, String> {
+pub(super) fn kind(text: &str) -> Result<String, String> {
     match kind_problem(text) {
         None => Ok(text.to_owned()),
         Some(problem) => Err(problem),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cfw_waiter::{JobView, Progress, Stats};
+use cfw_waiter::{Eta, JobView, Progress, Stats};
 use console::{measure_text_width, truncate_str};
 
 use crate::describe;
@@ -21,7 +21,7 @@ pub(super) fn job(
     frame: usize,
     styles: Styles,
 ) -> String {
-    let JobView { report, in_flight, next_poll, trouble, .. } = job;
+    let JobView { report, in_flight, next_poll, trouble, eta, .. } = job;
     let signs = styles.signs;
     let clock = format!("{:>5}", format_clock(report.elapsed));
     let spinner = signs.spinner.get(frame % signs.spinner.len()).unwrap_or(&"");
@@ -29,12 +29,20 @@ pub(super) fn job(
     let left = columns.saturating_sub(clock.len() + 6);
     let status_width = STATUS_WIDTH.min(left / 2);
     let id_width = id_width.min(left - status_width);
-    let cut = |text: &str, width| truncate_str(text, width, signs.ellipsis).into_owned();
+    let cut = |text: &str, width| {
+        // An ellipsis that is as wide as the column would leave nothing of the text, or not fit.
+        let is_wider = width > measure_text_width(signs.ellipsis);
+        let tail = if is_wider { signs.ellipsis } else { "" };
+        truncate_str(text, width, tail).into_owned()
+    };
     let id = pad(&cut(report.id.as_str(), id_width), id_width);
     let status = report.state.as_ref().map_or(signs.ellipsis, |state| &*state.status);
     let status = printable(status.to_owned());
     let status = pad(&cut(&status, status_width.max(left - id_width)), status_width);
     let mut row = format!("{spinner} {id}  {status}  {clock}");
+    if let Some(eta) = eta {
+        row.push_str(&self::eta(eta, columns.saturating_sub(measure_text_width(&row)), styles));
+    }
     let next_poll = match next_poll {
         _ if *in_flight => "polling".to_owned(),
         Some(Duration::ZERO) => "poll due".to_owned(),
@@ -57,6 +65,37 @@ pub(super) fn job(
         row = format!("{row}  {}", styles.apply(Style::Warning, &trouble));
     }
     cut(&row, columns)
+}
+
+/// Returns a bar and the time that a job is likely to take longer, as far as they fit after a row.
+///
+/// Few past jobs do not tell enough for a bar.
+fn eta(eta: &Eta, columns: usize, styles: Styles) -> String {
+    const MIN_CELLS: usize = 4;
+    const MAX_CELLS: usize = 8;
+    let text = describe::eta(eta);
+    let Some(left) = columns.checked_sub(2 + text.len()) else { return String::new() };
+    let style = if eta.is_overdue() { Style::Warning } else { Style::Dim };
+    let text = styles.apply(style, &text);
+    match left.checked_sub(1) {
+        Some(cells @ MIN_CELLS..) if eta.late_after.is_some() => {
+            format!("  {} {text}", bar(eta.progress(), cells.min(MAX_CELLS), styles))
+        }
+        _ => format!("  {text}"),
+    }
+}
+
+/// Returns a bar of which a part from 0 to 1 is full.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a part of the number of cells, rounded down"
+)]
+fn bar(part: f64, cells: usize, styles: Styles) -> String {
+    let full = ((part * cells as f64) as usize).min(cells);
+    let signs = styles.signs;
+    styles.apply(Style::Success, &signs.full_cell.repeat(full))
+        + &signs.empty_cell.repeat(cells - full)
 }
 
 /// Returns the row with the number of jobs in each state.
@@ -128,10 +167,10 @@ fn fit<'a>(row: &str, text: &'a str, columns: usize) -> Option<&'a str> {
 
 #[cfg(test)]
 mod tests {
-    use cfw_waiter::{JobState, Waiter, source_fn};
+    use cfw_waiter::{History, JobState, Learned, Policy, Sample, Schedule, Waiter, source_fn};
 
     use super::*;
-    use crate::style::UNICODE;
+    use crate::style::{ASCII, UNICODE};
 
     #[test]
     fn the_row_of_a_job_shows_its_detail_as_far_as_it_fits() {
@@ -156,6 +195,69 @@ mod tests {
             let row = job(&jobs[0], 50, columns, 0, styles);
             assert!(row.contains(" 0:0"), "{columns}: {row}");
             assert!(measure_text_width(&row) <= columns, "{columns}: {row}");
+        }
+    }
+
+    /// Returns the view of a job that was seen running, when 20 jobs that took as long as this are known.
+    fn view(past: Duration, known: usize) -> JobView {
+        let mut history = History::new();
+        for n in 0..known {
+            let jitter = Duration::from_secs(n.try_into().unwrap());
+            history.record("default", Sample::ended(past + jitter));
+        }
+        let source = source_fn(|_id| async { Ok(JobState::running()) });
+        let schedule = Schedule::learned(Learned::new()).unwrap();
+        let waiter = Waiter::builder(source)
+            .policy(Policy::new().schedule(schedule).first_poll_at_once(true))
+            .history(history)
+            .build()
+            .unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(async {
+            let mut watch = waiter.watch(["create-firewall"]);
+            watch.next().await.unwrap();
+            watch.job("create-firewall").unwrap()
+        })
+    }
+
+    #[test]
+    fn the_row_of_a_job_shows_when_it_is_likely_to_end() {
+        let styles = Styles { has_colours: false, signs: &ASCII };
+        let view = view(Duration::from_secs(90), 20);
+        let row = |columns| job(&view, 15, columns, 0, styles);
+        let wide = row(80);
+        let expected = "| create-firewall  Running      0:00  -------- ";
+        assert!(wide.starts_with(expected) && wide.contains(" left  next poll in "), "{wide}");
+        for columns in 14..=90 {
+            let row = row(columns);
+            assert!(row.contains(" 0:00") && row.is_ascii(), "{columns}: {row}");
+            assert!(measure_text_width(&row) <= columns, "{columns}: {row}");
+            // Half a text says nothing, and the bar comes last.
+            assert_eq!(row.contains("  2m left"), (45..50).contains(&columns), "{columns}: {row}");
+            assert_eq!(row.contains("- 2m left"), columns >= 50, "{columns}: {row}");
+        }
+    }
+
+    #[test]
+    fn few_past_jobs_have_no_bar_and_none_have_nothing() {
+        let styles = Styles { has_colours: false, signs: &UNICODE };
+        let row = |known| job(&view(Duration::from_secs(90), known), 15, 80, 0, styles);
+        assert!(row(20).contains('░') && row(20).contains(" left"), "{}", row(20));
+        assert!(!row(1).contains('░') && row(1).contains(" left"), "{}", row(1));
+        assert!(!row(0).contains(" left"), "{}", row(0));
+    }
+
+    #[test]
+    fn a_bar_is_full_at_one() {
+        let styles = Styles { has_colours: false, signs: &ASCII };
+        for (part, expected) in [
+            (0.0, "--------"),
+            (0.124, "--------"),
+            (0.5, "####----"),
+            (0.99, "#######-"),
+            (1.0, "########"),
+        ] {
+            assert_eq!(bar(part, 8, styles), expected, "{part}");
         }
     }
 }

@@ -54,6 +54,7 @@ fn names(notices: &[Notice]) -> Vec<String> {
         Notice::ServiceRecovered { jobs, lasted, failed_polls, .. } => {
             format!("service recovers: {jobs}, {lasted:?}, {failed_polls} polls")
         }
+        Notice::Overdue { id, .. } => format!("{id} is overdue"),
     };
     notices.iter().map(name).collect()
 }

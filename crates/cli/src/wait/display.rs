@@ -26,7 +26,27 @@ impl Session {
             let notices = self.troubles.update(update, &self.state(&waiter.stats()));
             self.write_notices(&notices, Some(&update.id), output)?;
         }
-        output.update(update, self.kinds.get(&update.id).map(String::as_str))
+        let kind = self.kinds.get(&update.id).map(String::as_str);
+        let eta = match update.kind {
+            UpdateKind::Changed { .. } | UpdateKind::Progressed(_) if self.has_history => {
+                self.watch.job(&update.id).and_then(|job| job.eta)
+            }
+            _ => None,
+        };
+        output.update(update, kind, eta)
+    }
+
+    /// Reports the jobs that have become overdue, each once.
+    pub(super) fn report_overdue(&mut self, output: &mut Output) -> io::Result<()> {
+        let mut notices = Vec::new();
+        for job in self.watch.jobs() {
+            let Some(eta) = job.eta.filter(|eta| eta.is_overdue()) else { continue };
+            let (id, elapsed) = (job.report.id, job.report.elapsed);
+            if self.overdue.insert(id.clone()) {
+                notices.push(Notice::Overdue { id, elapsed, eta });
+            }
+        }
+        self.write_notices(&notices, None, output)
     }
 
     pub(super) fn state<'a>(&self, stats: &'a Stats) -> trouble::Run<'a> {

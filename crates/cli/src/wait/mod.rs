@@ -3,7 +3,7 @@
 mod display;
 mod look;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
@@ -92,6 +92,8 @@ pub(crate) async fn wait(
         defaults: jobs.defaults,
         added: 0,
         looks: Looks::default(),
+        has_history: jobs.has_history,
+        overdue: HashSet::new(),
         kinds: HashMap::new(),
         exec,
         signals,
@@ -145,6 +147,10 @@ struct Session {
     added: u32,
     /// Jobs whose waits end with the answer to their first poll.
     looks: Looks,
+    /// Whether past jobs can tell when these are likely to end.
+    has_history: bool,
+    /// Jobs that were reported as overdue.
+    overdue: HashSet<JobId>,
     /// The kinds of the jobs that have one.
     kinds: HashMap<JobId, String>,
     exec: Option<Exec>,
@@ -200,7 +206,14 @@ impl Session {
                     None
                 }
                 Event::Due(Due::Check) => {
-                    let is_worth_it = timers.count_check(self.watch.progress().live());
+                    let live = self.watch.progress().live();
+                    let is_worth_it = timers.count_check(live) && self.troubles.is_any();
+                    if self.has_history && timers.is_overdue_check(live) {
+                        let written = self.report_overdue(output);
+                        if let Some(reason) = self.handle_written(written, output)? {
+                            return Ok(reason);
+                        }
+                    }
                     if is_worth_it { self.check(waiter, output)? } else { None }
                 }
                 Event::Due(Due::Redraw) => {
@@ -223,13 +236,13 @@ impl Session {
     }
 
     async fn next_event(&mut self, timers: &mut Timers) -> Event {
-        let is_troubled = self.troubles.is_any();
+        let wants_checks = self.troubles.is_any() || self.has_history;
         let others = async {
             tokio::select! {
                 line = next_line(&mut self.lines), if self.lines.is_some() => Event::Line(line),
                 update = self.watch.next() => Event::Update(update.map(|update| self.looks.normalize(update))),
                 Some(report) = next_report(&mut self.exec) => Event::Exec(report),
-                due = timers.next(is_troubled) => Event::Due(due),
+                due = timers.next(wants_checks) => Event::Due(due),
             }
         };
         tokio::select! {
@@ -306,8 +319,9 @@ impl Session {
         let exit = outcome::exit(outcome);
         let kind = self.kinds.remove(&update.id);
         self.looks.remove(&update.id);
+        self.overdue.remove(&update.id);
         if let Some(exec) = &mut self.exec
-            && let Some(json) = json::update_line(update, kind.as_deref())?
+            && let Some(json) = json::update_line(update, kind.as_deref(), None)?
         {
             let (id, outcome) = (update.id.as_str().to_owned(), outcome::name(outcome));
             exec.add(exec::End { id, outcome, exit, json });

@@ -5,6 +5,8 @@
 #[cfg(test)]
 mod completions;
 #[cfg(test)]
+mod estimates;
+#[cfg(test)]
 mod exec;
 #[cfg(test)]
 mod exit_codes;

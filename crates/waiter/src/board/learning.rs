@@ -14,7 +14,7 @@ use crate::learned::{Kind, Learned, Planned, Survival};
 use crate::schedule::to_nanos;
 use crate::state::ServerTime;
 use crate::util::slab::Key;
-use crate::{History, JobState, Policy, Sample, Schedule};
+use crate::{Eta, History, JobState, Policy, Sample, Schedule};
 
 /// The kind of jobs without one.
 const DEFAULT_KIND: &str = "default";
@@ -198,6 +198,25 @@ impl Board {
         let own = self.own_age(wait, seen);
         let claimed = self.jobs.claimed_age(key).filter(|_| !self.learning.has_bad_clocks);
         Some(plan.believed_age(claimed, own))
+    }
+
+    /// Returns when the job of a wait is likely to end, if its schedule learns and past jobs tell.
+    ///
+    /// Nothing is told of a job that was not seen yet, or whose age the server tells and is not believed.
+    pub(super) fn eta(&mut self, now: Time, wait: Key<Wait>) -> Option<Eta> {
+        if self.learning.is_idle() {
+            return None;
+        }
+        let plan = Arc::clone(self.waits.policy(&self.waits[wait]).schedule.plan()?);
+        let key = self.waits[wait].job?;
+        let seen = self.jobs.observed(key)?;
+        let age = self.last_age(key, wait, &plan)?;
+        let claimed = self.jobs.claimed_age(key).filter(|_| !self.learning.has_bad_clocks);
+        if claimed.is_some_and(|(from, _)| from > age) {
+            return None;
+        }
+        let age = age + now.since(seen).as_secs_f64();
+        self.learning.kind(&plan.kind).0.eta(age, now.since_epoch())
     }
 
     /// Returns the age of a job as its wait knows it, in seconds.

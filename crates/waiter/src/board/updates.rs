@@ -132,18 +132,7 @@ impl Board {
         limit: usize,
     ) -> (Vec<JobView>, Option<Cursor>) {
         let now = self.tick(now);
-        self.list(
-            watch,
-            (cursor, limit),
-            |board, key| board.view(now, key),
-            |job, options, elapsed| JobView {
-                report: JobReport { id: job.id.clone(), state: None, polls: 0, elapsed },
-                in_flight: false,
-                next_poll: None,
-                time_left: options.timeout().saturating_sub(elapsed),
-                trouble: None,
-            },
-        )
+        self.list(watch, (cursor, limit), |board, key| board.view(now, key), pending_view)
     }
 
     /// Lists what another process needs to go on, of up to `limit` live jobs of a watch, in the order in which they were
@@ -156,16 +145,17 @@ impl Board {
         limit: usize,
     ) -> (Vec<SavedJob>, Option<Cursor>) {
         self.tick(now);
-        self.list(watch, (cursor, limit), Self::save, |job, options, elapsed| {
+        let save = |board: &mut Self, key| board.save(key);
+        self.list(watch, (cursor, limit), save, |job, options, elapsed| {
             SavedJob::pending(job.id.clone(), options, elapsed)
         })
     }
 
     fn list<T>(
-        &self,
+        &mut self,
         watch: WatchKey,
         (cursor, limit): (Option<Cursor>, usize),
-        live: impl Fn(&Self, Key<Wait>) -> Option<T>,
+        live: impl Fn(&mut Self, Key<Wait>) -> Option<T>,
         pending: impl Fn(&PendingJob, &WaitOptions, Duration) -> T,
     ) -> (Vec<T>, Option<Cursor>) {
         let Some(watch) = self.waits.find_watch(watch) else { return (Vec::new(), None) };
@@ -217,7 +207,23 @@ impl Board {
         })
     }
 
-    fn view(&self, now: Time, key: Key<Wait>) -> Option<JobView> {
+    /// Returns a live job of a watch.
+    pub(crate) fn job(&mut self, now: Time, watch: WatchKey, id: &str) -> Option<JobView> {
+        let now = self.tick(now);
+        let watch = self.waits.find_watch(watch)?;
+        if let Some(job) = self.waits[watch].pending.get(id) {
+            let started = self.waits[watch].started();
+            let elapsed = started.map_or(Duration::ZERO, |started| now.since(started));
+            let options = self.waits[watch].options().for_job(job.options.as_deref());
+            return Some(pending_view(job, &options, elapsed));
+        }
+        let job = self.jobs.find(id)?;
+        let wait = self.waits.find(watch, job, &self.jobs[job])?;
+        self.view(now, wait)
+    }
+
+    fn view(&mut self, now: Time, key: Key<Wait>) -> Option<JobView> {
+        let eta = self.eta(now, key);
         let wait = &self.waits[key];
         let job_key = wait.job?;
         let job = &self.jobs[job_key];
@@ -235,6 +241,7 @@ impl Board {
             next_poll: (!in_flight && due != Time::NEVER).then(|| due.max(free_at).since(now)),
             time_left: wait.deadline.since(now),
             trouble: self.jobs.cause(job_key),
+            eta,
         })
     }
 
@@ -249,5 +256,16 @@ impl Board {
             pause_left: self.throttle.paused_until().since(now),
             ..self.stats
         }
+    }
+}
+
+fn pending_view(job: &PendingJob, options: &WaitOptions, elapsed: Duration) -> JobView {
+    JobView {
+        report: JobReport { id: job.id.clone(), state: None, polls: 0, elapsed },
+        in_flight: false,
+        next_poll: None,
+        time_left: options.timeout().saturating_sub(elapsed),
+        trouble: None,
+        eta: None,
     }
 }

@@ -369,6 +369,12 @@ impl Shared {
         views
     }
 
+    /// Returns a live job of a watch.
+    pub(crate) fn job(&self, watch: WatchKey, id: &str) -> Option<JobView> {
+        let now = self.now();
+        self.with(|core| core.board.job(now, watch, id))
+    }
+
     /// A driver was dropped before it was done, with its runtime or by a panic in this crate. The waits on its runtime end.
     pub(crate) fn driver_stopped(self: &Arc<Self>, driver: &Arc<Driver>) {
         if !self.with(|core| core.drivers.remove(driver, &mut core.board)) {

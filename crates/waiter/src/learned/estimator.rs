@@ -69,6 +69,11 @@ impl Estimator {
         self.samples.is_empty()
     }
 
+    /// Returns how many past jobs with a known end count.
+    pub fn count_ended(&self) -> usize {
+        self.samples.iter().filter(|sample| !sample.is_censored).count()
+    }
+
     /// Takes the duration of a job that has ended, in seconds.
     ///
     /// Returns how well it was foretold: the logarithm of its density, over the logarithm of the duration.
@@ -153,16 +158,18 @@ impl Estimator {
                 }
             }
         }
+        let mut guess = mass.clone();
         for (points, width) in points.iter().zip(WIDTHS) {
             add_kernels(&mut mass, points, &kernel(width));
         }
         let mut sum = 0.0;
-        for (mass, node) in mass.iter_mut().zip(&grid.prior) {
+        for ((mass, guess), node) in mass.iter_mut().zip(&mut guess).zip(&grid.prior) {
             *mass += prior * node;
+            *guess += prior * node;
             sum += *mass;
         }
-        mass.iter_mut().for_each(|mass| *mass /= sum);
-        Survival::of_mass(&mass)
+        mass.iter_mut().chain(&mut guess).for_each(|mass| *mass /= sum);
+        Survival::of_mass(&mass).with_guess(&guess)
     }
 
     /// Returns what the experts weigh, by memory and by width.

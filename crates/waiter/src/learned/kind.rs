@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::eta::Eta;
+use super::explain::{ExpectedCost, Explanation, shown};
 use super::guard::{gain, polls, worst};
 use super::history::{History, Sample, Savings};
 use super::settings::Learned;
@@ -80,6 +82,8 @@ pub(crate) struct Kind {
     /// How many jobs were learnt, to know whether a law is the newest.
     learnt: u64,
     law: Option<(u64, Arc<Survival>)>,
+    /// When a law was made last for an estimate.
+    law_made: Duration,
     prices: Vec<Price>,
 }
 
@@ -105,7 +109,14 @@ impl Kind {
         for sample in history.samples(name) {
             learn(&mut tracker, sample);
         }
-        Self { name: name.into(), tracker, learnt: 0, law: None, prices: Vec::new() }
+        Self {
+            name: name.into(),
+            tracker,
+            learnt: 0,
+            law: None,
+            law_made: Duration::ZERO,
+            prices: Vec::new(),
+        }
     }
 
     /// Takes a past job.
@@ -128,6 +139,20 @@ impl Kind {
                 law
             }
         }
+    }
+
+    /// Returns when a job of `age` seconds is likely to end, if past jobs tell.
+    pub(crate) fn eta(&mut self, age: f64, now: Duration) -> Option<Eta> {
+        let past_jobs = Some(self.tracker.count_ended()).filter(|count| *count > 0)?;
+        let law = match &self.law {
+            // Jobs may end by the thousand, and a law takes as long as some thousand estimates.
+            Some((_, law)) if now < self.law_made.saturating_add(PLAN_LASTS) => Arc::clone(law),
+            _ => {
+                self.law_made = now;
+                self.newest_law()
+            }
+        };
+        Eta::new(&law, past_jobs, age)
     }
 
     /// Returns the plan for a wait that begins `now`. `history` knows what was saved before.
@@ -159,6 +184,43 @@ impl Kind {
         plan
     }
 
+    /// Explains the plan for a wait that begins now.
+    pub(crate) fn explain(
+        &mut self,
+        settings: &Arc<Learned>,
+        min_interval: Duration,
+        history: &History,
+    ) -> Explanation {
+        let plan = self.plan(settings, min_interval, Duration::ZERO, history);
+        let (law, c) = (self.newest_law(), settings.price());
+        let ended = self.tracker.count_ended();
+        let worst_loss = if plan.is_learned() {
+            Some(plan.worst)
+        } else if self.tracker.is_empty() {
+            None
+        } else {
+            let plan = Arc::new(Plan::new(&law, c).0);
+            let steady = settings.get_fallback().longest().as_secs_f64();
+            let shortest = Leash::up_to(settings.longest_leash(), steady).last();
+            let on = |leash| pace(&plan, leash, settings, min_interval);
+            shortest.map(|leash| worst_of(&on(leash), settings))
+        };
+        let account = self.price(settings, history).account;
+        Explanation {
+            ended,
+            unfinished: self.tracker.len() - ended,
+            is_learned: plan.is_learned(),
+            polls: shown(&law, plan.polls()),
+            fallback_polls: shown(&law, polls_of(None, settings)),
+            expected: ExpectedCost::new(&law, plan.polls(), c),
+            expected_fallback: ExpectedCost::new(&law, polls_of(None, settings), c),
+            account: account.balance(),
+            account_limit: account.cap(),
+            worst_loss,
+            law,
+        }
+    }
+
     fn make_plan(
         &mut self,
         settings: &Arc<Learned>,
@@ -166,20 +228,9 @@ impl Kind {
         history: &History,
     ) -> Planned {
         let law = self.newest_law();
-        let c = settings.price();
-        let plan = Arc::new(Plan::new(&law, c).0);
-        let (min_interval, max_interval) =
-            (min_interval.as_secs_f64(), settings.get_max_interval().as_secs_f64());
-        let on = |leash| Pace { plan: Arc::clone(&plan), leash, min_interval, max_interval };
-        let loss = |leash| {
-            let pace = on(leash);
-            worst(
-                polls_of(Some(&pace), settings),
-                polls_of(None, settings),
-                HORIZON + max_interval,
-                c,
-            )
-        };
+        let plan = Arc::new(Plan::new(&law, settings.price()).0);
+        let on = |leash| pace(&plan, leash, settings, min_interval);
+        let loss = |leash| worst_of(&on(leash), settings);
         // Without any past job what is known is less than what the fallback's author knew.
         let is_blank = self.tracker.is_empty();
         let account = self.price(settings, history).account;
@@ -223,6 +274,19 @@ impl Kind {
         });
         &mut self.prices[at]
     }
+}
+
+/// Returns a plan on a leash, within the intervals that were set.
+fn pace(plan: &Arc<Plan>, leash: Leash, settings: &Learned, min_interval: Duration) -> Pace {
+    let min_interval = min_interval.as_secs_f64();
+    let max_interval = settings.get_max_interval().as_secs_f64();
+    Pace { plan: Arc::clone(plan), leash, min_interval, max_interval }
+}
+
+/// Returns the most that a plan can lose against the fallback, in seconds.
+fn worst_of(pace: &Pace, settings: &Learned) -> f64 {
+    let horizon = HORIZON + pace.max_interval;
+    worst(polls_of(Some(pace), settings), polls_of(None, settings), horizon, settings.price())
 }
 
 /// Returns the polls of a plan, or of the fallback alone, as ages in seconds.

@@ -12,6 +12,8 @@
 )]
 
 mod estimator;
+mod eta;
+mod explain;
 #[cfg(feature = "history")]
 mod file;
 mod grid;
@@ -28,6 +30,8 @@ mod tracker;
 mod worth;
 
 pub use self::estimator::Estimator;
+pub use self::eta::{Eta, Remaining};
+pub use self::explain::{ExpectedCost, Explanation};
 #[cfg(feature = "history")]
 pub use self::file::HistoryError;
 pub use self::guard::{Account, cost, gain, paced, polls, worst};

@@ -1,6 +1,6 @@
 //! How likely a job of a kind is to run longer than some time.
 
-use super::grid::{Grid, NODES};
+use super::grid::{Grid, LONGEST, NODES};
 
 /// The probability that a job has not ended, at each node of the grid.
 #[derive(Clone, Debug)]
@@ -9,6 +9,10 @@ pub struct Survival {
     pub(super) at: Box<[f64]>,
     /// The integral of `at` from zero to each node, in seconds.
     pub(super) area: Box<[f64]>,
+    /// The age from which on the prior says more of a job than past jobs do, in seconds.
+    known_until: f64,
+    /// The probability that is a guess, in the absence of past jobs.
+    guess: f64,
 }
 
 impl Survival {
@@ -21,6 +25,20 @@ impl Survival {
             beyond += mass;
         }
         Self::new(at)
+    }
+
+    /// Sets which part of each node's probability is a guess, in the absence of past jobs.
+    pub(super) fn with_guess(mut self, guess: &[f64]) -> Self {
+        let times = &Grid::get().times;
+        let mut beyond = 0.0;
+        for ((guess, alive), time) in guess.iter().zip(&self.at).zip(times).rev() {
+            beyond += guess;
+            if beyond > 0.5 * alive {
+                self.known_until = *time;
+            }
+        }
+        self.guess = beyond;
+        self
     }
 
     /// Makes the survival of a known law: `law` gives the probability that a job runs longer than some seconds.
@@ -43,7 +61,26 @@ impl Survival {
             sum += 0.5 * (at[j] + at[j - 1]) * (times[j] - times[j - 1]);
             area[j] = sum;
         }
-        Self { at, area }
+        Self { at, area, known_until: LONGEST, guess: 0.0 }
+    }
+
+    /// Returns the age from which on the prior says more of a job than past jobs do, in seconds.
+    pub(crate) fn known_until(&self) -> f64 {
+        self.known_until
+    }
+
+    /// Returns the age by which this part of the jobs has ended, in seconds; none if more may be a guess than is left then.
+    pub(crate) fn known_quantile(&self, part: f64) -> Option<f64> {
+        self.quantile(0.0, part).filter(|_| self.guess < 1.0 - part)
+    }
+
+    /// Returns the integral of the probability from zero to `age` seconds, which beyond the grid grows no further.
+    pub(crate) fn area(&self, age: f64) -> f64 {
+        let times = &Grid::get().times;
+        let age = if age > 0.0 { age.min(LONGEST) } else { 0.0 };
+        let below = times.partition_point(|time| *time <= age).saturating_sub(1);
+        let mean = 0.5 * (self.at[below] + self.probability(age));
+        self.area[below] + mean * (age - times[below])
     }
 
     /// Returns the probability that a job runs longer than `age` seconds.

@@ -55,6 +55,11 @@ impl Tracker {
         self.current.len()
     }
 
+    /// Returns how many past jobs with a known end count.
+    pub fn count_ended(&self) -> usize {
+        self.current.count_ended()
+    }
+
     /// Returns whether no job counts.
     pub fn is_empty(&self) -> bool {
         self.current.is_empty()

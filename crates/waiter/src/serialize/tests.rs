@@ -1,6 +1,7 @@
 use serde_json::{json, to_string, to_value};
 
 use super::*;
+use crate::Remaining;
 use crate::report::ErrorContext;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -106,5 +107,22 @@ fn a_time_that_no_calendar_holds_is_left_out() {
     assert_eq!(
         to_string(&JobState::running().with_begin(far)).expect("no map keys"),
         r#"{"status":"Running","phase":"running"}"#
+    );
+}
+
+#[test]
+fn an_estimate_leaves_out_what_it_does_not_say() {
+    let remaining = Remaining { mean: 3 * SECOND, p50: 2 * SECOND, p90: 5 * SECOND };
+    let mut eta = Eta { age: SECOND, past_jobs: 20, remaining: Some(remaining), late_after: None };
+    assert_eq!(
+        to_string(&eta).expect("no map keys"),
+        r#"{"age_ms":1000,"past_jobs":20,"eta_ms":3000,"eta_p50_ms":2000,"eta_p90_ms":5000}"#
+    );
+    eta.late_after = Some(2 * SECOND);
+    assert_eq!(to_value(eta).expect("no map keys")["overdue"], json!(false));
+    (eta.age, eta.remaining) = (2 * SECOND, None);
+    assert_eq!(
+        to_string(&eta).expect("no map keys"),
+        r#"{"age_ms":2000,"past_jobs":20,"late_after_ms":2000,"overdue":true}"#
     );
 }

@@ -5,6 +5,7 @@ mod budgets;
 mod commands;
 mod deadlines;
 mod differential;
+mod eta;
 mod growth;
 mod interleaving;
 mod learning;

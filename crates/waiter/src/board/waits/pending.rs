@@ -73,6 +73,12 @@ impl Pending {
         self.jobs.len()
     }
 
+    pub(in crate::board) fn get(&self, id: &str) -> Option<&PendingJob> {
+        let serial = self.index.get(id)?;
+        let at = self.jobs.partition_point(|(other, _)| other < serial);
+        self.jobs.get(at)?.1.as_ref()
+    }
+
     pub(in crate::board) fn contains(&self, id: &str) -> bool {
         self.index.contains_key(id)
     }

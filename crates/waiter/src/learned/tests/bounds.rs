@@ -6,7 +6,7 @@ use super::*;
 use crate::learned::{Account, worst};
 
 /// What a clock that lies can make of a duration, in seconds.
-fn any_duration() -> impl Strategy<Value = f64> {
+pub(super) fn any_duration() -> impl Strategy<Value = f64> {
     prop_oneof![
         4 => (-3.0..13.0_f64).prop_map(f64::exp),
         2 => (0_u32..30).prop_map(f64::from),

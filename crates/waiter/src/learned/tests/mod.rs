@@ -1,5 +1,7 @@
 mod account;
 mod bounds;
+mod eta;
+mod explain;
 mod kind;
 mod means;
 mod vectors;

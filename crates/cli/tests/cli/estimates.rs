@@ -1,0 +1,197 @@
+//! When jobs are likely to end, and which are overdue, by the durations of past jobs.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use cfw_simulator::{JobScript, Simulator};
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::support::*;
+use crate::terminal::Terminal;
+
+/// A file with past jobs of the kind create, removed at the end.
+struct Past(PathBuf);
+
+impl Past {
+    /// Twenty jobs, each a hundredth longer than the one before.
+    fn new(name: &str, seconds: f64) -> Self {
+        let name = format!("cfw-wait-{}-past-{name}.json", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        let job = |n| format!("{{\"seconds\":{}}}", seconds * (1.0 + 0.01 * f64::from(n)));
+        let jobs: Vec<String> = (0..20).map(job).collect();
+        let text = format!(
+            "{{\"format\":\"cfw-waiter history\",\"version\":1,\"kinds\":{{\"create\":{{\"jobs\":[{}]}},\"empty\":{{\"jobs\":[]}}}}}}",
+            jobs.join(",")
+        );
+        fs::write(&path, text).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for Past {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// A command that waits for a job that takes a minute.
+fn wait(sim: &Simulator, past: &Path, args: &[&str]) -> Command {
+    add(sim, "job", JobScript::succeeds_after(ms(60_000)));
+    let mut command = wait_command(sim, args);
+    command.args(["--kind=create", "--history"]).arg(past).arg("job");
+    command
+}
+
+/// The lines of standard output of one type.
+fn of_type(lines: &[String], name: &str) -> Vec<Value> {
+    let values = lines.iter().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    values.filter(|value| value["type"] == name).collect()
+}
+
+#[test]
+fn an_overdue_job_is_reported_once() {
+    let (sim, past) = (simulator(), Past::new("overdue", 0.3));
+    let mut command = wait(&sim, &past.0, &["--output=json", "--heartbeat=100ms"]);
+    let mut child = Running::start(command.stdout(Stdio::piped()).stderr(Stdio::piped()));
+    let (stdout, stderr) = (Lines::of(child.stdout()), Lines::of(child.stderr()));
+    let warning = stderr.until("overdue: it has taken ");
+    assert!(warning.contains("job  overdue: it has taken "), "{warning}");
+    assert!(warning.contains("; 95 % of such jobs end within 0."), "{warning}");
+    assert!(warning.ends_with(" (20 jobs known)"), "{warning}");
+    // Two seconds and more, in which others would come.
+    for _ in 0..22 {
+        let heartbeat = stderr.until("1 running");
+        assert!(heartbeat.contains(", overdue; "), "{heartbeat}");
+    }
+    child.signal(Signal::TERM);
+    let rest = stderr.rest();
+    assert!(!rest.iter().any(|line| line.contains("overdue: it has taken")), "{rest:?}");
+    let lines = stdout.rest();
+    let [overdue] = &of_type(&lines, "overdue")[..] else { panic!("{lines:?}") };
+    assert_eq!((&overdue["job_id"], &overdue["overdue"]), (&"job".into(), &true.into()));
+    assert!(overdue["age_ms"].as_u64() >= overdue["late_after_ms"].as_u64(), "{overdue}");
+}
+
+#[test]
+fn the_first_status_says_when_the_job_is_likely_to_end() {
+    let (sim, past) = (simulator(), Past::new("first", 300.0));
+    let mut command = wait(&sim, &past.0, &["--output=json", "--quiet"]);
+    let mut child = Running::start(command.stdout(Stdio::piped()));
+    let line = Lines::of(child.stdout()).until("\"changed\"");
+    let changed: Value = serde_json::from_str(&line).unwrap();
+    assert_eq!((&changed["past_jobs"], &changed["overdue"]), (&20.into(), &false.into()));
+    let [left, age, p50, p90, late] =
+        ["eta_ms", "age_ms", "eta_p50_ms", "eta_p90_ms", "late_after_ms"]
+            .map(|name| changed[name].as_u64().expect(name));
+    assert!((300_000..360_000).contains(&(age + left)), "{changed}");
+    assert!(p50 <= p90 && age + p90 <= late, "{changed}");
+}
+
+#[test]
+fn nothing_is_said_without_history() {
+    let (sim, past) = (simulator(), Past::new("none", 0.3));
+    add(&sim, "short", JobScript::succeeds_after(ms(1_300)));
+    for args in [
+        &["--no-history", "--kind=create"][..],
+        &["--kind=delete", "--history", past.0.to_str().unwrap()],
+    ] {
+        let mut command = wait_command(&sim, &["--output=json", "--heartbeat=100ms", "short"]);
+        command.args(args);
+        let output = run(command);
+        assert_eq!(output.code, Some(0), "{output:?}");
+        for text in ["eta", "overdue", "past_jobs"] {
+            assert!(!output.stdout.contains(text), "{}", output.stdout);
+        }
+        assert!(!output.stderr.contains(" left") && !output.stderr.contains("overdue"));
+    }
+}
+
+#[test]
+fn a_row_has_a_bar_and_a_range_where_they_fit() {
+    let (sim, past) = (simulator(), Past::new("bar", 300.0));
+    for (rows, columns, has_bar) in [(24, 80, true), (15, 40, false)] {
+        let mut command = wait(&sim, &past.0, &[]);
+        command.env("LANG", "C");
+        let mut terminal = Terminal::start(command, rows, columns);
+        let shown = terminal.until("m left");
+        let row = shown.lines().find(|row| row.contains(" job ")).unwrap();
+        assert!(row.is_ascii() && row.contains("Running") && row.contains(" 0:"), "{row}");
+        assert!(row.contains("6m left"), "{row}");
+        assert_eq!(row.contains("-------- "), has_bar, "{row}");
+        terminal.child.signal(Signal::TERM);
+    }
+}
+
+#[test]
+fn a_kind_is_explained_as_text_json_and_svg() {
+    let past = Past::new("explain", 90.0);
+    let explain = |args: &[&str]| {
+        let mut command = bare_command(&["explain", "create", "--history"]);
+        command.arg(&past.0).args(args);
+        let output = run(command);
+        assert_eq!((output.code, &*output.stderr), (Some(0), ""), "{output:?}");
+        output.stdout
+    };
+    let text = explain(&[]);
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(lines[0].starts_with("create: 20 jobs in "), "{text}");
+    for (label, value) in [
+        ("durations ", "half within 1m 4"),
+        ("first polls at ", "1m 00s, 1m 4"),
+        ("else at ", "1.0s, 2.5s, 4.8s, 8.1s, 13.2s, 20.8s, 32.2s, 47.2s, .."),
+        ("a job costs ", " polls, and its end is noticed after "),
+        ("schedule in use ", "the learned one"),
+        ("account ", "70.0s of 350s may be lost in all; a job can lose "),
+    ] {
+        let line = lines.iter().find(|line| line.starts_with(label)).expect(label);
+        assert!(line.contains(value), "{line}");
+    }
+    let dear = explain(&["--poll-cost=20s"]);
+    assert!(dear.contains("a poll counts as 20.0s") && dear != text, "{dear}");
+    let json: Value = serde_json::from_str(&explain(&["--output=json"])).unwrap();
+    assert_eq!((&json["v"], &json["type"]), (&1.into(), &"explanation".into()));
+    assert_eq!((&json["past_jobs"], &json["learned"]), (&20.into(), &true.into()));
+    assert!(json["expected"]["cost_ms"].as_u64() < json["expected_fallback"]["cost_ms"].as_u64());
+    assert_eq!(json["account"]["balance_ms"], 70_000);
+    assert_eq!(json["fallback_polls_ms"][1], 2_500);
+    let svg = explain(&["--output=svg"]);
+    assert!(svg.starts_with("<svg xmlns=") && svg.ends_with("</svg>\n"), "{svg}");
+    let polls = json["polls_ms"].as_array().unwrap().len();
+    assert_eq!(svg.matches("<circle ").count(), polls, "{svg}");
+    for text in ["create: 20 jobs", "polls without past jobs", "ends of past jobs", "<polyline "] {
+        assert!(svg.contains(text), "{text}: {svg}");
+    }
+}
+
+#[test]
+fn a_kind_that_is_not_known_is_a_usage_error_that_names_the_known_ones() {
+    let past = Past::new("unknown", 90.0);
+    for kind in ["creat", "empty"] {
+        let mut command = bare_command(&["explain", kind, "--history"]);
+        command.arg(&past.0);
+        let output = run(command);
+        assert_eq!((output.code, &*output.stdout), (Some(2), ""), "{output:?}");
+        let expected =
+            format!("KIND {kind}: no past job is known in {}; it has create\n", past.0.display());
+        assert!(output.stderr.ends_with(&expected), "{}", output.stderr);
+    }
+    let none = past.0.with_extension("missing");
+    let mut command = bare_command(&["explain", "create", "--history"]);
+    command.arg(&none);
+    let output = run(command);
+    assert_eq!(output.code, Some(2), "{output:?}");
+    let expected = format!("KIND create: no past job of any kind is known in {}\n", none.display());
+    assert!(output.stderr.ends_with(&expected), "{}", output.stderr);
+    fs::write(&none, "a poem").unwrap();
+    let mut command = bare_command(&["explain", "create", "--history"]);
+    command.arg(&none);
+    let output = run(command);
+    fs::remove_file(&none).unwrap();
+    assert_eq!(output.code, Some(3), "{output:?}");
+    assert!(output.stderr.contains("--history: "), "{}", output.stderr);
+    let output = run(bare_command(&["explain", "create"]));
+    assert_eq!(output.code, Some(3), "{output:?}");
+    assert!(output.stderr.contains("--history FILE"), "{}", output.stderr);
+}
