@@ -94,7 +94,6 @@ fn a_file_that_cannot_be_read_is_named_and_left_as_it_is() {
         (&later, "is of version 2, which is not known (known: 1)"),
         (&negative, "-5 is no duration"),
         (&whole.replace("[{", "[7,{"), "is damaged, and is left as it is"),
-        ("", "is not a history of cfw-waiter, and is left as it is"),
         ("{}", "is not a history of cfw-waiter, and is left as it is"),
         (r#"{"format":"other","version":1}"#, "is not a history of cfw-waiter"),
         ("#!/bin/sh\n", "is not a history of cfw-waiter, and is left as it is"),
@@ -107,6 +106,18 @@ fn a_file_that_cannot_be_read_is_named_and_left_as_it_is() {
         assert_eq!(read, written);
         assert_eq!(fs::read_to_string(&file).unwrap(), text, "left as it is");
     }
+}
+
+#[test]
+fn a_file_that_holds_nothing_is_an_empty_history() {
+    let folder = Folder::new("empty");
+    let file = folder.file();
+    for text in ["", "\n"] {
+        fs::write(&file, text).unwrap();
+        assert!(History::load(&file).unwrap().is_empty());
+    }
+    one("create", 6.0).append_to(&file).unwrap();
+    assert_eq!(History::load(&file).unwrap().samples("create").count(), 1);
 }
 
 #[test]
