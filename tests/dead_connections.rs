@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
 use cfw_api::{Client, Credentials};
-use cfw_waiter::{Policy, Schedule, Waiter};
+use cfw_waiter::{Policy, Schedule, UpdateKind, Waiter};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
@@ -191,11 +191,22 @@ async fn pings_find_a_dead_connection() {
         .policy(Policy::new().schedule(schedule).timeout(limit))
         .build()
         .expect("sound settings");
-    let (ends, ()) = tokio::join!(
-        waiter.watch(ids(1)).all(),
-        world.play(Duration::from_millis(300), Duration::from_millis(800)),
-    );
-    let report = ends.first().and_then(|(_, outcome)| outcome.as_ref().ok());
-    let report = report.unwrap_or_else(|| panic!("{ends:?}"));
+    let mut watch = waiter.watch(ids(1));
+    let hearing = async {
+        let (mut troubles, mut report) = (Vec::new(), None);
+        while let Some(update) = watch.next().await {
+            match update.kind {
+                UpdateKind::Trouble(error) => troubles.push(error.to_string()),
+                UpdateKind::Ended(outcome) => report = Some(outcome.expect("the job succeeds")),
+                _ => {}
+            }
+        }
+        (troubles, report.expect("one end"))
+    };
+    let play = world.play(Duration::from_millis(300), Duration::from_millis(800));
+    let ((troubles, report), ()) = tokio::join!(hearing, play);
     assert!(report.elapsed < Duration::from_secs(20), "{report:?}");
+    // The time that is named is the one that passed.
+    let [trouble] = &troubles[..] else { panic!("{troubles:?}") };
+    assert!(trouble.contains("no answer") && !trouble.contains("within 60s"), "{trouble}");
 }

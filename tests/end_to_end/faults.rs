@@ -3,13 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use cfw_api::{Class, Error};
+use cfw_api::{Class, Client, Credentials, Error};
 use cfw_simulator::{Fault, JobScript, SimulateOptions, Simulator, TimeFormat};
 use cfw_waiter::{Schedule, WaitErrorKind, Waiter};
+use jiff::Timestamp;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
 
 use crate::support::{
-    PATIENCE, brisk, brisk_policy, client, eventually, finish_after, ms, pause, simulator,
-    simulator_with_times, story,
+    PATIENCE, brisk, brisk_policy, brisk_with, client, eventually, finish_after, ms, pause,
+    simulator, simulator_with_times, story,
 };
 
 /// How long an attempt may take: short where no answer comes, else longer than a busy machine can make it.
@@ -22,6 +25,77 @@ fn throttled_for(retry_after: &str) -> Fault {
     Fault::Throttled {
         retry_after: Some(retry_after.to_owned()),
         quota: Some("limit:100000,time:1 second".to_owned()),
+    }
+}
+
+/// Without the header the pause would be 5 s at most.
+#[tokio::test]
+async fn a_date_in_any_form_holds_the_next_poll_back() {
+    const FORMS: [&str; 3] =
+        ["%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"];
+    let waits = FORMS.map(|form| async move {
+        let sim = simulator();
+        let id = sim.add_job(JobScript::succeeds_after(ms(0)));
+        let until = Timestamp::from_second(Timestamp::now().as_second() + 6).unwrap();
+        sim.fail_next(1, throttled_for(&until.strftime(form).to_string()));
+        let report = brisk(&sim).build().unwrap().wait_for_job(&id).await.unwrap();
+        assert_eq!(report.polls, 2, "{form}");
+        assert!(Timestamp::now() >= until, "{form}");
+    });
+    futures_util::future::join_all(waits).await;
+}
+
+/// Serves polls. The first connection answers well once and then with `answer`, as a machine does to which the name
+/// does not lead any more; all others answer that the job has succeeded.
+async fn moved_service(answer: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let good = |status| {
+        let body = format!(r#"{{"data":{{"status":"{status}"}}}}"#);
+        format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+    };
+    #[expect(clippy::disallowed_methods, reason = "a server of the test")]
+    tokio::spawn(async move {
+        let mut is_first = true;
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let (first, later) = match is_first {
+                true => (good("Running"), answer.to_owned()),
+                false => (good("Success"), good("Success")),
+            };
+            is_first = false;
+            tokio::spawn(async move {
+                let mut next = first;
+                while stream.read(&mut [0; 4096]).await.is_ok_and(|read| read > 0) {
+                    if stream.write_all(next.as_bytes()).await.is_err() {
+                        break;
+                    }
+                    next.clone_from(&later);
+                }
+            });
+        }
+    });
+    endpoint
+}
+
+#[tokio::test]
+async fn a_wait_outlives_a_connection_that_leads_to_another_machine_by_now() {
+    for answer in [
+        "HTTP/1.1 403 Forbidden\r\nContent-Length: 13\r\n\r\n<html></html>",
+        "HTTP/1.1 302 Found\r\nLocation: http://parked.example\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 404 Not Found\r\nContent-Length: 27\r\n\r\n{\"error_code\":\"APIGW.0101\"}",
+        "HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n<html></html>",
+        "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n",
+    ] {
+        let client = Client::builder()
+            .endpoint(moved_service(answer).await)
+            .project_id("p")
+            .credentials(Credentials::token("t"))
+            .build()
+            .unwrap();
+        let policy = brisk_policy().timeout(ms(20_000));
+        let waiter = brisk_with(client).policy(policy).build().unwrap();
+        let report = waiter.wait_for_job("j").await.unwrap_or_else(|error| panic!("{error}"));
+        assert!((3..=6).contains(&report.polls), "{answer}: {} polls", report.polls);
     }
 }
 

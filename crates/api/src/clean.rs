@@ -58,22 +58,35 @@ mod tests {
 
     #[test]
     fn what_moves_hides_or_reorders_text_is_unprintable() {
+        // Controls, line and paragraph separators, interlinear annotations, and what Unicode's property
+        // Default_Ignorable_Code_Point holds.
         let ranges = [
             0x00..=0x1f,
             0x7f..=0x9f,
+            0x2028..=0x2029,
+            0xfff9..=0xfffb,
             0xad..=0xad,
+            0x34f..=0x34f,
             0x61c..=0x61c,
+            0x115f..=0x1160,
+            0x17b4..=0x17b5,
+            0x180b..=0x180f,
             0x200b..=0x200f,
-            0x2028..=0x202e,
-            0x2060..=0x2064,
-            0x2066..=0x206f,
-            0xfe0f..=0xfe0f,
+            0x202a..=0x202e,
+            0x2060..=0x206f,
+            0x3164..=0x3164,
+            0xfe00..=0xfe0f,
             0xfeff..=0xfeff,
-            0xe0001..=0xe007f,
+            0xffa0..=0xffa0,
+            0xfff0..=0xfff8,
+            0x1bca0..=0x1bca3,
+            0x1d173..=0x1d17a,
+            0xe0000..=0xe0fff,
         ];
-        for code in ranges.into_iter().flatten() {
-            let c = char::from_u32(code).unwrap();
-            assert!(is_unprintable(c), "U+{code:04X}");
+        let is_listed = |code: u32| ranges.iter().any(|range| range.contains(&code));
+        for c in (0..=0x0010_ffff).filter_map(char::from_u32) {
+            let code = u32::from(c);
+            assert_eq!(is_unprintable(c), is_listed(code), "U+{code:04X}");
         }
         for c in "az AZ09~\u{a0}\u{ac}\u{ae}é\u{301}中日本語العربيةעברית한국어😀\u{2010}\u{2027}\u{202f}\u{205f}\u{fffc}\u{fffd}…".chars() {
             assert!(!is_unprintable(c), "{c:?}");

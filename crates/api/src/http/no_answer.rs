@@ -10,11 +10,11 @@ use crate::{
     error::{CODE_CHARS, MESSAGE_CHARS, Operation},
 };
 
-/// Returns the error of a request that failed before the head of an answer arrived.
+/// Returns the error of a request that failed after `waited`, before the head of an answer arrived.
 pub(super) fn without_head(
     operation: Operation<'_>,
     error: &reqwest::Error,
-    limit: Duration,
+    waited: Duration,
     proxy: Option<&str>,
     secrets: &[&str],
 ) -> Error {
@@ -30,7 +30,7 @@ pub(super) fn without_head(
     }
     let (kind, summary, cause) = if !error.is_connect() {
         if error.is_timeout() {
-            (ErrorKind::Timeout, no_answer_within(limit, &host), None)
+            (ErrorKind::Timeout, no_answer_within(waited, &host), None)
         } else {
             (ErrorKind::Connect, format!("the connection to {host} broke"), Some(cause))
         }

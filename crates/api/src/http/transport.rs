@@ -12,6 +12,7 @@ use tokio::{
 };
 
 use super::{
+    classify::is_from_service,
     client_pool::{Server, now},
     clients::HttpClients,
     io_runtime::IoRuntime,
@@ -23,7 +24,11 @@ use crate::{
     Class, Error, ErrorKind,
     clock::Clock,
     error::{CODE_CHARS, Operation},
+    wire::{error_body::ErrorBody, without_bom},
 };
+
+/// How long the body of an answer is waited for whose status says enough.
+const LATE_BODY: Duration = Duration::from_secs(1);
 
 /// Only a proxy answers so, never the service.
 const PROXY_AUTHENTICATION_REQUIRED: u16 = 407;
@@ -109,7 +114,9 @@ impl Transport {
         let mut response = sent.map_err(|error| {
             pooled.failed(&error);
             let proxy = error.url().and_then(|url| self.clients.proxy(url));
-            without_head(operation, &error, limit, proxy.as_deref(), secrets)
+            // Pings can find the connection dead before the limit.
+            let waited = limit.min(now().saturating_duration_since(started));
+            without_head(operation, &error, waited, proxy.as_deref(), secrets)
         })?;
         let mut answer = HttpResponse::from_head(&response, secrets, self.clock.now());
         if answer.status == PROXY_AUTHENTICATION_REQUIRED {
@@ -121,40 +128,49 @@ impl Transport {
                 .with_summary(summary)
                 .with_response(answer.status, None));
         }
+        let is_status_enough = matches!(answer.status, 429 | 500..=599);
+        let patience = if is_status_enough { LATE_BODY } else { limit };
         let reading = self.on_io_runtime(read_body(&mut response));
-        let body = timeout_at(deadline, reading).await.unwrap_or(Err(BodyError::TimedOut));
+        let body = timeout_at(deadline.min(after(now(), patience)), reading)
+            .await
+            .unwrap_or(Err(BodyError::TimedOut));
         match &body {
-            Err(BodyError::TimedOut) => pooled.timed_out(),
+            Err(BodyError::TimedOut) if !is_status_enough => pooled.timed_out(),
             Err(BodyError::Broken(error)) => pooled.failed(error),
-            _ => pooled.answered(answer.status, response.version()),
+            Ok(body) | Err(BodyError::TooLong(body)) => {
+                let foreign = is_foreign(answer.status, body);
+                pooled.answered(answer.status, response.version(), foreign);
+            }
+            Err(BodyError::TimedOut) => pooled.answered(answer.status, response.version(), false),
         }
-        let encoding = response.headers().get(CONTENT_ENCODING);
-        let is_encoded = encoding.is_some_and(|encoding| encoding != "identity");
-        match body {
-            // An encoding that was not asked for, from a proxy that caches, say. In an error the status counts.
-            Ok(_) | Err(BodyError::TooLong(_)) if is_encoded => {
-                if answer.is_success() {
-                    let encoding = encoding.and_then(|name| name.to_str().ok()).unwrap_or("?");
-                    let encoding = sanitise(encoding, secrets, CODE_CHARS);
-                    let problem = format!(
-                        "encoded as {encoding:?}, although nothing but identity is accepted"
-                    );
+        let encoding =
+            response.headers().get(CONTENT_ENCODING).filter(|encoding| !is_identity(encoding));
+        match (body, encoding) {
+            // An encoding that was not asked for, from a proxy that caches, say. Some servers name one that they do not
+            // use, such as `utf-8`.
+            (Ok(body) | Err(BodyError::TooLong(body)), Some(encoding)) if !is_plain(&body) => {
+                let encoding = sanitise(encoding.to_str().unwrap_or("?"), secrets, CODE_CHARS);
+                let problem =
+                    format!("encoded as {encoding:?}, although nothing but identity is accepted");
+                // What a 400 would have said is unknown: perhaps "busy". In other errors the status counts.
+                if answer.is_success() || answer.status == 400 {
                     return Err(answer.unusable(operation, problem));
                 }
+                answer.body = problem.into_bytes();
             }
-            Ok(body) => answer.body = body,
-            Err(BodyError::TooLong(_)) if answer.is_success() => {
+            (Ok(body), _) => answer.body = body,
+            (Err(BodyError::TooLong(_)), _) if answer.is_success() => {
                 return Err(answer.unusable(operation, "body longer than 1 MiB"));
             }
             // No error of the service is as long. The beginning says what it is, and the status what it means.
-            Err(BodyError::TooLong(beginning)) => answer.body = beginning,
+            (Err(BodyError::TooLong(beginning)), _) => answer.body = beginning,
             // The status and `Retry-After` of these are enough; an error here would lose them.
-            Err(_) if matches!(answer.status, 429 | 500..=599) => (),
-            Err(BodyError::TimedOut) => {
+            (Err(_), _) if is_status_enough => (),
+            (Err(BodyError::TimedOut), _) => {
                 return Err(body_timed_out(operation, limit)
                     .with_response(answer.status, answer.request_id));
             }
-            Err(BodyError::Broken(error)) => {
+            (Err(BodyError::Broken(error)), _) => {
                 return Err(without_body(operation, &error, limit, secrets)
                     .with_response(answer.status, answer.request_id));
             }
@@ -164,6 +180,36 @@ impl Transport {
         );
         Ok(answer)
     }
+}
+
+/// Returns whether a body shows that the service did not write it: a page, or an error without a code of the service.
+/// Answers of an overloaded service have any body.
+fn is_foreign(status: u16, body: &[u8]) -> bool {
+    match status {
+        200..=299 => !is_object(body),
+        429 | 500..=599 => false,
+        _ => !is_from_service(&ErrorBody::parse(body)),
+    }
+}
+
+/// Returns whether a `Content-Encoding` means that the body is not encoded.
+fn is_identity(encoding: &HeaderValue) -> bool {
+    let encoding = encoding.as_bytes().trim_ascii();
+    encoding.is_empty() || encoding.eq_ignore_ascii_case(b"identity")
+}
+
+/// Returns whether a body is not compressed: JSON, in which texts can have any bytes, or a text.
+fn is_plain(body: &[u8]) -> bool {
+    is_object(body)
+        || match std::str::from_utf8(body) {
+            Ok(text) => !text.contains(|c: char| c.is_control() && !c.is_whitespace()),
+            Err(_) => false,
+        }
+}
+
+/// Returns whether a body begins as JSON objects do.
+fn is_object(body: &[u8]) -> bool {
+    without_bom(body).trim_ascii_start().starts_with(b"{")
 }
 
 /// Returns the end of a time limit. One too long for the clock has none that matters.

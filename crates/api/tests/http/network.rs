@@ -182,13 +182,65 @@ async fn an_encoding_that_was_not_asked_for_is_named() {
     let error = list_job_of(Then::Say(gzip.into())).await.unwrap_err();
     assert_eq!(error.class(), Class::Transient { retry_after: None });
     assert!(error.to_string().contains("encoded as \"gzip\""), "{error}");
-    // The status of an error counts, but its encoded body says nothing.
-    let busy = gzip.replace("200 OK", "503 Service Unavailable");
-    let error = list_job_of(Then::Say(busy.into())).await.unwrap_err();
-    assert_eq!((error.kind(), error.message()), (ErrorKind::Service, None));
-    let plain =
-        "HTTP/1.1 200 OK\r\nContent-Encoding: identity\r\n\r\n{\"data\":{\"status\":\"Running\"}}";
-    list_job_of(Then::Say(plain.into())).await.unwrap();
+    // The status of an error counts, except of a 400, which can mean anything.
+    let transient = Class::Transient { retry_after: None };
+    for (status, class) in [
+        ("503 Service Unavailable", transient),
+        ("400 Bad Request", transient),
+        ("404 Not Found", Class::NotFound),
+        ("403 Forbidden", Class::Unexpected { can_pass: true }),
+    ] {
+        let error =
+            list_job_of(Then::Say(gzip.replace("200 OK", status).into())).await.unwrap_err();
+        assert_eq!(error.class(), class, "{status}");
+        assert!(error.to_string().contains("encoded as \"gzip\""), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_is_plain_is_read_whatever_its_encoding_is_called() {
+    for encoding in ["identity", "Identity", "", " identity ", "utf-8", "gzip"] {
+        let head = format!("Content-Encoding: {encoding}\r\n\r\n");
+        let good =
+            format!("HTTP/1.1 200 OK\r\n{head}\u{feff} {{\"data\":{{\"status\":\"Running\"}}}}");
+        list_job_of(Then::Say(good.into())).await.unwrap();
+        let busy = format!("HTTP/1.1 400 Bad\r\n{head}{{\"error_code\":\"CFW.00200016\"}}");
+        let error = list_job_of(Then::Say(busy.into())).await.unwrap_err();
+        assert_eq!((error.class(), error.code()), (Class::Fatal, Some("CFW.00200016")));
+        for page in ["<html>\tWrong way \u{e9}</html>", ""] {
+            let page = format!("HTTP/1.1 400 Bad\r\n{head}{page}");
+            let error = list_job_of(Then::Say(page.into())).await.unwrap_err();
+            assert_eq!(error.class(), Class::Unexpected { can_pass: true }, "{encoding}");
+            assert!(!error.to_string().contains("encoded as"), "{error}");
+        }
+        // Other bytes are shown as they are only if nothing says that they are compressed.
+        let bytes = format!("HTTP/1.1 403 Forbidden\r\n{head}a\u{7f}");
+        let error = list_job_of(Then::Say(bytes.into())).await.unwrap_err().to_string();
+        let is_named = error.contains("encoded as");
+        assert_eq!(is_named, ["utf-8", "gzip"].contains(&encoding), "{encoding}: {error}");
+    }
+}
+
+/// The pause of a throttled answer begins when its head arrives, not when the request times out.
+#[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "the bar is a time")]
+async fn a_body_that_never_ends_does_not_delay_what_the_status_says() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let limit = std::time::Duration::from_secs(30);
+    let client = builder(&endpoint).request_timeout(limit).build().unwrap();
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let (id, serve) = (id(), async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let head = "HTTP/1.1 429 Too Many\r\nRetry-After: 3\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n";
+        let _ = stream.read(&mut [0; 4096]).await;
+        stream.write_all(head.as_bytes()).await.unwrap();
+        while stream.read(&mut [0; 4096]).await.is_ok_and(|read| read > 0) {}
+    });
+    let started = std::time::Instant::now();
+    let error = tokio::join!(client.list_job(&id), serve).0.unwrap_err();
+    assert_eq!(error.retry_after(), Some(std::time::Duration::from_secs(3)));
+    assert!(started.elapsed() < limit / 2, "{:?}", started.elapsed());
 }
 
 #[test]

@@ -8,7 +8,8 @@
 //! - A timeout replaces the client at once where requests share a connection (HTTP/2): that one may be dead. Over
 //!   HTTP/1.1 hyper closes the connection of a request that has timed out.
 //! - Failures in a row, and HTTP 421 at once, replace it at most every few seconds, more and more rarely: the
-//!   name may lead to another machine by now.
+//!   name may lead to another machine by now. An answer that is not the service's own word is a failure, too, and two of
+//!   them are enough, because three in a row can end a wait: the one that decides comes over a new connection.
 //!
 //! A new client with the system's certificates costs some 5 ms of CPU (220 KB of them, optimised build), nearly all for
 //! reading these, and one without certificates 5 µs.
@@ -31,6 +32,8 @@ use crate::ConfigError;
 
 /// The number of failures in a row that replaces the client.
 const FAILURES: u32 = 3;
+/// The same if the last of them was an answer that is not the service's own word.
+const FOREIGN_ANSWERS: u32 = 2;
 /// The shortest and the longest time between two replacements because of failures in a row.
 const MIN_INTERVAL: Duration = Duration::from_secs(5);
 const MAX_INTERVAL: Duration = Duration::from_secs(60);
@@ -45,13 +48,11 @@ type Build = Box<dyn Fn() -> Result<reqwest::Client, ConfigError> + Send + Sync>
 pub(super) struct ClientPool {
     build: Build,
     current: Mutex<Current>,
-    /// Failures in a row.
-    failures: AtomicU32,
-    iam: Protocol,
-    service: Protocol,
+    iam: ServerState,
+    service: ServerState,
 }
 
-/// The servers of a client. They may speak different versions of HTTP.
+/// The servers of a client. They may speak different versions of HTTP, and one may be well while the other is not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Server {
     Iam,
@@ -60,12 +61,14 @@ pub(super) enum Server {
 
 /// What the answers of a server show of its connections.
 #[derive(Debug, Default)]
-struct Protocol {
+struct ServerState {
+    /// Failures in a row.
+    failures: AtomicU32,
     saw_http1: AtomicBool,
     saw_http2: AtomicBool,
 }
 
-impl Protocol {
+impl ServerState {
     /// Returns whether requests may share a connection: until an answer shows that they do not.
     fn is_shared(&self) -> bool {
         self.saw_http2.load(Relaxed) || !self.saw_http1.load(Relaxed)
@@ -98,9 +101,8 @@ impl ClientPool {
                 is_stale: false,
                 limit: RenewalLimit::default(),
             }),
-            failures: AtomicU32::new(0),
-            iam: Protocol::default(),
-            service: Protocol::default(),
+            iam: ServerState::default(),
+            service: ServerState::default(),
         })
     }
 
@@ -133,7 +135,7 @@ impl ClientPool {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn protocol(&self, server: Server) -> &Protocol {
+    fn server(&self, server: Server) -> &ServerState {
         match server {
             Server::Iam => &self.iam,
             Server::Service => &self.service,
@@ -141,14 +143,15 @@ impl ClientPool {
     }
 
     fn timed_out(&self, server: Server, generation: u64) {
-        if self.protocol(server).is_shared() {
+        if self.server(server).is_shared() {
             let mut current = self.current();
             current.is_stale |= generation == current.generation;
         }
     }
 
-    fn failed(&self, generation: u64) {
-        if self.failures.fetch_add(1, SeqCst).saturating_add(1) >= FAILURES {
+    /// Records a failure. As many in a row as `enough` replace the client.
+    fn failed(&self, server: Server, generation: u64, enough: u32) {
+        if self.server(server).failures.fetch_add(1, SeqCst).saturating_add(1) >= enough {
             self.replace(generation);
         }
     }
@@ -202,18 +205,20 @@ impl PooledRequest<'_> {
         now.saturating_duration_since(self.started) >= self.patience
     }
 
-    /// Records the answer.
-    pub(super) fn answered(&mut self, status: u16, version: Version) {
+    /// Records the answer. One that is `foreign` does not come from the service, as far as its body shows.
+    pub(super) fn answered(&mut self, status: u16, version: Version, foreign: bool) {
         let Some(pool) = self.pool.take() else { return };
-        pool.protocol(self.server).note(version);
+        let server = pool.server(self.server);
+        server.note(version);
         match status {
             MISDIRECTED_REQUEST => pool.replace(self.generation),
             // The service answers, and says that it is too much.
             429 => (),
-            500.. => pool.failed(self.generation),
+            500..=599 => pool.failed(self.server, self.generation, FAILURES),
+            _ if foreign => pool.failed(self.server, self.generation, FOREIGN_ANSWERS),
             _ => {
-                if pool.failures.load(Relaxed) != 0 {
-                    pool.failures.store(0, Relaxed);
+                if server.failures.load(Relaxed) != 0 {
+                    server.failures.store(0, Relaxed);
                 }
             }
         }
@@ -229,14 +234,14 @@ impl PooledRequest<'_> {
         if error.is_timeout() {
             pool.timed_out(self.server, self.generation);
         }
-        pool.failed(self.generation);
+        pool.failed(self.server, self.generation, FAILURES);
     }
 
     /// Records that the limit passed without a complete answer.
     pub(super) fn timed_out(&mut self) {
         let Some(pool) = self.pool.take() else { return };
         pool.timed_out(self.server, self.generation);
-        pool.failed(self.generation);
+        pool.failed(self.server, self.generation, FAILURES);
     }
 }
 

@@ -92,8 +92,17 @@ impl World {
     }
 }
 
+/// The status of a page that looks like a success.
+const PAGE: u16 = 299;
+
 fn answer(status: u16) -> ResponseTemplate {
-    ResponseTemplate::new(status).set_body_string(r#"{"data":{"status":"Running"}}"#)
+    ResponseTemplate::new(status).set_body_string(match status {
+        200 => r#"{"data":{"status":"Running"}}"#,
+        // The service's own word.
+        400 => r#"{"error_code":"CFW.00100001","error_msg":"busy"}"#,
+        404 => r#"{"error_code":"APIGW.0101","error_msg":"The API does not exist"}"#,
+        _ => "<html>parked</html>",
+    })
 }
 
 #[tokio::test]
@@ -104,6 +113,30 @@ async fn after_failures_in_a_row_the_name_is_looked_up_again() {
     }
     world.name.is_over.store(true, SeqCst);
     assert_eq!((world.poll().await, world.lookups()), (Some(200), 2));
+}
+
+/// As many in a row as this do not end a wait yet.
+#[tokio::test]
+async fn after_two_foreign_answers_the_name_is_looked_up_again() {
+    const ROWS: [&[u16]; 7] = [
+        &[200, PAGE],
+        &[200, 302],
+        &[200, 403],
+        &[200, 404],
+        &[200, 410],
+        &[200, 403, PAGE],
+        &[200, 503, 403],
+    ];
+    for statuses in ROWS {
+        let world = World::new(statuses).await;
+        world.poll().await;
+        for _ in 0..2 {
+            assert_eq!(world.lookups(), 1, "{statuses:?}");
+            assert_ne!(world.poll().await, Some(200));
+        }
+        world.name.is_over.store(true, SeqCst);
+        assert_eq!((world.poll().await, world.lookups()), (Some(200), 2), "{statuses:?}");
+    }
 }
 
 #[tokio::test]
@@ -117,8 +150,9 @@ async fn a_long_outage_does_not_open_a_connection_per_poll() {
 
 #[tokio::test]
 async fn single_failures_keep_the_connection() {
-    let world = World::new(&[503, 503, 200, 429, 503, 503, 404, 503, 503, 200]).await;
-    for _ in 0..10 {
+    let statuses = &[503, 503, 200, 429, 503, 503, 400, 503, 503, 400, 403, 400, 403, 200];
+    let world = World::new(statuses).await;
+    for _ in statuses {
         world.poll().await;
     }
     assert_eq!(world.lookups(), 1);
@@ -194,12 +228,12 @@ fn timeouts_of_one_generation_replace_it_once() {
 #[test]
 fn over_http1_a_timeout_replaces_nothing() {
     let pool = pool();
-    start(&pool, Duration::ZERO, LIMIT).answered(200, Version::HTTP_11);
+    start(&pool, Duration::ZERO, LIMIT).answered(200, Version::HTTP_11, false);
     pool.timed_out(Server::Service, 0);
     assert_eq!(generation(&pool), 0);
     // Some of its connections are shared.
-    start(&pool, Duration::ZERO, LIMIT).answered(200, Version::HTTP_2);
-    start(&pool, Duration::ZERO, LIMIT).answered(200, Version::HTTP_11);
+    start(&pool, Duration::ZERO, LIMIT).answered(200, Version::HTTP_2, false);
+    start(&pool, Duration::ZERO, LIMIT).answered(200, Version::HTTP_11, false);
     pool.timed_out(Server::Service, 0);
     assert_eq!(generation(&pool), 1);
 }
@@ -208,7 +242,7 @@ fn over_http1_a_timeout_replaces_nothing() {
 fn the_http1_of_iam_says_nothing_of_the_service() {
     for (seen, other) in [(Server::Iam, Server::Service), (Server::Service, Server::Iam)] {
         let pool = pool();
-        pool.start(seen, now(), LIMIT).answered(200, Version::HTTP_11);
+        pool.start(seen, now(), LIMIT).answered(200, Version::HTTP_11, false);
         pool.timed_out(seen, 0);
         assert_eq!(generation(&pool), 0, "{seen:?}");
         pool.timed_out(other, 0);
@@ -220,12 +254,36 @@ fn the_http1_of_iam_says_nothing_of_the_service() {
 fn timeouts_in_a_row_replace_the_client_over_http1_too() {
     let pool = pool();
     for _ in 0..2 {
-        start(&pool, Duration::ZERO, LIMIT).answered(200, Version::HTTP_11);
+        start(&pool, Duration::ZERO, LIMIT).answered(200, Version::HTTP_11, false);
         start(&pool, Duration::ZERO, LIMIT).timed_out();
         start(&pool, Duration::ZERO, LIMIT).timed_out();
         assert_eq!(generation(&pool), 0);
     }
     start(&pool, Duration::ZERO, LIMIT).timed_out();
+    assert_eq!(generation(&pool), 1);
+}
+
+/// A token that a node of the service refuses is renewed between two refusals.
+#[test]
+fn good_answers_of_iam_do_not_end_a_row_of_failures_of_the_service() {
+    let answered = |pool: &ClientPool, server, status, foreign| {
+        pool.start(server, now(), LIMIT).answered(status, Version::HTTP_11, foreign);
+    };
+    for (status, count) in [(401, 2), (503, 3)] {
+        let pool = pool();
+        for _ in 0..count {
+            assert_eq!(generation(&pool), 0);
+            answered(&pool, Server::Iam, 201, false);
+            answered(&pool, Server::Service, status, true);
+        }
+        assert_eq!(generation(&pool), 1);
+    }
+    // And the other way round.
+    let pool = pool();
+    answered(&pool, Server::Service, 403, true);
+    answered(&pool, Server::Iam, 403, true);
+    assert_eq!(generation(&pool), 0);
+    answered(&pool, Server::Iam, 403, true);
     assert_eq!(generation(&pool), 1);
 }
 
@@ -237,7 +295,7 @@ fn a_request_dropped_late_counts_as_timed_out_and_one_dropped_early_does_not() {
     drop(start(&pool, Duration::from_secs(1), LIMIT));
     assert_eq!(generation(&pool), 1);
     let mut answered = start(&pool, Duration::from_secs(1), LIMIT);
-    answered.answered(200, Version::HTTP_2);
+    answered.answered(200, Version::HTTP_2, false);
     drop(answered);
     assert_eq!(generation(&pool), 1);
 }

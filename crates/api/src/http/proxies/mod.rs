@@ -53,8 +53,7 @@ impl Proxies {
             http: variable(["HTTP_PROXY", "http_proxy"]).or_else(|| all.clone()),
             https: variable(["HTTPS_PROXY", "https_proxy"]).or(all),
             except: except
-                .split([',', ' '])
-                .map(str::trim)
+                .split(|c: char| c == ',' || c.is_whitespace())
                 .filter(|entry| !entry.is_empty())
                 .map(Exception::parse)
                 .collect(),

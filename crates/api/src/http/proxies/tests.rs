@@ -53,6 +53,7 @@ fn exceptions_are_hosts_domains_networks_and_ports() {
         ("*.a.example:8443", "https://b.a.example:8443", true),
         ("x.example, a.example", "https://a.example", true),
         ("x.example a.example", "https://a.example", true),
+        ("x.example,\ta.example\n", "https://a.example", true),
         ("10.0.0.1", "https://10.0.0.1", true),
         ("10.0.0.1:8443", "https://10.0.0.1", false),
         ("10.0.0.0/8", "https://10.200.3.4", true),
