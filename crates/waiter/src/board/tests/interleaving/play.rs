@@ -29,7 +29,12 @@ impl Wake for Flag {
 
 /// What resumed waits knew.
 fn earlier() -> Resumed {
-    Resumed { elapsed: secs(3), polls: 2, status: Some((Phase::Running, "Running".into())) }
+    Resumed {
+        elapsed: secs(3),
+        limit: secs(60),
+        polls: 2,
+        status: Some((Phase::Running, "Running".into())),
+    }
 }
 
 pub(super) struct Consumer {
