@@ -199,7 +199,12 @@ pub(crate) fn reason(error: &WaitError) -> String {
         }
         WaitErrorKind::TimedOut | WaitErrorKind::Removed => {
             let status = report.state.as_ref().map(|state| format!("still {}", state.status));
-            status.or_else(cause).unwrap_or_else(|| "without any status".to_owned())
+            let text = status.or_else(cause).unwrap_or_else(|| "without any status".to_owned());
+            match error.waiting_on() {
+                Some(answer @ WaitingOn::Answer(_)) => format!("{text}; the last poll {answer}"),
+                Some(held_back) => format!("{text}; the next poll {held_back}"),
+                None => text,
+            }
         }
         WaitErrorKind::Lost => "the service does not know it".to_owned(),
         _ => cause().unwrap_or_else(|| {
@@ -210,7 +215,7 @@ pub(crate) fn reason(error: &WaitError) -> String {
     printable(text)
 }
 
-/// Describes how the run stands, for a log that is otherwise silent.
+/// Describes how the run stands, for a log that is otherwise silent. `origin` is where more ids come from.
 pub(crate) fn heartbeat(
     jobs: &[JobView],
     progress: Progress,
@@ -218,10 +223,11 @@ pub(crate) fn heartbeat(
     stats: &Stats,
     troubles: &Troubles,
     now: Duration,
+    origin: &str,
 ) -> String {
     let mut text = format_counts(progress, failures);
     let Some(longest) = jobs.iter().min_by_key(|job| Reverse(job.report.elapsed)) else {
-        text.push_str("; waiting for ids on standard input");
+        let _ = write!(text, "; waiting for ids {origin}");
         return text;
     };
     let elapsed = format_duration(longest.report.elapsed);
@@ -368,7 +374,7 @@ mod tests {
         let heartbeat = |jobs: &[JobView]| {
             let (progress, failures) = (Progress::default(), Failures::default());
             let (stats, troubles) = (Stats::default(), Troubles::default());
-            heartbeat(jobs, progress, &failures, &stats, &troubles, Duration::ZERO)
+            heartbeat(jobs, progress, &failures, &stats, &troubles, Duration::ZERO, "")
         };
         let young = views(0);
         let text = eta(&young[0].eta.unwrap());

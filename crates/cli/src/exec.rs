@@ -16,6 +16,7 @@ use crate::args::WaitArgs;
 use crate::exit::Exit;
 use crate::process_groups::{self, ProcessGroups};
 use crate::signals::Signals;
+use crate::text::printable;
 
 /// The most commands that run at once.
 const MAX_RUNNING: usize = 8;
@@ -181,7 +182,7 @@ async fn run(command: Command, groups: ProcessGroups, end: End, limit: Duration)
     };
     let printed = [printed.0, printed.1].concat();
     let printed = String::from_utf8_lossy(&printed);
-    let lines = printed.lines().map(|line| line.replace(char::is_control, "\u{fffd}"));
+    let lines = printed.lines().map(|line| printable(line.to_owned()));
     Report { id: Some(end.id), problem, lines: lines.collect() }
 }
 

@@ -36,11 +36,15 @@ pub(crate) fn is_blank(c: char) -> bool {
 }
 
 fn problem(text: &str) -> Option<&'static str> {
-    if ["null", "none", "nil", "undefined"].contains(&&*text.to_ascii_lowercase()) {
+    if ["null", "none", "nil", "undefined", "nan"].contains(&&*text.to_ascii_lowercase()) {
         return Some("stands for a missing value; jq -er fails instead of printing it");
     }
     text.chars().find_map(|c| match c {
-        '"' | '\'' | '`' => Some("holds a quotation mark; jq -r prints texts without"),
+        '"' | '\'' | '`' | '\u{2018}'..='\u{201f}' => {
+            Some("holds a quotation mark; jq -r prints texts without")
+        }
+        '<' | '>' => Some("holds an angle bracket, as <none> and placeholders do"),
+        '$' => Some("holds a dollar sign; shells expand variables between double quotes only"),
         ',' => Some("holds a comma; jq -r '.[]' prints one id per line"),
         '[' | ']' | '{' | '}' => Some("holds a bracket; jq -r '.[]' prints one id per line"),
         c if is_blank(c) => Some("holds a blank; each id is an argument, or a line, of its own"),
@@ -73,6 +77,14 @@ mod tests {
             ("null", "missing value; jq -er"),
             ("None", "missing value; jq -er"),
             ("undefined", "missing value; jq -er"),
+            ("NaN", "missing value; jq -er"),
+            ("\u{201c}cd63\u{201d}", "quotation mark; jq -r"),
+            ("\u{2018}cd63\u{2019}", "quotation mark; jq -r"),
+            ("<none>", "angle bracket"),
+            ("<no value>", "angle bracket"),
+            ("JOB_ID>", "angle bracket"),
+            ("$JOB_ID", "dollar sign; shells"),
+            ("${JOB_ID}", "dollar sign; shells"),
             ("cd63,", "comma; jq -r"),
             ("a,b", "comma; jq -r"),
             ("[", "bracket; jq -r"),

@@ -1,5 +1,6 @@
 //! The jobs that the arguments name, and how each is waited for.
 
+use std::io::{self, IsTerminal as _};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +27,8 @@ pub(crate) struct Jobs {
     pub(crate) lines: Option<mpsc::Receiver<Line>>,
     /// Where the lines come from, such as `on standard input`.
     pub(crate) origin: String,
+    /// Lines are typed on a terminal.
+    pub(crate) are_typed: bool,
     pub(crate) defaults: Defaults,
     /// Whether past jobs can tell when these are likely to end.
     pub(crate) has_history: bool,
@@ -58,24 +61,21 @@ impl Jobs {
             }
             sources.push(Source::Stdin);
         }
+        let is_stdin = |source: &Source| matches!(source, Source::Stdin);
+        let are_typed = sources.iter().any(is_stdin) && io::stdin().is_terminal();
         let origins: Vec<_> = sources.iter().map(Source::origin).collect();
         let lines = if sources.is_empty() { None } else { Some(input::read_lines(sources)) };
         let lines = lines.transpose().map_err(|error| {
             CliError::misconfigured(format!("no thread to read job ids on: {error}"))
         })?;
         let (origin, defaults) = (origins.join(" or "), Defaults::from_args(args)?);
-        Ok(Self { jobs, lines, origin, defaults, has_history: false })
+        Ok(Self { jobs, lines, origin, are_typed, defaults, has_history: false })
     }
 
     pub(crate) fn from_ids(ids: Vec<JobId>) -> Self {
         let jobs = ids.into_iter().map(Job::from).collect();
-        Self {
-            jobs,
-            lines: None,
-            origin: String::new(),
-            defaults: Defaults::default(),
-            has_history: false,
-        }
+        let (origin, defaults) = (String::new(), Defaults::default());
+        Self { jobs, lines: None, origin, are_typed: false, defaults, has_history: false }
     }
 }
 

@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use crate::input::BadLine;
 use crate::outcome;
+use crate::streams;
 use crate::summary::{Reason, Summary};
 use crate::text;
 use crate::trouble::Notice;
@@ -338,7 +339,10 @@ fn line(event: &Event<'_>) -> io::Result<Vec<u8>> {
 
 /// Writes one line. Standard output is line-buffered, so that this is one write without delay.
 fn write(line: &[u8]) -> io::Result<()> {
-    io::stdout().lock().write_all(line)
+    let mut stdout = streams::stdout();
+    stdout.write_all(line)?;
+    // A non-blocking pipe may have taken a part.
+    stdout.flush()
 }
 
 #[cfg(test)]

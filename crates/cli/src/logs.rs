@@ -1,13 +1,12 @@
 //! Logs of the library on standard error.
 
-use std::io;
-
 use tracing::Level;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::output::has_colours;
+use crate::streams;
 
 /// Enables the logs of this workspace: debug events with `-v`, and every poll with `-vv`.
 ///
@@ -19,6 +18,7 @@ pub(crate) fn init(verbose: u8) {
         _ => Level::TRACE,
     };
     let targets = Targets::new().with_target("cfw_", level);
-    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(has_colours());
+    let lines =
+        tracing_subscriber::fmt::layer().with_writer(streams::stderr).with_ansi(has_colours());
     tracing_subscriber::registry().with(lines).with(targets).init();
 }

@@ -26,6 +26,7 @@ mod process_groups;
 mod screen;
 mod signals;
 mod simulate;
+mod streams;
 mod style;
 mod summary;
 mod text;
@@ -40,6 +41,8 @@ use std::io::{self, Write as _};
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 
+use anstream::adapter::strip_bytes;
+use anstream::{AutoStream, ColorChoice};
 use tokio::runtime::Runtime;
 
 use crate::args::{Cli, Command};
@@ -147,7 +150,10 @@ fn wait(cli: &Cli, runtime: &Runtime, signals: Signals) -> Result<Exit, CliError
     let waiter = waiter::build(&cli.wait, policy, client, history)?;
     let stop_condition = wait::StopCondition::from_args(&cli.wait);
     let exec = exec::Exec::from_args(&cli.wait, signals.process_groups());
-    let mut output = Output::new(&cli.output);
+    let mut output_args = cli.output.clone();
+    // A live display would erase what the user types, and be moved by it.
+    output_args.no_progress |= jobs.are_typed;
+    let mut output = Output::new(&output_args);
     let result = runtime.block_on(async {
         let (summary, last_runs) =
             wait::wait(&waiter, jobs, stop_condition, signals, exec, &mut output).await?;
@@ -167,8 +173,12 @@ fn wait(cli: &Cli, runtime: &Runtime, signals: Signals) -> Result<Exit, CliError
 
 /// Writes to standard output, without colours unless it is a terminal that supports them.
 pub(crate) fn print(bytes: &[u8]) -> Result<Exit, CliError> {
-    let mut stdout = anstream::stdout().lock();
-    stdout.write_all(bytes)?;
+    let text = match AutoStream::choice(&io::stdout()) {
+        ColorChoice::Never => strip_bytes(bytes).into_vec(),
+        _ => bytes.to_vec(),
+    };
+    let mut stdout = streams::stdout();
+    stdout.write_all(&text)?;
     stdout.flush()?;
     Ok(Exit::Succeeded)
 }

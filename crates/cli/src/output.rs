@@ -13,7 +13,7 @@ use crate::screen::Screen;
 use crate::style::{self, Styles};
 use crate::summary::{Reason, Summary};
 use crate::trouble::Notice;
-use crate::{client, describe, json};
+use crate::{client, describe, json, streams};
 
 /// Writes updates and the summary in the formats that the flags select.
 pub(crate) struct Output {
@@ -190,7 +190,7 @@ impl Output {
 
 /// Writes a line to standard error. If it is closed, the error cannot be reported.
 pub(crate) fn print_error(line: &str) {
-    let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
+    let _ = streams::stderr().write_all(format!("{line}\n").as_bytes());
 }
 
 /// Returns whether standard error is a terminal with colours, and `NO_COLOR` is not set.

@@ -100,7 +100,7 @@ fn check_names(ids: &[String], unescaped: usize) -> Result<(), String> {
 /// Returns whether `text` is probably a misspelt `name`.
 fn is_similar(text: &str, name: &str) -> bool {
     let allowed = if name.len() <= 4 { 1 } else { 2 };
-    strsim::osa_distance(text, name) <= allowed
+    strsim::osa_distance(&text.to_lowercase(), name) <= allowed
 }
 
 /// Joins the paragraphs of an error of clap into one line.
@@ -219,6 +219,10 @@ mod tests {
             (
                 "simulat",
                 "simulat is no subcommand; did you mean simulate? For a job of that name: cfw-wait -- simulat",
+            ),
+            (
+                "DEMO",
+                "DEMO is no subcommand; did you mean demo? For a job of that name: cfw-wait -- DEMO",
             ),
             (
                 "demoo a",

@@ -15,7 +15,8 @@ pub(crate) struct WaitArgs {
     /// A line can also be a JSON object with an id and more: {"id": "cd63", "since": "90s", "timeout": "5m", "kind":
     /// "create-firewall"}. Its fields `since`, `timeout` and `kind` replace the flags for this job, and a `kind` in a
     /// line is repeated in the JSON output. Blank lines and comments, from `#` to the end of a line, are skipped. An id
-    /// given twice is waited for once. After `--` all arguments are ids: `cfw-wait -- demo` waits for the job demo.
+    /// given twice is waited for once. Ids that are typed on a terminal get plain lines. After `--` all arguments are
+    /// ids: `cfw-wait -- demo` waits for the job demo.
     #[arg(value_name = "JOB_ID")]
     pub(crate) ids: Vec<String>,
 

@@ -2,7 +2,7 @@
 
 mod line;
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, BufRead, BufReader, Read as _};
 use std::sync::Arc;
 use std::thread;
@@ -24,7 +24,14 @@ const READ_AHEAD: usize = 64;
 /// A source of lines.
 pub(crate) enum Source {
     Stdin,
-    File { path: Arc<str>, file: File },
+    File {
+        path: Arc<str>,
+        file: File,
+    },
+    /// A named pipe. To open it waits for its writer, who may come late.
+    Pipe {
+        path: Arc<str>,
+    },
 }
 
 impl Source {
@@ -32,10 +39,14 @@ impl Source {
     ///
     /// # Errors
     ///
-    /// Returns an error that names the flag and the path if the file cannot be opened or is a directory.
+    /// Returns an error that names the flag and the path if the file cannot be opened or is a directory. A named pipe is
+    /// opened when it is read.
     pub(crate) fn open(path: &str) -> Result<Self, CliError> {
         if path == "-" {
             return Ok(Self::Stdin);
+        }
+        if std::fs::metadata(path).is_ok_and(|metadata| is_pipe(&metadata)) {
+            return Ok(Self::Pipe { path: path.into() });
         }
         let opened = File::open(path).and_then(|file| match file.metadata()?.is_dir() {
             true => Err(io::Error::from(io::ErrorKind::IsADirectory)),
@@ -59,9 +70,20 @@ impl Source {
     fn path(&self) -> Option<&Arc<str>> {
         match self {
             Self::Stdin => None,
-            Self::File { path, .. } => Some(path),
+            Self::File { path, .. } | Self::Pipe { path } => Some(path),
         }
     }
+}
+
+#[cfg(unix)]
+fn is_pipe(metadata: &Metadata) -> bool {
+    std::os::unix::fs::FileTypeExt::is_fifo(&metadata.file_type())
+}
+
+/// Other systems have no named pipes among their files.
+#[cfg(not(unix))]
+fn is_pipe(_: &Metadata) -> bool {
+    false
 }
 
 /// A line that does not describe a job, or a read error.
@@ -100,6 +122,10 @@ pub(crate) fn read_lines(sources: Vec<Source>) -> io::Result<mpsc::Receiver<Line
             match source {
                 Source::Stdin => read(io::stdin().lock(), send),
                 Source::File { file, .. } => read(BufReader::new(file), send),
+                Source::Pipe { path } => match File::open(&*path) {
+                    Ok(pipe) => read(BufReader::new(pipe), send),
+                    Err(error) => drop(send(Err((1, format!("cannot be read: {error}"))))),
+                },
             }
         }
     };

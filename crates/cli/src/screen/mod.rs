@@ -3,7 +3,7 @@
 mod block;
 mod rows;
 
-use std::io::{self, Write as _};
+use std::io::Write as _;
 use std::time::Duration;
 
 use cfw_waiter::{ErrorClass, Stats, Update, UpdateKind, Watch};
@@ -11,6 +11,7 @@ use console::{Term, measure_text_width};
 
 use crate::describe;
 use crate::signals::is_foreground;
+use crate::streams;
 use crate::style::{Style, Styles};
 use crate::summary::Failures;
 use crate::trouble::Notice;
@@ -125,11 +126,13 @@ impl Screen {
             }
         }
         self.frame = self.frame.wrapping_add(1);
-        if !is_foreground() {
+        if is_foreground() {
+            self.show(block);
+        } else {
             // The shell's user types where the block would be.
-            block.clear();
+            self.clear();
+            self.forget();
         }
-        self.show(block);
     }
 
     /// Removes the block, and draws the permanent lines.
@@ -145,7 +148,7 @@ impl Screen {
         write("\r\x1b[K");
     }
 
-    /// Forgets the block, because another process has written to the terminal since.
+    /// Forgets the block and the lines above it, because another process writes to the terminal.
     pub(crate) fn forget(&mut self) {
         self.block.forget();
         self.drawn.clear();
@@ -182,5 +185,5 @@ impl Screen {
 /// Writes to standard error at once, so that no half frame is ever shown. If it is closed, the error cannot
 /// be reported.
 fn write(output: &str) {
-    let _ = io::stderr().write_all(output.as_bytes());
+    let _ = streams::stderr().write_all(output.as_bytes());
 }

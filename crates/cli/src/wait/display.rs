@@ -100,6 +100,7 @@ impl Session {
             &waiter.stats(),
             &self.troubles,
             now,
+            &self.origin,
         );
         output.line(describe::heartbeat_line(now, &state));
     }
@@ -115,6 +116,8 @@ impl Session {
             JobSignal::Stop => {
                 screen.clear();
                 self.is_stopped = stop_process();
+                // The shell has written below since.
+                screen.forget();
             }
             // Another process stopped this one, so that the display could not be removed.
             JobSignal::Continue if !self.is_stopped => screen.forget(),

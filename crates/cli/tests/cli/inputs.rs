@@ -64,6 +64,27 @@ fn ids_come_from_files_and_standard_input() {
 }
 
 #[test]
+fn a_named_pipe_without_a_writer_delays_nothing() {
+    let sim = simulator();
+    for id in ["a", "b"] {
+        add(&sim, id, JobScript::succeeds_after(ms(0)));
+    }
+    let pipe = TempFile::new("pipe", "");
+    std::fs::remove_file(pipe.path()).unwrap();
+    assert!(Command::new("mkfifo").arg(pipe.path()).status().unwrap().success());
+    let args = ["--heartbeat=100ms", "--ids-file", pipe.path(), "a"];
+    let mut child = Running::start(wait_command(&sim, &args).stderr(Stdio::piped()));
+    let lines = Lines::of(child.stderr());
+    lines.until("a  Success after");
+    let heartbeat = lines.until("waiting for ids");
+    let place = format!("1 job: 1 succeeded; waiting for ids in {}", pipe.path());
+    assert!(heartbeat.ends_with(&place), "{heartbeat}");
+    std::fs::write(pipe.path(), "b\n").unwrap();
+    lines.until("b  Success after");
+    assert_eq!(child.code(), Some(0));
+}
+
+#[test]
 fn a_file_is_named_in_messages() {
     let sim = simulator();
     add(&sim, "a", JobScript::succeeds_after(ms(0)));

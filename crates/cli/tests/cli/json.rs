@@ -141,3 +141,25 @@ fn a_deadline_says_what_held_the_wait_up() {
     let held_up = "timed out (1 poll, unanswered for ";
     assert!(output.stderr.contains(held_up), "{}", output.stderr);
 }
+
+#[test]
+fn the_recap_names_what_held_polls_up() {
+    let sim = simulator();
+    for id in ["a", "b", "c"] {
+        add(&sim, id, JobScript::never());
+    }
+    let output = run(wait_command(&sim, &["--rate=1/h", "--timeout=600ms", "a", "b"]));
+    assert_eq!(output.code, Some(124), "{}", output.stderr);
+    let text = mask_text(&output.stderr);
+    for recap in [
+        "timed out: a (still Running; the next poll held back for N.Ns by the set rate)",
+        "timed out: b (without any status; the next poll held back for N.Ns by the set rate)",
+    ] {
+        assert!(text.lines().any(|line| line == recap), "{text}");
+    }
+    sim.fail_polls("c", vec![Fault::Hang; 9]);
+    let output = run(wait_command(&sim, &["--timeout=600ms", "a", "c"]));
+    let recap = "timed out: c (without any status; the last poll unanswered for N.Ns)";
+    let text = mask_text(&output.stderr);
+    assert!(text.lines().any(|line| line == recap), "{text}");
+}

@@ -1,12 +1,15 @@
 //! Ids on standard input, closed streams, and output without a terminal.
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _, pipe};
 use std::process::Stdio;
 
 use cfw_simulator::{Fault, JobScript};
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+use rustix::io::ioctl_fionread;
 
 use crate::support::{
-    Lines, Running, add, mask_text, ms, parse_objects, read_all, run, simulator, wait_command,
+    Lines, Running, TIMEOUT, add, mask_text, ms, parse_objects, pause, read_all, run, simulator,
+    wait_command,
 };
 
 #[test]
@@ -197,6 +200,45 @@ fn an_interrupt_takes_precedence_over_a_closed_standard_output() {
     drop(reader);
     child.interrupt();
     assert_eq!(child.code(), Some(130));
+}
+
+#[test]
+fn a_slow_reader_of_a_non_blocking_pipe_loses_nothing() {
+    // Together longer than a pipe, as text and as JSON.
+    let ids: Vec<_> = (0..400).map(|n| format!("{n:0150}")).collect();
+    let sim = simulator();
+    ids.iter().for_each(|id| add(&sim, id, JobScript::succeeds_after(ms(0))));
+    let ids = ids.iter().map(String::as_str);
+    let args: Vec<_> = ["--rate=2000/s", "--output=json"].into_iter().chain(ids).collect();
+    for is_stdout in [true, false] {
+        let (mut reader, writer) = pipe().unwrap();
+        let flags = fcntl_getfl(&writer).unwrap();
+        fcntl_setfl(&writer, flags | OFlags::NONBLOCK).unwrap();
+        let mut command = wait_command(&sim, &args);
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        if is_stdout {
+            command.stdout(writer)
+        } else {
+            command.stderr(writer)
+        };
+        let mut child = Running::start(&mut command);
+        drop(command);
+        for _ in 0..TIMEOUT.as_millis() / 10 {
+            if ioctl_fionread(&reader).unwrap() > 60_000 || !child.is_running() {
+                break;
+            }
+            pause(ms(10));
+        }
+        // The next writes find no room.
+        pause(ms(100));
+        let mut text = String::new();
+        reader.read_to_string(&mut text).unwrap();
+        assert_eq!(child.code(), Some(0), "standard output: {is_stdout}");
+        let last = if is_stdout { "\"type\":\"summary\"" } else { "400 jobs: 400 succeeded" };
+        assert!(text.lines().last().unwrap().contains(last), "{}", text.lines().last().unwrap());
+        let ends = if is_stdout { "\"type\":\"ended\"" } else { "  Success after " };
+        assert_eq!(text.matches(ends).count(), 400, "standard output: {is_stdout}");
+    }
 }
 
 #[test]

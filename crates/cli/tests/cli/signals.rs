@@ -125,12 +125,12 @@ fn nohup_is_honoured() {
 #[test]
 fn a_signal_before_the_wait_ends_the_command_with_a_summary() {
     let sim = simulator();
-    // The command waits for a token, and opens a pipe that nobody writes to.
-    let pipe = std::env::temp_dir().join(format!("cfw-wait-ids-{}", std::process::id()));
+    // The command waits for a token on standard input, or for a pipe without a writer.
+    let pipe = std::env::temp_dir().join(format!("cfw-wait-token-{}", std::process::id()));
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     let pipe_text = pipe.to_str().unwrap();
     for (args, total) in
-        [(&["--token-file=-", "a", "b", "a"][..], 2), (&["--ids-file", pipe_text, "a"], 1)]
+        [(&["--token-file=-", "a", "b", "a"][..], 2), (&["--token-file", pipe_text, "a"], 1)]
     {
         let args = [&["--output=json"], args].concat();
         let mut command = wait_command(&sim, &args);

@@ -1,13 +1,13 @@
 //! The live display, on a pseudo-terminal with its screen as text.
 
 use std::fs::File;
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::num::NonZeroU16;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Command, ExitStatus};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Instant;
@@ -20,6 +20,24 @@ use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcgetattr, tcsetwinsize};
 
 use crate::support::{Running, TIMEOUT, add, mask_text, ms, simulator, wait_command};
+
+/// Opens a terminal, and returns its two ends: for the test, and for the command.
+fn open_terminal(rows: u16, columns: u16) -> (OwnedFd, File) {
+    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&master).unwrap();
+    unlockpt(&master).unwrap();
+    let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+    tcsetwinsize(&master, size).unwrap();
+    let name = ptsname(&master, Vec::new()).unwrap();
+    // A test process that leads a session must not get this terminal as its own.
+    let slave = File::options()
+        .read(true)
+        .write(true)
+        .custom_flags(OFlags::NOCTTY.bits().cast_signed())
+        .open(name.to_str().unwrap())
+        .unwrap();
+    (master, slave)
+}
 
 /// A terminal that is the standard error of a command.
 pub(crate) struct Terminal {
@@ -37,20 +55,13 @@ impl Terminal {
 
     /// Starts a command on a terminal with a value of `TERM`.
     pub(crate) fn start_as(term: &str, mut command: Command, rows: u16, columns: u16) -> Self {
-        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-        grantpt(&master).unwrap();
-        unlockpt(&master).unwrap();
-        let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
-        tcsetwinsize(&master, size).unwrap();
-        let name = ptsname(&master, Vec::new()).unwrap();
-        // A test process that leads a session must not get this terminal as its own.
-        let slave = File::options()
-            .read(true)
-            .write(true)
-            .custom_flags(OFlags::NOCTTY.bits().cast_signed())
-            .open(name.to_str().unwrap())
-            .unwrap();
-        command.env("TERM", term).stderr(Stdio::from(slave));
+        let (master, slave) = open_terminal(rows, columns);
+        command.env("TERM", term).stderr(slave);
+        Self::start_on(master, command, rows, columns)
+    }
+
+    /// Starts a command that is given the terminal already.
+    fn start_on(master: OwnedFd, mut command: Command, rows: u16, columns: u16) -> Self {
         let child = Running::start(&mut command);
         // Reading ends when the command, which holds the other end, has exited.
         drop(command);
@@ -356,7 +367,9 @@ fn a_job_of_a_shell_is_stopped_without_its_rows_and_goes_on_below() {
     let sim = simulator();
     add(&sim, "a", JobScript::never());
     add(&sim, "b", JobScript::never());
-    let mut command = wait_command(&sim, &["a", "b"]);
+    let reason = "a reason that fills the row";
+    add(&sim, "c", JobScript::fails_after(ms(0)).error("CFW.1", reason));
+    let mut command = wait_command(&sim, &["a", "b", "c"]);
     // As a shell with job control does.
     command.process_group(0);
     let mut terminal = Terminal::start(command, 12, 80);
@@ -380,13 +393,66 @@ fn a_job_of_a_shell_is_stopped_without_its_rows_and_goes_on_below() {
     }
     assert!(is_stopped());
     terminal.settle();
-    assert_eq!(terminal.shown(), "\n", "the rows are gone");
+    let end = "✗ c  failed with status Failed after N.Ns (N poll): CFW.N: a reason that fills\n    \
+               the row\n";
+    assert_eq!(mask_text(&terminal.shown()), end, "no rows");
     terminal.screen.process(b"[1]+  Stopped\r\n$ fg\r\n");
     terminal.child.signal(Signal::CONT);
     let screen = terminal.until("2 running");
     let expected = "[N]+  Stopped\n$ fg\n* a  Running      N:N  next poll in Ns\n\
-                    * b  Running      N:N  next poll in Ns\n  N jobs: N running  N:N  N polls\n";
-    assert_eq!(mask_text(&screen), expected);
+                    * b  Running      N:N  next poll in Ns\n  N jobs: N failed, N running  N:N  N polls\n";
+    assert_eq!(mask_text(&screen), format!("{end}{expected}"));
+    // The rows fit, and the line above what the shell wrote does not.
+    terminal.resize(12, 60);
+    sim.finish("b");
+    let screen = terminal.until("b  Success");
+    assert!(screen.contains("]+  Stopped\n$ fg\n✓ b"), "{screen}");
     terminal.child.interrupt();
     assert_eq!(terminal.end().1, Some(130));
+}
+
+#[test]
+fn a_job_of_a_shell_in_the_background_draws_nothing_anew() {
+    let sim = simulator();
+    for id in ["a", "b", "c"] {
+        add(&sim, id, JobScript::never());
+    }
+    let (master, slave) = open_terminal(12, 80);
+    let wait = wait_command(&sim, &["a", "b", "c"]);
+    // The shell has the terminal. Its job is in a group of its own.
+    let mut command = Command::new("setsid");
+    command.args(["--ctty", "bash", "-c", "set -m; \"$@\" & wait $!", "bash"]);
+    command.arg(wait.get_program()).args(wait.get_args());
+    let variables = wait.get_envs().filter_map(|(name, value)| Some((name, value?)));
+    command.env_clear().envs(variables).env("TERM", "xterm").env("PATH", "/usr/bin:/bin");
+    command.stdin(slave.try_clone().unwrap()).stderr(slave);
+    let mut terminal = Terminal::start_on(master, command, 12, 80);
+    assert!(sim.finish("a"));
+    terminal.until("a  Success after");
+    terminal.screen.process(b"$ echo typed\r\n");
+    terminal.resize(12, 25);
+    assert!(sim.finish("b"));
+    let screen = terminal.until("b  Success");
+    assert!(screen.contains("$ echo typed\n"), "{screen}");
+    assert!(!screen.contains("running"), "{screen}");
+    assert!(sim.finish("c"));
+    let (screen, code, _) = terminal.end();
+    assert!(code == Some(0) && screen.contains("3 succeeded"), "{code:?} {screen}");
+}
+
+#[test]
+fn ids_that_are_typed_get_plain_lines() {
+    let sim = simulator();
+    add(&sim, "a", JobScript::succeeds_after(ms(0)));
+    let (keyboard, slave) = open_terminal(24, 80);
+    let mut keyboard = File::from(keyboard);
+    let mut command = wait_command(&sim, &["-"]);
+    command.stdin(slave);
+    let mut terminal = Terminal::start(command, 24, 80);
+    keyboard.write_all(b"a\n").unwrap();
+    terminal.until("a  Success after");
+    keyboard.write_all(b"\x04").unwrap();
+    let (screen, code, written) = terminal.end();
+    assert_eq!((&*mask_text(&screen), code), ("[ N:N] a  Success after N.Ns (N poll)\n", Some(0)));
+    assert!(!written.windows(3).any(|bytes| bytes == b"\x1b[K"), "{}", written.escape_ascii());
 }
