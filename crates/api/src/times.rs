@@ -165,6 +165,7 @@ mod tests {
             ("Wed Jan  5 08:15:31 2022", None, seconds(30.0)),
             ("Wed Jan 5 08:15:31 2022", None, seconds(30.0)),
             ("Wed Jan 05 08:15:31 2022", server, seconds(90.0)),
+            ("Wed  Jan 5 08:15:31 2022", None, seconds(30.0)),
             ("Sun Jan  5 08:15:31 2022", None, seconds(30.0)),
             ("Wed Jan 12 08:15:31 2022", None, seconds(300.0)),
             ("Wed Jan  5 08:14:31 2022", None, None),

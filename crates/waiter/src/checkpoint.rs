@@ -107,7 +107,7 @@ impl JobOptions {
         let whole = job.deadline.duration_since(job.started).unwrap_or_default();
         let time_left = job.deadline.duration_since(now).unwrap_or_default().min(whole);
         let (polls, status) = (job.polls, job.status.clone());
-        let resumed = Resumed { elapsed: since(job.started), polls, status };
+        let resumed = Resumed { elapsed: since(job.started), limit: whole, polls, status };
         let mut options = Self::new().timeout(time_left).since(since(job.created));
         options.kind.clone_from(&job.kind);
         options.resumed = Some(Arc::new(resumed));

@@ -37,6 +37,8 @@ pub struct JobOptions {
 pub(crate) struct Resumed {
     /// How long the job had been waited for when the wait resumed, the time in which nothing waited included.
     pub(crate) elapsed: Duration,
+    /// How long it could be waited for in all.
+    pub(crate) limit: Duration,
     pub(crate) polls: u32,
     /// The last status, and what the source made of it.
     pub(crate) status: Option<(Phase, Cow<'static, str>)>,

@@ -101,7 +101,12 @@ mod tests {
             "{\"a\":".repeat(9),
             "}".repeat(9)
         );
-        let rows: [(&str, Option<&str>, &str, Option<&str>); 22] = [
+        let deep = |depth| {
+            let (open, close) = ("{\"a\":".repeat(depth), "}".repeat(depth));
+            format!("{open}{{\"code\":\"x\",\"message\":\"m\"}}{close}")
+        };
+        let (deepest, too_deep) = (deep(4), deep(5));
+        let rows: [(&str, Option<&str>, &str, Option<&str>); 26] = [
             // 1: the service.
             (
                 r#"{"error_code":"CFW.00200005","error_msg":"Object not found."}"#,
@@ -169,6 +174,10 @@ mod tests {
             (r#"{"data":null,"outer":"m"}"#, None, r#"{"data":null,"outer":"m"}"#, None),
             (r#"["error_code"]"#, None, r#"["error_code"]"#, None),
             (&nested, None, &nested, None),
+            (&deepest, Some("x"), "m", None),
+            (&too_deep, None, &too_deep, None),
+            (r#"{"errorMsg":"m"}"#, None, "m", None),
+            (r#"{"error":{"errorMessage":"m"}}"#, None, "m", None),
         ];
         for (body, code, text, request_id) in rows {
             let expected = ErrorBody {

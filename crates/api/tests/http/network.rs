@@ -177,6 +177,16 @@ async fn an_endless_head_is_read_up_to_a_bound() {
 }
 
 #[tokio::test]
+async fn a_body_of_a_mebibyte_is_read_and_one_byte_more_is_not() {
+    let json = r#"{"data":{"status":"Running"}}"#;
+    for (length, is_read) in [(1 << 20, true), ((1 << 20) + 1, false)] {
+        let rest = " ".repeat(length - json.len());
+        let answer = format!("HTTP/1.1 200 OK\r\n\r\n{json}{rest}");
+        assert_eq!(list_job_of(Then::Say(answer.into())).await.is_ok(), is_read, "{length}");
+    }
+}
+
+#[tokio::test]
 async fn an_encoding_that_was_not_asked_for_is_named() {
     let gzip = "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\n\x1f\x7f";
     let error = list_job_of(Then::Say(gzip.into())).await.unwrap_err();

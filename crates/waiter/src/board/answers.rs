@@ -371,7 +371,7 @@ impl Board {
 
     /// Ends a wait whose time is up.
     pub(super) fn end_timed_out(&mut self, wait: Key<Wait>) {
-        let timeout = self.waits.elapsed(wait, self.waits[wait].deadline);
+        let timeout = self.waits.limit(wait);
         let context = ErrorContext {
             limit: Some(format!("deadline {:#}", Human(timeout))),
             cause: self.cause(wait),

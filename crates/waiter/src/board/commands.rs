@@ -182,6 +182,8 @@ impl Board {
         if self.jobs[key].stage == Stage::Resting {
             self.schedule(key);
             self.tidy();
+        } else {
+            self.leave_worth_order(key);
         }
         self.settle();
         true

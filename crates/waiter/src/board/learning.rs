@@ -175,7 +175,7 @@ impl Board {
             return;
         }
         let Some(key) = self.waits[wait].job else { return };
-        let is_last = self.waits.on(&self.jobs[key]).count() == 1;
+        let is_last = self.jobs[key].first_wait == Some(wait) && !self.waits[wait].has_older();
         let Some(plan) = self.waits.policy(&self.waits[wait]).schedule.plan().cloned() else {
             return;
         };

@@ -215,6 +215,10 @@ impl Board {
 
     fn want_last_poll(&mut self, key: Key<Job>) {
         let job = &mut self.jobs[key];
+        if job.has_last_poll && !job.is_plan_stale && !job.is_in_flight() {
+            // It is due as soon as may be for another wait, and asking all of a crowd once for each takes long.
+            return;
+        }
         job.has_last_poll = true;
         if !job.is_in_flight() {
             self.schedule(key);
@@ -248,6 +252,7 @@ impl Board {
         let job = &self.jobs[key];
         if job.stage != Stage::Resting {
             // The request in flight, or the poll that is due, serves it as well.
+            self.leave_worth_order(key);
             return;
         }
         let due = self.scheduled(key, job, (wait, &self.waits[wait]), self.jobs.hash(job));
@@ -265,7 +270,7 @@ impl Board {
         }
     }
 
-    fn make_ready(&mut self, key: Key<Job>, due: Time, is_last: bool) {
+    pub(super) fn make_ready(&mut self, key: Key<Job>, due: Time, is_last: bool) {
         let standing = self.standing(key);
         self.agenda.make_ready((&mut self.jobs[key], key), due, is_last, standing);
     }

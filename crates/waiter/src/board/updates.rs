@@ -8,7 +8,7 @@ use super::jobs::{Job, Stage};
 use super::waits::{PendingJob, Wait, Watch};
 use super::{Board, SavedJob, Time, WaitOptions, WatchKey};
 use crate::util::slab::Key;
-use crate::{JobReport, JobView, Stats, Update, UpdateKind};
+use crate::{JobReport, JobState, JobView, Stats, Update, UpdateKind};
 
 /// Where a listing of a watch's jobs goes on.
 #[derive(Clone, Copy, Debug)]
@@ -260,11 +260,14 @@ impl Board {
 }
 
 fn pending_view(job: &PendingJob, options: &WaitOptions, elapsed: Duration) -> JobView {
+    let SavedJob { id, elapsed, time_left, polls, status, .. } =
+        SavedJob::pending(job.id.clone(), options, elapsed);
+    let state = status.map(|(phase, status)| JobState::new(phase, status));
     JobView {
-        report: JobReport { id: job.id.clone(), state: None, polls: 0, elapsed },
+        report: JobReport { id, state, polls, elapsed },
         in_flight: false,
         next_poll: None,
-        time_left: options.timeout().saturating_sub(elapsed),
+        time_left,
         trouble: None,
         eta: None,
     }

@@ -8,6 +8,8 @@ use std::cmp::Reverse;
 use super::Board;
 use super::jobs::{Job, Stage};
 use super::time::Time;
+use super::waits::Wait;
+use crate::learned::Planned;
 use crate::util::slab::Key;
 
 /// A ready job of which its worth decides when it is polled. It is stale once its job has another generation.
@@ -66,20 +68,11 @@ impl Board {
             return None;
         }
         let job = &self.jobs[key];
-        if job.has_mixed_plans || job.is_due_now || self.jobs.failure(key).is_some() {
-            return None;
-        }
-        let wait_key = job.first_wait?;
-        let wait = &self.waits[wait_key];
-        let policy = self.waits.policy(wait);
-        let plan = policy.schedule.plan()?;
-        let is_at_once = policy.first_poll_at_once || self.waits.resumed(wait_key).is_some();
-        if is_at_once && wait.answers(job) == 0 {
-            // The user wants this poll, whatever it is worth.
-            return None;
-        }
-        let at = if wait.answers(job) == 0 { wait.started } else { job.last_answer };
-        let own = at.nanos_since(wait.started).saturating_add(self.waits.head_start(wait_key).age);
+        let plan = self.plan_of_all(key).filter(|_| self.jobs.failure(key).is_none())?;
+        let (oldest_key, oldest) = self.oldest_wait(job)?;
+        let at = if oldest.answers(job) == 0 { oldest.started } else { job.last_answer };
+        let since = self.waits.head_start(oldest_key).age;
+        let own = at.nanos_since(oldest.started).saturating_add(since);
         let (seen, age) = self.ages(plan, key, own).filter(|(seen, _)| plan.covers(*seen))?;
         let kind = self.learning.number(&plan.kind)?;
         #[expect(clippy::cast_possible_truncation, reason = "what is too large becomes infinite")]
@@ -87,14 +80,39 @@ impl Board {
         Some(Standing { kind, price, seen, age, at })
     }
 
+    /// Returns the plan that all waits on a job keep to; none if one of them wants its next poll now, whatever it is worth.
+    fn plan_of_all(&self, key: Key<Job>) -> Option<&Planned> {
+        let job = &self.jobs[key];
+        let newest = &self.waits[job.first_wait?];
+        let policy = self.waits.policy(newest);
+        let is_at_once = policy.first_poll_at_once && newest.answers(job) == 0;
+        let plan = policy.schedule.plan().map(|plan| &**plan);
+        plan.filter(|_| !(job.has_mixed_plans || job.is_due_now || is_at_once))
+    }
+
     /// Returns whether a job on a plan has not been polled for as long as its longest interval.
     fn is_overdue(&self, key: Key<Job>) -> bool {
         let job = &self.jobs[key];
-        let wait = job.first_wait.map(|wait| &self.waits[wait]);
-        wait.is_none_or(|wait| {
+        self.oldest_wait(job).is_none_or(|(_, wait)| {
             let since = if wait.answers(job) == 0 { wait.started } else { job.last_answer };
             let plan = self.waits.policy(wait).schedule.plan();
             plan.is_none_or(|plan| self.now.since(since) >= plan.settings.get_max_interval())
         })
+    }
+
+    /// Returns the wait that knows best how old a job is, and for how long it has been due. Waits that join change neither.
+    fn oldest_wait(&self, job: &Job) -> Option<(Key<Wait>, &Wait)> {
+        self.waits.on(job).last()
+    }
+
+    /// Takes a ready job out of the order by worth, if a poll of it is wanted now whatever that is worth. It keeps its place
+    /// among those that have been due for as long.
+    pub(super) fn leave_worth_order(&mut self, key: Key<Job>) {
+        let job = &self.jobs[key];
+        let is_by_worth = matches!(job.stage, Stage::Ready { by_worth: true, .. });
+        if is_by_worth && self.plan_of_all(key).is_none() {
+            let due = job.due;
+            self.make_ready(key, due, false);
+        }
     }
 }

@@ -97,6 +97,8 @@ async fn a_deadline_that_passed_meanwhile_leaves_one_last_look() {
     let mut ends = Vec::new();
     while let Some(update) = watch.next().await {
         if let UpdateKind::Ended(outcome) = update.kind {
+            let said = outcome.as_ref().map_err(ToString::to_string);
+            assert!(said.err().is_none_or(|said| said.contains("(deadline 1m 00s, ")));
             let kind = outcome.map_err(|error| error.kind()).map(|report| report.polls);
             ends.push((update.id.to_string(), kind, start.elapsed() > secs(1)));
         }
@@ -156,7 +158,12 @@ async fn ended_jobs_are_left_out_and_pending_ones_are_kept() {
     assert!(pending.jobs.iter().all(|job| job.kind.as_deref() == Some("update")));
     let checkpoint = watch_for(&waiter, &["ends", "runs"], secs(10)).await;
     assert_eq!(checkpoint.jobs.iter().map(|job| job.id.as_str()).collect::<Vec<_>>(), ["runs"]);
-    let resumed = waiter.resume(&checkpoint).checkpoint();
+    let watch = waiter.resume(&checkpoint);
+    let report = &watch.jobs()[0].report;
+    assert_eq!(report.polls, checkpoint.jobs[0].polls);
+    assert_eq!(report.state.as_ref().map(|state| &*state.status), Some("Running"));
+    assert!(is_near(report.elapsed, secs(10)), "{report:?}");
+    let resumed = watch.checkpoint();
     assert_eq!(resumed.jobs[0].polls, checkpoint.jobs[0].polls);
     assert_eq!(resumed.jobs[0].status, checkpoint.jobs[0].status);
 }

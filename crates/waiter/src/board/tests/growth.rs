@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::script::*;
 use super::world::*;
 use crate::board::{Action, Answer, AttemptTimeouts, Budget, Pending, Role, WaitOptions};
-use crate::{JobState, Policy, Schedule};
+use crate::{History, JobState, Learned, Policy, Sample, Schedule};
 
 fn every(interval: u64) -> Policy {
     Policy::new().schedule(Schedule::fixed(secs(interval)).unwrap())
@@ -94,6 +94,35 @@ fn rule_14_four_thousand_waits_on_one_id_cost_a_poll_no_more_than_one() {
     world.run();
     assert!(world.heard.values().all(|heard| heard.end.is_some()));
     assert_eq!(world.board.waits.counts()[4], 0);
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "how long it takes is measured")]
+fn rule_14_a_crowd_of_waits_that_learn_leaves_one_id_without_a_search_for_each() {
+    let mut history = History::new();
+    (0..20).for_each(|n| history.record("default", Sample::ended(secs(500 + n))));
+    let mut world = World::new(budget());
+    world.board.set_history(history);
+    world.script("job", Script::never());
+    let learned = Policy::new().schedule(Schedule::learned(Learned::new()).unwrap());
+    world.watch(["job"], &learned.clone().timeout(secs(90)));
+    world.run_until(at(60_000));
+    let options = WaitOptions::new(Arc::new(learned.timeout(secs(30))));
+    let watches = (0..40_000).map(|_| {
+        let key = world.board.open(true, Pending::default(), options.clone());
+        world.board.start(world.now, key);
+        assert!(world.board.add(world.now, key, "job".into(), None));
+        key
+    });
+    let watches: Vec<_> = watches.collect();
+    let begin = std::time::Instant::now();
+    watches[..20_000].iter().for_each(|watch| assert!(!world.board.close(*watch, 10).0));
+    // The last polls of the others, and their deadlines.
+    world.board.handle_time(at(89_100));
+    world.board.handle_time(at(90_000));
+    assert!(world.board.is_idle());
+    // A search among the waits that are left took ten seconds and more.
+    assert!(begin.elapsed() < secs(5), "{:?}", begin.elapsed());
 }
 
 #[test]

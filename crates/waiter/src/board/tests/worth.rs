@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::script::*;
 use super::world::*;
 use crate::board::{Action, Answer, Budget, Role, WaitOptions};
+use crate::options::Resumed;
 use crate::{History, JobState, Learned, Policy, Quota, Sample, Schedule};
 
 /// Jobs of the kind "short" take a minute or so, those of the kind "long" a quarter of an hour.
@@ -99,6 +100,89 @@ fn a_poll_is_forced_after_the_longest_interval() {
     assert!(polls[..5].iter().all(|id| id.starts_with("long")), "{polls:?}");
 }
 
+/// Jobs in a pause until 160 s: long ones that are due first, then short ones, of which a poll is worth more. `change` comes
+/// when all are due. Returns the polls after the pause.
+fn in_a_pause(policy: &Policy, change: impl FnOnce(&mut World)) -> Vec<String> {
+    let mut world = World::new(limited(1, 1));
+    world.board.set_history(history());
+    add(&mut world, "long", 5, policy);
+    world.run_until(at(20_000));
+    add(&mut world, "short", 5, policy);
+    world.script("other", Script::never().faults([Fault::Unavailable(secs(120))]));
+    world.run_until(at(40_000));
+    world.watch(["other"], &Policy::new().first_poll_at_once(true).timeout(secs(10)));
+    world.run_until(at(155_000));
+    change(&mut world);
+    world.polls.clear();
+    world.run_until(at(175_000));
+    world.polls.iter().map(|(_, id)| id.as_str().to_owned()).take(10).collect()
+}
+
+#[test]
+fn a_poll_that_is_wanted_now_is_not_overtaken_though_its_job_was_due_before() {
+    let policy = learned(Learned::new());
+    let resumed = Resumed { elapsed: secs(0), limit: secs(1_800), polls: 0, status: None };
+    let others = [
+        WaitOptions { resumed: Some(Arc::new(resumed)), ..options(&policy, "long") },
+        options(&learned(Learned::new()).first_poll_at_once(true), "long"),
+        WaitOptions::new(Arc::new(Policy::new().timeout(secs(1_000)))),
+    ];
+    let mut orders = vec![in_a_pause(&policy, |world| {
+        assert!(world.board.poke(world.now, "long-04"));
+    })];
+    orders.extend(others.map(|options| {
+        in_a_pause(&policy, |world| {
+            world.watch_with(["long-04"], options);
+        })
+    }));
+    // The same policy, of which a new wait wants the first poll at once.
+    let at_once = learned(Learned::new()).first_poll_at_once(true);
+    orders.push(in_a_pause(&at_once, |world| {
+        world.watch_with(["long-04"], options(&at_once, "long"));
+    }));
+    for polls in orders {
+        let turn = polls.iter().position(|id| id == "long-04");
+        assert!(turn < Some(5) && turn.is_some(), "{polls:?}");
+        assert!(polls[0].starts_with("short"), "the others go by worth: {polls:?}");
+    }
+}
+
+#[test]
+fn waits_that_join_do_not_put_off_a_poll_that_is_forced() {
+    let policy = learned(Learned::new().max_interval(secs(60)));
+    let polls = in_a_pause(&policy, |world| {
+        world.watch_with(["long-00", "long-01", "long-02"], options(&policy, "long"));
+    });
+    assert!(polls[..5].iter().all(|id| id.starts_with("long")), "{polls:?}");
+}
+
+#[test]
+fn a_wait_that_joins_does_not_make_its_job_younger() {
+    let mut world = World::new(limited(1, 1));
+    world.board.set_history(history());
+    let policy = learned(Learned::new());
+    let ids = ids("short", 6);
+    let (older, younger) = ids.split_at(3);
+    for (begin, ids) in [(0, older), (5_000, younger)] {
+        world.run_until(at(begin));
+        // The server tells no times.
+        ids.iter().for_each(|id| world.script(id, Script::never()));
+        world.watch_with(ids.iter().map(String::as_str), options(&policy, "short"));
+    }
+    world.script("other", Script::never().faults([Fault::Unavailable(secs(45))]));
+    world.run_until(at(30_000));
+    world.watch(["other"], &Policy::new().first_poll_at_once(true).timeout(secs(10)));
+    // In the pause all come to the ages at which such jobs end.
+    world.run_until(at(40_000));
+    world.watch_with(older.iter().map(String::as_str), options(&policy, "short"));
+    world.run_until(at(70_000));
+    world.polls.clear();
+    world.run_until(at(90_000));
+    let polls: Vec<_> = world.polls.iter().map(|(_, id)| id.as_str()).collect();
+    assert!(polls.len() >= 6 && polls[0] == "short-00", "{polls:?}");
+    assert!(polls[..3].iter().all(|id| older.iter().any(|known| known == id)), "{polls:?}");
+}
+
 #[test]
 fn no_job_stays_unpolled_for_longer_than_its_longest_interval_and_a_turn_of_all() {
     // A request every 4 s for 30 jobs: a turn takes two minutes.
@@ -189,6 +273,27 @@ fn stale_candidates_are_few_though_each_poll_is_forced() {
         let entries = world.board.agenda.len();
         assert!(entries < 3 * 110, "{entries} at step {step}");
     }
+}
+
+#[test]
+fn entries_stay_few_while_polls_change_places() {
+    let mut world = World::new(Budget { max_in_flight: 1_000, ..budget() });
+    world.board.set_history(history());
+    let policy = learned(Learned::new().poll_cost(ms(1)));
+    let policy = policy.timeout(secs(1_000_000));
+    for kind in ["short", "long"] {
+        add(&mut world, kind, 10, &policy);
+    }
+    let mut most = 0;
+    for step in 1..20_000 {
+        let now = at(step * 500);
+        world.board.handle_time(now);
+        if let Some(Action::Poll { request, .. }) = world.board.poll_action(now, Role::Leader) {
+            world.board.handle_answer(now, request, &Answer::Told(Ok(JobState::running())));
+        }
+        most = most.max(world.board.agenda.len());
+    }
+    assert!(most < 3 * 110, "{most} entries");
 }
 
 /// What the order is for: jobs of two modes under a tight quota are noticed earlier, in the same number of polls.

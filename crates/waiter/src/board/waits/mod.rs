@@ -420,6 +420,16 @@ impl Waits {
         at.since(self.waits[key].started).saturating_add(before)
     }
 
+    /// Returns how long a wait may take, with the time that the one that it resumes had taken.
+    pub(super) fn limit(&self, key: Key<Wait>) -> Duration {
+        let Wait { started, deadline, .. } = self[key];
+        match self.resumed(key) {
+            // Its time was up before it began.
+            Some(known) if deadline == started => known.limit,
+            _ => self.elapsed(key, deadline),
+        }
+    }
+
     /// Returns the detail that the consumer of a wait heard last.
     pub(super) fn reported_detail(&self, key: Key<Wait>) -> Option<&Arc<str>> {
         if self.reported_details.is_empty() { None } else { self.reported_details.get(&key) }

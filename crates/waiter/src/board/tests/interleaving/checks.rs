@@ -10,18 +10,32 @@ use super::super::world::*;
 use super::model::*;
 use super::play::{Consumer, Play};
 use super::{JOBS, RUNTIMES, Reply};
-use crate::board::jobs::Stage;
+use crate::board::jobs::{Job, Stage};
 use crate::board::{Action, Deferred, Role, RuntimeKey, Time, jitter};
+use crate::util::slab::Key;
 use crate::{ErrorClass, Stats, Update, UpdateKind, WaitError, WaitErrorKind, WaitingOn};
+
+/// A job that is ready.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Queued {
+    place: (Time, Key<Job>),
+    pub(super) job: usize,
+    is_last: bool,
+    by_worth: bool,
+}
 
 impl Play {
     /// Does one action; false if there is none.
     pub(super) fn act(&mut self, role: Role) -> bool {
         self.tick();
+        let queue = self.queue();
         match self.board.poll_action(self.now, role) {
             Some(Action::Poll { request, id: polled, timeout }) => {
                 assert_eq!(role, Role::Leader);
                 let job = (0..JOBS).find(|&job| polled.as_str() == id(job)).expect("it is known");
+                if let Some(queue) = queue {
+                    self.check_order(&queue, job);
+                }
                 self.model.send(request, job, timeout);
                 self.sent.push(request);
             }
@@ -35,6 +49,47 @@ impl Play {
         }
         self.board.check();
         true
+    }
+
+    /// Returns the jobs that are ready, the next one first; none if some are to be looked at again before they are polled.
+    pub(super) fn queue(&self) -> Option<Vec<Queued>> {
+        let board = &self.board;
+        let mut queue = Vec::new();
+        for key in board.jobs.keys() {
+            let known = &board.jobs[key];
+            if let Stage::Ready { is_last, by_worth, .. } = known.stage {
+                if known.is_plan_stale {
+                    return None;
+                }
+                let job = (0..JOBS).find(|&job| known.id.as_str() == id(job))?;
+                queue.push(Queued { place: (known.due, key), job, is_last, by_worth });
+            }
+        }
+        queue.sort_by_key(|queued| queued.place);
+        Some(queue)
+    }
+
+    /// Checks that a poll was its job's turn, or that of another job that may give it its turn.
+    fn check_order(&mut self, queue: &[Queued], polled: usize) {
+        let turn = queue.iter().find(|queued| queued.job == polled).expect("it was ready");
+        let mut expected: Vec<_> =
+            queue.iter().filter(|queued| queued.job != polled).cloned().collect();
+        if !turn.is_last {
+            let first = queue.iter().find(|queued| !queued.is_last).expect("there is one");
+            let may_wait = self.model.may_be_overtaken(first.job);
+            if first.job != polled {
+                assert!(first.by_worth && turn.by_worth, "{first:?} comes before {turn:?}");
+                assert!(may_wait, "{first:?} comes before {turn:?}, whatever that is worth");
+                self.model.note("a poll that is worth more");
+                // Both change places, so that all others notice nothing of it.
+                let other = expected.iter_mut().find(|queued| queued.job == first.job);
+                other.expect("it is ready").place.0 = turn.place.0;
+                expected.sort_by_key(|queued| queued.place);
+            } else if first.by_worth && !may_wait {
+                self.model.note("a poll that is forced");
+            }
+        }
+        assert_eq!(self.queue(), Some(expected), "after the poll of {polled}");
     }
 
     pub(super) fn take_deferred(&mut self) {
@@ -179,6 +234,19 @@ impl Play {
             let is_pending = self.consumers[at].pending.iter().any(|(known, _)| *known == job);
             assert!(is_pending || self.model.is_watched(at, job));
             assert_eq!(view.in_flight, !is_pending && self.model.is_in_flight(job));
+            let (resumed, polls, started) = self.model.known(at, job, is_pending).unwrap_or({
+                let own = self.consumers[at].pending.iter().find(|(known, _)| *known == job);
+                let own = own.and_then(|(_, own)| own.as_ref());
+                let resumed = match own {
+                    Some(own) => own.resumed.clone(),
+                    None => self.consumers[at].options.resumed.clone(),
+                };
+                (resumed, 0, self.consumers[at].started.unwrap_or(now))
+            });
+            let (before, earlier) =
+                resumed.map_or((Duration::ZERO, 0), |known| (known.elapsed, known.polls));
+            assert_eq!(view.report.elapsed, before + now.since(started));
+            assert_eq!(view.report.polls, earlier + polls);
             listed.push(job);
         }
         if next.is_some() {

@@ -17,16 +17,18 @@ use self::play::Play;
 use super::properties::policy;
 use super::world::*;
 use crate::board::{AttemptTimeouts, Budget};
-use crate::{ErrorClass, JobState, Policy, Quota};
+use crate::{ErrorClass, JobState, Learned, Policy, Quota, Schedule};
 
 const CASES: u32 = 2_000;
 const JOBS: usize = 4;
 const RUNTIMES: usize = 3;
+/// Kinds of jobs. The last one is that of jobs without one.
+const KINDS: [&str; 3] = ["short", "long", "default"];
 
 /// Numbers stand for the watches and requests of the moment, counted round.
 #[derive(Clone, Debug)]
 enum Event {
-    Open { ids: Vec<usize>, options: usize, ends_only: bool, has_handle: bool },
+    Open { ids: Vec<usize>, options: usize, ends_only: bool, has_handle: bool, resumes: bool },
     Start(usize),
     AddPending(usize, usize),
     Add(usize, usize, Option<usize>),
@@ -68,9 +70,12 @@ enum Late {
 #[derive(Clone, Debug)]
 struct Case {
     budget: Budget,
-    /// Policies, timeouts of their own, and ages of jobs.
-    /// Policies, timeouts, ages, and whether the wait goes on with one of another process.
+    /// Policies, timeouts of their own, ages of jobs, and whether the wait goes on with one of another process.
     options: Vec<(Policy, Option<u64>, u64, bool)>,
+    /// Which kind of jobs each of the options has, if one.
+    kinds: Vec<Option<usize>>,
+    /// How long past jobs of each kind took, in milliseconds. Without any, no plan is used.
+    history: Vec<Vec<u64>>,
     /// A job that is never answered otherwise.
     ill: Option<(usize, ErrorClass)>,
     /// Whether no answer arrives for any job.
@@ -120,9 +125,11 @@ fn reply() -> impl Strategy<Value = Reply> {
 
 fn event() -> impl Strategy<Value = Event> {
     let ids = prop::collection::vec(0..JOBS, 0..=JOBS);
-    let open = (ids, 0_usize..4, prop::bool::weighted(0.2), prop::bool::weighted(0.4)).prop_map(
-        |(ids, options, ends_only, has_handle)| Event::Open { ids, options, ends_only, has_handle },
-    );
+    let flags = [0.2, 0.4, 0.3].map(prop::bool::weighted);
+    let open =
+        (ids, 0_usize..4, flags).prop_map(|(ids, options, [ends_only, has_handle, resumes])| {
+            Event::Open { ids, options, ends_only, has_handle, resumes }
+        });
     let late = prop_oneof![
         12 => Just(Late::OnTime),
         4 => (0_u64..2_000).prop_map(Late::By),
@@ -178,11 +185,17 @@ fn case() -> impl Strategy<Value = Case> {
     let own = prop::option::weighted(0.2, 0_u64..60_000);
     let since = prop_oneof![4 => Just(0_u64), 1 => 1_u64..200_000];
     let resumed = prop::bool::weighted(0.3);
-    let options = (policy(), timeout, 0_u64..4_000, own, since, resumed).prop_map(
-        |(policy, timeout, grace, own, since, resumed)| {
+    let options = (policy(), timeout, 0_u64..4_000, own, since, resumed, planned()).prop_map(
+        |(policy, timeout, grace, own, since, resumed, planned)| {
+            let policy = match planned {
+                Some(schedule) => policy.schedule(schedule),
+                None => policy,
+            };
             (policy.timeout(ms(timeout)).not_found_grace(ms(grace)), own, since, resumed)
         },
     );
+    let kinds = prop::collection::vec(prop::option::weighted(0.7, 0..KINDS.len()), 4);
+    let history = prop_oneof![1 => Just(Vec::new()), 4 => durations()];
     let class = prop_oneof![
         4 => Just(ErrorClass::NotFound),
         1 => Just(ErrorClass::TRANSIENT),
@@ -192,12 +205,29 @@ fn case() -> impl Strategy<Value = Case> {
     let ill = prop::option::weighted(0.4, (0..JOBS, class));
     let events = prop::collection::vec(event(), 60..250);
     let is_cut_off = prop::bool::weighted(0.1);
-    (budget, prop::collection::vec(options, 4), ill, is_cut_off, events).prop_map(
-        |(budget, options, ill, is_cut_off, events)| {
+    let options = (prop::collection::vec(options, 4), kinds, history);
+    (budget, options, ill, is_cut_off, events).prop_map(
+        |(budget, (options, kinds, history), ill, is_cut_off, events)| {
             let events = [begin(), events].concat();
-            Case { budget, options, ill, is_cut_off, events }
+            Case { budget, options, kinds, history, ill, is_cut_off, events }
         },
     )
+}
+
+/// A schedule that learns, with short intervals, so that polls are forced.
+fn planned() -> impl Strategy<Value = Option<Schedule>> {
+    let settings = (1_u64..20_000, 2_u64..60).prop_map(|(cost, interval)| {
+        let settings = Learned::new().poll_cost(ms(cost)).max_interval(secs(interval));
+        Schedule::learned(settings).unwrap()
+    });
+    prop::option::weighted(0.5, settings)
+}
+
+/// Past jobs of each kind: of some seconds, and of a minute or two.
+fn durations() -> impl Strategy<Value = Vec<Vec<u64>>> {
+    let of = |range: std::ops::Range<u64>| prop::collection::vec(range, 1..12);
+    (of(3_000..12_000), of(40_000..120_000), of(1_000..200_000))
+        .prop_map(|(short, long, any)| vec![short, long, any])
 }
 
 /// Two watches on all jobs, so that most of what follows has something to act on.
@@ -207,6 +237,7 @@ fn begin() -> Vec<Event> {
         options,
         ends_only: false,
         has_handle: true,
+        resumes: false,
     };
     let mut events = vec![open(0), open(1)];
     for watch in 0..2 {
@@ -257,10 +288,11 @@ fn handles_may_act_between_any_two_orders_of_the_driver() {
     });
     match result {
         Ok(()) => {}
-        Err(TestError::Fail(reason, Case { budget, options, ill, is_cut_off, events })) => {
+        Err(TestError::Fail(reason, case)) => {
+            let Case { budget, options, kinds, history, ill, is_cut_off, events } = case;
             let events: Vec<String> = events.iter().map(|event| format!("{event:?}")).collect();
             panic!(
-                "{reason}\n{budget:?}\n{options:?}\n{ill:?} {is_cut_off}\n{}",
+                "{reason}\n{budget:?}\n{options:?}\n{kinds:?} {history:?}\n{ill:?} {is_cut_off}\n{}",
                 events.join("\n")
             );
         }
@@ -312,6 +344,10 @@ fn handles_may_act_between_any_two_orders_of_the_driver() {
         "a close in slices",
         "a stop in slices",
         "a listing in slices",
+        "a poll that is worth more",
+        "a poll that is forced",
+        "a poke of a ready job",
+        "a watch that resumes others",
     ];
     let missing: Vec<_> =
         ends.iter().chain(&paths).filter(|path| !seen.contains_key(**path)).collect();

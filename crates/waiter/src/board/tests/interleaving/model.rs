@@ -509,6 +509,39 @@ impl<R: Copy + Ord + std::fmt::Debug> Model<R> {
         }
     }
 
+    /// Returns what a live wait knew when it began, how many polls it had, and when it began.
+    pub(super) fn known(
+        &self,
+        watch: usize,
+        job: usize,
+        is_pending: bool,
+    ) -> Option<(Option<Arc<Resumed>>, u32, Time)> {
+        let mut waits = self.live_on(job).into_iter().map(|wait| &self.waits[wait]);
+        let wait = waits.find(|wait| wait.watch == watch).filter(|_| !is_pending)?;
+        Some((wait.resumed.clone(), wait.polls, wait.started))
+    }
+
+    /// Returns whether a job that is due may give its turn to another one whose poll is worth more: all its waits have
+    /// schedules that learn, none wants this poll at once, and it has not gone unpolled for its longest interval.
+    pub(super) fn may_be_overtaken(&self, job: usize) -> bool {
+        let known = &self.jobs[&job];
+        let waits: Vec<_> = self.live_on(job).into_iter().map(|wait| &self.waits[wait]).collect();
+        let wants_now = |wait: &&ModelWait| {
+            wait.polls == 0 && (wait.policy.first_poll_at_once || wait.resumed.is_some())
+        };
+        if known.is_due_now || waits.iter().any(wants_now) {
+            return false;
+        }
+        let first = waits.iter().map(|wait| wait.started).min();
+        let was_polled = waits.iter().any(|wait| wait.polls > 0);
+        let since = known.last_answer.filter(|_| was_polled).or(first).unwrap_or(Time::ZERO);
+        let gone = self.now.since(since);
+        waits.iter().all(|wait| {
+            let settings = wait.policy.schedule.settings();
+            settings.is_some_and(|settings| gone < settings.get_max_interval())
+        })
+    }
+
     /// Returns how long an attempt may take when its timeout was doubled this often.
     pub(super) fn attempt_timeout(&self, step: u32) -> Duration {
         (self.budget.attempt_timeouts.first().request * (1 << step)).min(secs(60))

@@ -15,7 +15,7 @@ use crate::board::{
 };
 use crate::options::Resumed;
 use crate::util::slab::Key;
-use crate::{JobOptions, Phase, Policy, SourceError, WaitErrorKind};
+use crate::{History, JobOptions, Phase, Policy, Sample, SourceError, WaitErrorKind};
 
 /// A consumer's waker.
 #[derive(Debug, Default)]
@@ -29,7 +29,12 @@ impl Wake for Flag {
 
 /// What resumed waits knew.
 fn earlier() -> Resumed {
-    Resumed { elapsed: secs(3), polls: 2, status: Some((Phase::Running, "Running".into())) }
+    Resumed {
+        elapsed: secs(3),
+        limit: secs(60),
+        polls: 2,
+        status: Some((Phase::Running, "Running".into())),
+    }
 }
 
 pub(super) struct Consumer {
@@ -64,19 +69,26 @@ pub(super) struct Play {
 
 impl Play {
     pub(super) fn new(case: &Case) -> Self {
+        type Options = (Policy, Option<u64>, u64, bool);
         let options =
-            |(policy, timeout, since, resumed): &(Policy, Option<u64>, u64, bool)| WaitOptions {
+            |((policy, timeout, since, resumed), kind): (&Options, &Option<usize>)| WaitOptions {
                 policy: Arc::new(policy.clone()),
                 timeout: timeout.map(ms),
                 since: ms(*since),
-                kind: None,
+                kind: kind.map(|kind| KINDS[kind].into()),
                 resumed: resumed.then(|| Arc::new(earlier())),
             };
+        let mut history = History::new();
+        for (kind, durations) in KINDS.iter().zip(&case.history) {
+            durations.iter().for_each(|took| history.record(*kind, Sample::ended(ms(*took))));
+        }
+        let mut board = Board::new(7, case.budget);
+        board.set_history(history);
         Self {
-            board: Board::new(7, case.budget),
+            board,
             model: Model::new(case.budget),
             budget: case.budget,
-            options: case.options.iter().map(options).collect(),
+            options: case.options.iter().zip(&case.kinds).map(options).collect(),
             ill: case.ill,
             is_cut_off: case.is_cut_off,
             consumers: Vec::new(),
@@ -103,8 +115,8 @@ impl Play {
         self.events += 1;
         self.tick();
         match event {
-            Event::Open { ids, options, ends_only, has_handle } => {
-                self.open(ids, *options, *ends_only, *has_handle);
+            Event::Open { ids, options, ends_only, has_handle, resumes } => {
+                self.open(ids, *options, [*ends_only, *has_handle, *resumes]);
             }
             Event::Start(number) => {
                 let Some(at) = self.pick(*number) else { return };
@@ -166,6 +178,9 @@ impl Play {
             }
             Event::Poke(job) => {
                 let is_wanted = !self.model.live_on(*job).is_empty();
+                if self.queue().iter().flatten().any(|queued| queued.job == *job) {
+                    self.model.note("a poke of a ready job");
+                }
                 assert_eq!(self.board.poke(self.now, &id(*job)), is_wanted);
                 if is_wanted {
                     self.model.note("a poke");
@@ -244,10 +259,13 @@ impl Play {
         &mut self,
         ids: &[usize],
         options: usize,
-        ends_only: bool,
-        has_handle: bool,
+        [ends_only, has_handle, resumes]: [bool; 3],
     ) {
-        let options = WaitOptions { resumed: None, ..self.options[options].clone() };
+        let mut options = self.options[options].clone();
+        options.resumed = options.resumed.filter(|_| resumes);
+        if options.resumed.is_some() {
+            self.model.note("a watch that resumes others");
+        }
         let mut pending = Vec::new();
         for job in ids {
             if !pending.iter().any(|(known, _)| known == job) {
