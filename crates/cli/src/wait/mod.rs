@@ -162,7 +162,7 @@ struct Session {
     rejected: u64,
     troubles: Troubles,
     stopwatch: Stopwatch,
-    /// The process was stopped by [`stop_process`], after the display had been removed.
+    /// The process was stopped by `stop_process`, after the display had been removed.
     is_stopped: bool,
 }
 

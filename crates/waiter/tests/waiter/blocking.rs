@@ -67,6 +67,10 @@ fn a_limit_returns_the_wait_which_goes_on() {
         assert_eq!(error.kind(), WaitErrorKind::TimedOut);
         assert!(error.report().elapsed >= ms(300), "{error}");
 
+        // It ends while the thread sleeps.
+        let report = waiter.wait_for_job("one").wait_at_most(secs(15)).unwrap().unwrap();
+        assert_eq!(report.polls, 2);
+
         let mut watch = waiter.watch(["never"]).timeout(secs(30)).policy(Policy::new());
         assert!(watch.next_at_most(ms(0)).is_none());
         assert_eq!(watch.progress().live(), 1);
