@@ -137,7 +137,7 @@ pub(super) fn mean_lag(law: &Law, alive: u64, order: Order, seconds: u64) -> Res
     })
 }
 
-/// Returns the CPU time per poll in seconds among so many jobs that are due, all on plans.
+/// Returns the CPU time of one poll, in seconds, while `jobs` jobs are due and each of them follows a plan.
 pub(super) fn cpu_per_poll(jobs: u64, order: Order) -> Result<f64, Failure> {
     const RATE: u32 = 5_000;
     let runtime =

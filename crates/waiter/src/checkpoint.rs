@@ -18,7 +18,7 @@ use crate::{JobId, JobOptions, Phase};
 /// known are ignored, jobs that are given twice are waited for once, and other formats and later versions are refused by name:
 ///
 #[cfg_attr(feature = "serde", doc = "```")]
-#[cfg_attr(not(feature = "serde"), doc = "```ignore")]
+#[cfg_attr(not(feature = "serde"), doc = "```text")]
 /// use cfw_waiter::{Checkpoint, JobState, Waiter, source_fn};
 ///
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)]

@@ -25,7 +25,7 @@ const COARSE: f64 = 20.0;
 /// How many policies with plans are at hand for waits to come.
 const RECENT: usize = 8;
 
-/// What is known of past jobs. It is empty until a wait has a schedule that learns, and other waits never read it.
+/// The past jobs of each kind. Only waits whose schedules learn fill and read it.
 #[derive(Debug, Default)]
 pub(super) struct Learning {
     /// What was known at the start.
@@ -202,7 +202,7 @@ impl Board {
 
     /// Returns when the job of a wait is likely to end, if its schedule learns and past jobs tell.
     ///
-    /// Nothing is told of a job that was not seen yet, or whose age the server tells and is not believed.
+    /// It returns none before the first status, and where the server's begin time is not credible.
     pub(super) fn eta(&mut self, now: Time, wait: Key<Wait>) -> Option<Eta> {
         if self.learning.is_idle() {
             return None;

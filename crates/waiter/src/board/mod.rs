@@ -135,7 +135,7 @@ pub(crate) struct SavedJob {
 }
 
 impl SavedJob {
-    /// Returns what is known of a job whose wait has these options, and has not begun or begins now.
+    /// Makes the entry of a job whose wait has not begun, from the options of that wait.
     pub(crate) fn pending(id: JobId, options: &WaitOptions, elapsed: Duration) -> Self {
         let resumed = options.resumed.as_deref();
         Self {

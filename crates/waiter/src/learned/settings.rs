@@ -135,7 +135,7 @@ impl Learned {
             return Err(ConfigError::new("max interval", problem));
         }
         let (leash, part_of_age) = self.get_leash();
-        // Such a plan would poll more often than the fallback for ever, and be used hardly ever.
+        // A plan on such a leash polls more often than the fallback at any age, so the account rarely allows it.
         if leash < self.fallback.longest().min(DEFAULT_LEASH) {
             let problem = format!(
                 "{leash:?} is shorter than {:?}, the longest delay of the fallback",

@@ -34,7 +34,7 @@ fn ids(kind: &str, count: usize) -> Vec<String> {
     (0..count).map(|n| format!("{kind}-{n:02}")).collect()
 }
 
-/// Adds jobs of a kind that run for ever, the age of which the server tells.
+/// Adds jobs of one kind that never end. The server gives their begin time.
 fn add(world: &mut World, kind: &str, count: usize, policy: &Policy) {
     let ids = ids(kind, count);
     let begin = -(world.now.as_nanos() / 1_000_000).cast_signed();
