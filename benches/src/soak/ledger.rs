@@ -218,7 +218,13 @@ impl Ledger {
             counts.wrong += 1;
             counts.note(|| format!("{id} {fate:?}, but: {outcome:?}"));
         }
-        counts.latest = counts.latest.max(now.saturating_duration_since(deadline));
+        let late = now.saturating_duration_since(deadline);
+        if late > Duration::from_secs(1) {
+            counts.note(|| {
+                format!("{id} of {group:?} ended {late:.1?} after its deadline: {outcome:?}")
+            });
+        }
+        counts.latest = counts.latest.max(late);
         let report = outcome.as_ref().unwrap_or_else(|error| error.report());
         let end = report.state.as_ref().and_then(|state| state.end);
         let lag = match (ends, end) {

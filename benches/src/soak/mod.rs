@@ -33,8 +33,9 @@ pub(crate) use self::server::child;
 
 const SECOND: Duration = Duration::from_secs(1);
 const INTERVALS: u32 = 40;
-/// How long after its deadline an end may be heard of, on a machine whose threads wake in time.
-const LATE: Duration = SECOND;
+/// How long after its deadline an end may be heard of, on a machine whose threads wake in time. A wait that goes on from a
+/// checkpoint after its deadline takes one last look of at most two seconds; then there is the time until a thread runs.
+const LATE: Duration = Duration::from_secs(3);
 /// How long after its deadline an end is given up.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Within this time all users come to an end: the longest timeout and more.

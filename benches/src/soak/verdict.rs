@@ -115,14 +115,14 @@ mod tests {
     fn each_slope_is_found() {
         type Leak = fn(&mut Interval, f64);
         let leaks: [(&str, Leak); BOUNDS.len()] = [
-            // Two bytes an end.
-            ("live heap", |at, n| at.heap += n * at.ends * 2.0),
-            ("resident memory", |at, n| at.resident += n * at.ends * 80.0),
-            ("open files", |at, n| at.files += n * 3.0),
-            ("threads", |at, n| at.threads += n * 2.0),
-            ("tasks", |at, n| at.tasks += n * 15.0),
-            ("median lag over HTTP", |at, n| at.lag_http += n * 60.0),
-            ("median lag in memory", |at, n| at.lag_memory += n * 40.0),
+            // Four bytes an end.
+            ("live heap", |at, n| at.heap += n * at.ends * 4.0),
+            ("resident memory", |at, n| at.resident += n * at.ends * 250.0),
+            ("open files", |at, n| at.files += n * 8.0),
+            ("threads", |at, n| at.threads += n * 4.0),
+            ("tasks", |at, n| at.tasks += n * 40.0),
+            ("median lag over HTTP", |at, n| at.lag_http += n * 150.0),
+            ("median lag in memory", |at, n| at.lag_memory += n * 100.0),
         ];
         for (name, leak) in leaks {
             let mut intervals = steady();
