@@ -9,19 +9,13 @@ mod ends;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
-mod hostile;
-#[cfg(test)]
 mod interop;
 #[cfg(test)]
 mod learned;
 #[cfg(test)]
 mod observability;
 #[cfg(test)]
-mod over_tls;
-#[cfg(test)]
 mod patience;
-#[cfg(test)]
-mod restarts;
 #[cfg(test)]
 mod sharing;
 #[cfg(test)]
