@@ -35,6 +35,8 @@ mod state;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
+mod suspended;
+#[cfg(test)]
 mod terminal;
 #[cfg(test)]
 mod tools;
