@@ -93,9 +93,9 @@ fn the_same_command_goes_on_after_a_crash() {
     let long = of_type(&objects, "ended")[0];
     let made = (sim.polls_of("long").len() - polls[2]) as u64;
     assert!(long["polls"].as_u64().unwrap() >= made, "{made}: {long}");
-    let [before, run] =
+    let [all, this_run] =
         [&long["elapsed_ms"], &summary(&objects)["elapsed_ms"]].map(|time| time.as_u64().unwrap());
-    assert!(before >= run + 200, "{before} {run}: the first run lasted longer than its pause");
+    assert!(all >= this_run + 200, "{all} {this_run}: the first run lasted longer than its pause");
     let changes: Vec<_> =
         of_type(&objects, "changed").iter().map(|change| change["from"].clone()).collect();
     assert_eq!(changes, ["Running"]);
