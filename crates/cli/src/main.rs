@@ -12,6 +12,7 @@ mod describe;
 mod exec;
 mod exit;
 mod explain;
+mod hint;
 mod history;
 mod ids;
 mod input;

@@ -197,7 +197,11 @@ impl Output {
             && summary.unfinished.is_empty()
             && summary.earlier == 0
             && summary.rejected == 0;
-        let lines = if is_redundant { Vec::new() } else { describe::summary(summary) };
+        let mut lines = if is_redundant { Vec::new() } else { describe::summary(summary) };
+        // Another end was asked for, or the user knows why.
+        if matches!(summary.reason, Reason::AllEnded | Reason::FirstFailure) {
+            lines.extend(summary.failures.hint().map(|hint| format!("hint: {hint}")));
+        }
         match &mut self.human {
             HumanOutput::Screen(screen) => {
                 if matches!(summary.reason, Reason::Interrupted(_)) {

@@ -7,6 +7,7 @@ use cfw_waiter::{JobReport, Progress, Stats, WaitError, WaitErrorKind};
 
 use crate::describe;
 use crate::exit::Exit;
+use crate::hint;
 use crate::ids;
 use crate::outcome;
 use crate::signals::Signal;
@@ -70,11 +71,16 @@ pub(crate) struct Failures {
     by_kind: BTreeMap<&'static str, usize>,
     /// A line for each of the first ones.
     recap: Vec<String>,
+    /// The kinds that the hint is about. One look, with a timeout of zero, is no wait that could have been longer.
+    advisable: BTreeSet<&'static str>,
 }
 
 impl Failures {
     pub(crate) fn add(&mut self, error: &WaitError) {
         let reason = || describe::reason(error);
+        if error.kind() != WaitErrorKind::Removed {
+            self.advisable.insert(error.kind().as_str());
+        }
         self.add_kind(outcome::kind(error), error.report().id.as_str(), reason);
     }
 
@@ -99,6 +105,11 @@ impl Failures {
     /// Returns a line for each of the first [`describe::MAX_LISTED`] waits.
     pub(crate) fn recap(&self) -> &[String] {
         &self.recap
+    }
+
+    /// Returns what to do about the waits of this run that ended without the end of their job.
+    pub(crate) fn hint(&self) -> Option<&'static str> {
+        hint::hint(|kind| self.advisable.contains(kind.as_str()))
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&'static str, usize)> + '_ {

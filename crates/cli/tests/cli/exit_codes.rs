@@ -91,6 +91,10 @@ fn an_attempt_that_takes_too_long_is_a_transient_failure() {
     assert!(trouble["elapsed_ms"].as_u64().unwrap() < 5_000, "{trouble}");
 }
 
+fn last_line(text: &str) -> &str {
+    text.lines().last().unwrap_or_default()
+}
+
 /// The command must say so wherever the limit stops it; without any to spare, it is exit code 3.
 #[test]
 fn exit_code_3_if_no_file_descriptor_is_left() {
@@ -138,6 +142,36 @@ fn exit_code_3_if_the_credentials_are_refused() {
     let output = run(wait_command(&sim, &["a"]));
     assert_eq!(output.code, Some(3));
     assert!(output.stderr.contains("credentials refused"), "{}", output.stderr);
+    assert!(
+        last_line(&output.stderr).starts_with("hint: renew the credentials"),
+        "{}",
+        output.stderr
+    );
+}
+
+#[test]
+fn the_last_line_says_what_to_do_and_once_for_all_jobs() {
+    let sim = simulator();
+    for id in ["a", "b"] {
+        add(&sim, id, JobScript::never());
+    }
+    let hints = |args: &[&str]| {
+        let stderr = run(wait_command(&sim, args)).stderr;
+        let count = stderr.matches("hint: ").count();
+        assert!(count == 0 || last_line(&stderr).starts_with("hint: "), "{stderr}");
+        (count, last_line(&stderr).to_owned())
+    };
+    for ids in [&["a"][..], &["a", "b"]] {
+        let (count, last) = hints(&[&["--timeout=200ms"], ids].concat());
+        assert!(count == 1 && last.contains("with a longer --timeout"), "{last}");
+        // One look was asked for, and `--quiet` keeps to the errors.
+        assert_eq!(hints(&[&["--timeout=0"], ids].concat()).0, 0);
+        assert_eq!(hints(&[&["--timeout=200ms", "--quiet"], ids].concat()).0, 0);
+    }
+    add(&sim, "c", JobScript::fails_after(ms(0)).error("CFW.00600003", "no available flavor"));
+    assert_eq!(hints(&["c"]).0, 0, "the service gave the reason");
+    let (_, last) = hints(&["--project-id", "another", "a"]);
+    assert!(last.contains("check the endpoint, the project"), "{last}");
 }
 
 #[test]
