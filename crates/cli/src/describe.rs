@@ -84,12 +84,17 @@ fn overdue(eta: &Eta) -> String {
     text
 }
 
-/// Describes when a job is likely to end, in few words: the times within which half and nine of ten such jobs end.
+/// Describes when a job is likely to end, in few words: the times within which half and nine of ten such jobs end, where
+/// past jobs tell both.
 pub(crate) fn eta(eta: &Eta) -> String {
     match eta.remaining {
         Some(remaining) if !eta.is_overdue() => {
-            let [p50, p90] = [remaining.p50, remaining.p90].map(format_estimate);
-            if p50 == p90 { format!("{p50} left") } else { format!("{p50}-{p90} left") }
+            let p50 = format_estimate(remaining.p50);
+            match remaining.p90.map(format_estimate) {
+                Some(p90) if p90 == p50 => format!("{p50} left"),
+                Some(p90) => format!("{p50}-{p90} left"),
+                None => format!("{p50}-? left"),
+            }
         }
         _ => "overdue".to_owned(),
     }
@@ -380,10 +385,13 @@ mod tests {
         let text = eta(&young[0].eta.unwrap());
         assert!(text.ends_with("m left"), "{text}");
         let line = heartbeat(&young[..1]);
-        assert!(line.contains(&format!("a for 0.0s, {text}; next poll in ")), "{line}");
+        let elapsed = |jobs: &[JobView]| format_duration(jobs[0].report.elapsed);
+        let expected = format!("a for {}, {text}; next poll in ", elapsed(&young));
+        assert!(line.contains(&expected), "{line}");
         let late = views(300);
         let line = heartbeat(&late);
-        assert!(line.contains("longest a for 0.0s, overdue; 2 overdue; next poll in "), "{line}");
+        let expected = format!(" for {}, overdue; 2 overdue; next poll in ", elapsed(&late));
+        assert!(line.contains(&expected), "{line}");
         let estimate = late[0].eta.unwrap();
         assert_eq!(eta(&estimate), "overdue");
         let (id, elapsed) = ("a".into(), Duration::ZERO);
