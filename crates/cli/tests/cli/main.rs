@@ -33,6 +33,8 @@ mod simulate;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
+mod suspended;
+#[cfg(test)]
 mod terminal;
 #[cfg(test)]
 mod tools;

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use cfw_simulator::{JobScript, Simulator};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use serde_json::Value;
 
 pub(crate) const fn ms(millis: u64) -> Duration {
@@ -127,6 +127,11 @@ impl Running {
 
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.0), signal).unwrap();
+    }
+
+    /// Sends a signal to the process group that the command leads.
+    pub(crate) fn signal_group(&self, signal: Signal) {
+        kill_process_group(Pid::from_child(&self.0), signal).unwrap();
     }
 
     /// Sends a signal until the command ends, as one that comes soon after the first is taken as part of it.
