@@ -14,8 +14,8 @@ const LATE: f64 = 0.95;
 /// to three days. An estimate is given only where the past jobs decide it, and not the guess:
 ///
 /// - A percentile is given if no more of the jobs that have reached the age are a guess than the part that exceeds the
-///   percentile: half of them for `p50`, a tenth for `p90`. So with one or two past jobs there is no `p90`, nor for a job
-///   that is older than most past ones.
+///   percentile: half of them for `p50`, a tenth for `p90`. So a young job has no `p90` where one or two past ones are
+///   known, nor has one that is older than most of them.
 /// - `late_after` is that of the past jobs alone. It is given if the guess weighs no more than the 5 % of them that took
 ///   longer, which takes six past jobs, or more if old ones are unlike the newest. Until that age `p50` is always given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
