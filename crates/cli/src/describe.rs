@@ -395,6 +395,11 @@ mod tests {
         let line = heartbeat(&late);
         let expected = format!(" for {}, overdue; 2 overdue; next poll in ", elapsed(&late));
         assert!(line.contains(&expected), "{line}");
+        let one = heartbeat(&[late[0].clone(), young[1].clone()]);
+        assert!(one.contains("; 1 overdue; "), "{one}");
+        assert!(
+            !heartbeat(&young).contains("overdue") && !heartbeat(&late[..1]).contains("1 overdue")
+        );
         let estimate = late[0].eta.unwrap();
         assert_eq!(eta(&estimate), "overdue");
         let (id, elapsed) = ("a".into(), Duration::ZERO);
