@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::fmt::Write as _;
+use std::path::Path;
 use std::time::Duration;
 
 use cfw_waiter::{
@@ -272,7 +273,9 @@ pub(crate) fn heartbeat(
 
 /// Returns the summary in one line, followed by the jobs that did not succeed and those that are unfinished.
 pub(crate) fn summary(summary: &Summary) -> Vec<String> {
-    let Summary { reason, progress, failures, unfinished, elapsed, stats, rejected, .. } = summary;
+    let Summary {
+        reason, progress, failures, unfinished, earlier, elapsed, stats, rejected, ..
+    } = summary;
     let mut text = match reason {
         Reason::Interrupted(Signal::Interrupt) => "interrupted: ".to_owned(),
         Reason::Interrupted(signal) => format!("interrupted by {}: ", signal.name()),
@@ -296,7 +299,7 @@ pub(crate) fn summary(summary: &Summary) -> Vec<String> {
     }
     text.push(')');
     let mut lines = vec![text];
-    if progress.total() > 1 {
+    if progress.total() > 1 || *earlier > 0 {
         lines.extend(failures.recap().iter().cloned());
         if let Some(more @ 1..) = failures.total().checked_sub(MAX_LISTED) {
             lines.push(format!("without success: {more} more"));
@@ -314,6 +317,19 @@ pub(crate) fn summary(summary: &Summary) -> Vec<String> {
         lines.push(format!("not finished: {more} more"));
     }
     lines
+}
+
+/// Describes what a state file holds of earlier runs.
+pub(crate) fn resumed(file: &Path, unfinished: usize, ended: usize) -> String {
+    let file = printable(file.display().to_string());
+    format!("going on with {file}: {}, {ended} ended before", format_unfinished(unfinished))
+}
+
+fn format_unfinished(jobs: usize) -> String {
+    match jobs {
+        1 => "1 job is unfinished".to_owned(),
+        _ => format!("{jobs} jobs are unfinished"),
+    }
 }
 
 /// Returns the plain line of a heartbeat.

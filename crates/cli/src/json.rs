@@ -9,6 +9,7 @@ use cfw_waiter::{
 };
 use jiff::Timestamp;
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 use crate::input::BadLine;
 use crate::outcome;
@@ -54,6 +55,40 @@ pub(crate) fn update_line(
         _ => return Ok(None),
     };
     line(&event).map(Some)
+}
+
+/// Returns the object of an end, without version and time, for a line that is written later.
+///
+/// # Errors
+///
+/// Returns an error if the end cannot be serialized.
+pub(crate) fn end_object(
+    job_id: &JobId,
+    kind: Option<&str>,
+    elapsed: Duration,
+    outcome: &Outcome,
+) -> io::Result<Box<RawValue>> {
+    let object = serde_json::value::to_raw_value(&ended(job_id, kind, millis(elapsed), outcome))?;
+    Ok(object)
+}
+
+/// Returns the line of an end that an earlier run may have reported. `object` is what [`end_object`] returned.
+pub(crate) fn again_line(object: &RawValue) -> Vec<u8> {
+    let object = object.get().trim();
+    let object = object.strip_prefix('{').and_then(|object| object.strip_suffix('}'));
+    let object = object.unwrap_or(r#""type":"ended""#);
+    let (version, time) = (VERSION, time());
+    format!("{{\"v\":{version},\"time\":\"{time}\",{object},\"again\":true}}\n").into_bytes()
+}
+
+/// Writes a line of [`again_line`].
+pub(crate) fn write_again(line: &[u8]) -> io::Result<()> {
+    write(line)
+}
+
+/// Writes what a state file holds of earlier runs.
+pub(crate) fn write_resumed(unfinished: usize, ended: usize) -> io::Result<()> {
+    write(&line(&Event::Resumed { unfinished, ended })?)
 }
 
 /// Writes the begin or the end of trouble, or that a job is overdue, to standard output. `kind` is that of its job.
@@ -107,7 +142,7 @@ pub(crate) fn write_rejected(bad: &BadLine) -> io::Result<()> {
 
 /// Writes the summary, which is the last line.
 pub(crate) fn write_summary(summary: &Summary) -> io::Result<()> {
-    let Summary { exit, reason, progress, rejected, elapsed, stats, .. } = summary;
+    let Summary { exit, reason, progress, earlier, rejected, elapsed, stats, .. } = summary;
     write(&line(&Event::Summary {
         exit_code: exit.code(),
         reason: reason_name(*reason),
@@ -119,6 +154,7 @@ pub(crate) fn write_summary(summary: &Summary) -> io::Result<()> {
         succeeded: progress.succeeded,
         unsuccessful: progress.failed,
         unfinished: progress.live(),
+        earlier: Some(*earlier).filter(|earlier| *earlier > 0),
         rejected: *rejected,
         elapsed_ms: millis(*elapsed),
         polls: Polls::from_stats(stats),
@@ -206,6 +242,10 @@ enum Event<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         error: Option<PollError<'a>>,
     },
+    Resumed {
+        unfinished: usize,
+        ended: usize,
+    },
     Rejected {
         #[serde(skip_serializing_if = "Option::is_none")]
         file: Option<&'a str>,
@@ -221,6 +261,8 @@ enum Event<'a> {
         succeeded: usize,
         unsuccessful: usize,
         unfinished: usize,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        earlier: Option<usize>,
         rejected: u64,
         elapsed_ms: u64,
         polls: Polls,
@@ -331,10 +373,14 @@ pub(crate) fn millis(duration: Duration) -> u64 {
 
 /// Returns the line for an event, with its line break.
 fn line(event: &Event<'_>) -> io::Result<Vec<u8>> {
-    let line = Line { v: VERSION, time: format!("{:.3}", Timestamp::now()), event };
+    let line = Line { v: VERSION, time: time(), event };
     let mut text = serde_json::to_vec(&line)?;
     text.push(b'\n');
     Ok(text)
+}
+
+fn time() -> String {
+    format!("{:.3}", Timestamp::now())
 }
 
 /// Writes one line. Standard output is line-buffered, so that this is one write without delay.

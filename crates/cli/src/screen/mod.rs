@@ -6,7 +6,7 @@ mod rows;
 use std::io::Write as _;
 use std::time::Duration;
 
-use cfw_waiter::{ErrorClass, Stats, Update, UpdateKind, Watch};
+use cfw_waiter::{ErrorClass, Progress, Stats, Update, UpdateKind, Watch};
 use console::{Term, measure_text_width};
 
 use crate::describe;
@@ -71,16 +71,21 @@ impl Screen {
 
     /// Adds the line of an update. The next draw shows it.
     pub(crate) fn update(&mut self, update: &Update) {
-        let sign = match &update.kind {
-            // With many jobs only those that need attention get a line.
-            UpdateKind::Ended(Ok(_)) if self.is_collapsed => return,
-            UpdateKind::Ended(Ok(_)) => self.styles.signs.success,
-            UpdateKind::Ended(Err(_)) => self.styles.signs.failure,
-            _ => return,
-        };
+        let UpdateKind::Ended(outcome) = &update.kind else { return };
         if let Some((style, text)) = describe::update(update) {
-            self.permanent_line(style, sign, update.id.as_str(), &text);
+            self.end(style, outcome.is_ok(), update.id.as_str(), &text);
         }
+    }
+
+    /// Adds the line of an end.
+    pub(crate) fn end(&mut self, style: Style, is_success: bool, id: &str, text: &str) {
+        let sign = match is_success {
+            // With many jobs only those that need attention get a line.
+            true if self.is_collapsed => return,
+            true => self.styles.signs.success,
+            false => self.styles.signs.failure,
+        };
+        self.permanent_line(style, sign, id, text);
     }
 
     /// Adds the line of the begin or the end of trouble.
@@ -105,12 +110,12 @@ impl Screen {
     pub(crate) fn draw(
         &mut self,
         watch: &Watch,
+        progress: Progress,
         failures: &Failures,
         stats: &Stats,
         elapsed: Duration,
     ) {
         let Size { rows, columns } = self.size();
-        let progress = watch.progress();
         // One row is for the summary, and one for the cursor.
         let max_rows = MAX_ROWS.min(rows.saturating_sub(2));
         self.is_collapsed = progress.live() > max_rows;
