@@ -132,8 +132,6 @@ fn shifts(quick: bool) -> Table {
     let head = [
         "now take",
         "lost in all against static",
-        "by the first job",
-        "nine of ten runs",
         "worst of the runs",
         "static",
         "after 5 jobs",
@@ -145,10 +143,8 @@ fn shifts(quick: bool) -> Table {
     for (name, factor) in [("a third of the time", 1.0 / 3.0), ("three times as long", 3.0)] {
         let shift = shift::play(&laws::REGULAR, factor, 1.0, if quick { 4 } else { 60 });
         let after = [5, 10, 20, 40].map(|n| shift.costs.get(n).copied().unwrap_or(f64::NAN));
-        let [most, worst] = [0.9, 1.0].map(|part| shift.regret_of(part));
-        let lost = [shift.mean_regret(), shift.first, most, worst];
-        let cells = lost.into_iter().chain([shift.fixed]).chain(after).chain([shift.best]);
-        let cells = cells.map(|value| format!("{value:.1}"));
+        let cells = [shift.regret, shift.worst_regret, shift.fixed].into_iter().chain(after);
+        let cells = cells.chain([shift.best]).map(|value| format!("{value:.1}"));
         table.row(std::iter::once(name.to_owned()).chain(cells));
     }
     table

@@ -6,10 +6,9 @@ use super::laws::{Law, Random};
 use super::score::{Learner, Score, Static};
 
 pub(super) struct Shift {
-    /// The most that was lost against the static schedule in each run, in seconds, the least first.
-    pub(super) regrets: Vec<f64>,
-    /// What the first job after the shift lost of it, on average over the runs.
-    pub(super) first: f64,
+    /// The most that was lost against the static schedule, in seconds, on average and at worst over the runs.
+    pub(super) regret: f64,
+    pub(super) worst_regret: f64,
     /// The cost of the jobs after the shift, on average over the runs.
     pub(super) costs: Vec<f64>,
     /// Of the static schedule, and of the best one, after the shift.
@@ -30,7 +29,7 @@ pub(super) fn play(law: &Law, factor: f64, c: f64, runs: u64) -> Shift {
         cost
     };
     let mut costs = vec![0.0; AFTER];
-    let mut regrets = Vec::new();
+    let (mut regret, mut worst_regret) = (0.0, 0.0_f64);
     for run in 0..runs {
         let mut random = Random(1_000 + run);
         let mut learner = Learner::new(c);
@@ -51,21 +50,8 @@ pub(super) fn play(law: &Law, factor: f64, c: f64, runs: u64) -> Shift {
             most = most.max(sum);
             learner.learn(random.duration(law) * factor, pace.as_ref());
         }
-        regrets.push(most);
+        regret += most / runs as f64;
+        worst_regret = worst_regret.max(most);
     }
-    regrets.sort_by(f64::total_cmp);
-    Shift { first: costs[0] - fixed, regrets, costs, fixed, best }
-}
-
-impl Shift {
-    /// Returns the regret that a part of the runs do not exceed.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "rounded up")]
-    pub(super) fn regret_of(&self, part: f64) -> f64 {
-        let runs = (part * self.regrets.len() as f64).ceil() as usize;
-        self.regrets.get(runs.saturating_sub(1)).copied().unwrap_or(f64::NAN)
-    }
-
-    pub(super) fn mean_regret(&self) -> f64 {
-        self.regrets.iter().sum::<f64>() / self.regrets.len() as f64
-    }
+    Shift { regret, worst_regret, costs, fixed, best }
 }
