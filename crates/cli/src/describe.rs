@@ -2,7 +2,6 @@
 
 use std::cmp::Reverse;
 use std::fmt::Write as _;
-use std::path::Path;
 use std::time::Duration;
 
 use cfw_waiter::{
@@ -317,19 +316,6 @@ pub(crate) fn summary(summary: &Summary) -> Vec<String> {
         lines.push(format!("not finished: {more} more"));
     }
     lines
-}
-
-/// Describes what a state file holds of earlier runs.
-pub(crate) fn resumed(file: &Path, unfinished: usize, ended: usize) -> String {
-    let file = printable(file.display().to_string());
-    format!("going on with {file}: {}, {ended} ended before", format_unfinished(unfinished))
-}
-
-fn format_unfinished(jobs: usize) -> String {
-    match jobs {
-        1 => "1 job is unfinished".to_owned(),
-        _ => format!("{jobs} jobs are unfinished"),
-    }
 }
 
 /// Returns the plain line of a heartbeat.

@@ -135,7 +135,7 @@ impl Output {
         ended: usize,
     ) -> io::Result<()> {
         if !matches!(self.human, HumanOutput::Quiet(_)) {
-            self.line(format!("cfw-wait: {}", describe::resumed(file, unfinished, ended)));
+            self.line(format!("cfw-wait: {}", resumed(file, unfinished, ended)));
         }
         if self.is_json { json::write_resumed(unfinished, ended) } else { Ok(()) }
     }
@@ -239,6 +239,19 @@ impl Output {
             HumanOutput::Screen(screen) => screen.line(line),
             HumanOutput::Lines(_) | HumanOutput::Quiet(_) => print_error(&line),
         }
+    }
+}
+
+/// Describes what a state file holds of earlier runs.
+fn resumed(file: &Path, unfinished: usize, ended: usize) -> String {
+    let file = printable(file.display().to_string());
+    format!("going on with {file}: {}, {ended} ended before", format_unfinished(unfinished))
+}
+
+fn format_unfinished(jobs: usize) -> String {
+    match jobs {
+        1 => "1 job is unfinished".to_owned(),
+        _ => format!("{jobs} jobs are unfinished"),
     }
 }
 

@@ -170,6 +170,11 @@ impl Journal {
         for (number, line) in (2..).zip(lines) {
             let damaged = |problem| Problem::Damaged(number, problem);
             let record = serde_json::from_slice(line).map_err(|error| damaged(column(&error)))?;
+            if let Record::Waiting(Waiting { job, .. }) = &record {
+                // It will be a part of a URL, and be shown on terminals.
+                let id = cfw_api::JobId::new(job.id.as_str());
+                id.map_err(|error| damaged(error.to_string()))?;
+            }
             journal.apply(record).map_err(damaged)?;
             len += line.len();
         }

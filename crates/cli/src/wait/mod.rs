@@ -1,6 +1,8 @@
 //! The wait: its stop condition and its result.
 
 mod display;
+mod last_steps;
+mod lines;
 mod look;
 mod resume;
 
@@ -13,20 +15,22 @@ use cfw_waiter::{JobId, Progress, Update, UpdateKind, Waiter, Watch, WatchHandle
 use tokio::sync::mpsc;
 
 use crate::args::WaitArgs;
-use crate::clock::{Stopwatch, wall_clock};
+use crate::clock::Stopwatch;
 use crate::exec::{self, Exec};
 use crate::exit::{CliError, Exit};
-use crate::input::{Job, Line};
+use crate::input::Line;
 use crate::jobs::{Defaults, Jobs};
 use crate::json;
 use crate::outcome;
-use crate::output::{Output, print_error};
+use crate::output::Output;
 use crate::signals::{Signal, Signals};
 use crate::state::State;
 use crate::summary::{Failures, Reason, Summary};
 use crate::timers::{Due, Timers};
 use crate::trouble::Troubles;
 
+pub(crate) use self::last_steps::LastSteps;
+use self::lines::next_line;
 use self::look::Looks;
 
 /// The condition for stopping before all jobs have ended.
@@ -49,52 +53,6 @@ impl StopCondition {
 
 /// The most updates that are taken, and the most lines that are read, before their records are synced together.
 const BATCH: usize = 256;
-
-/// What is left to do after the summary: the runs of `--exec` that have not ended, and the last records of the state file.
-pub(crate) struct LastSteps {
-    exec: Option<Exec>,
-    state: Option<State>,
-    reason: Reason,
-    signals: Signals,
-}
-
-impl LastSteps {
-    /// Waits for the runs to end, within limits, and reports them.
-    pub(crate) async fn finish(self, output: &mut Output) {
-        let Self { exec, mut state, reason, signals } = self;
-        let (limit, signals) = match reason {
-            // A second signal ends the process at once.
-            Reason::Interrupted(_) => (exec::SIGNAL_LIMIT, None),
-            _ => (exec::EXIT_LIMIT, Some(signals)),
-        };
-        let mut written = Ok(());
-        if let Some(exec) = exec {
-            let report = |report: exec::Report| {
-                if let (Some(state), Some(id)) = (&mut state, &report.id)
-                    && !output.is_closed()
-                    && written.is_ok()
-                {
-                    written = state.reported(id).and_then(|()| state.write());
-                }
-                output.exec(&report);
-                // Nothing draws frames any more.
-                output.draw_lines();
-            };
-            exec.finish(limit, signals, report).await;
-        }
-        let Some(mut state) = state else { return };
-        let written = match reason {
-            Reason::AllEnded | Reason::FirstSuccess | Reason::FirstFailure => {
-                written.and_then(|()| state.finish())
-            }
-            Reason::Interrupted(_) | Reason::OutputClosed => written,
-        };
-        // The file has all ends. The next run reports some of them again.
-        if let Err(CliError { message: Some(message), .. }) = written {
-            print_error(&format!("cfw-wait: warning: {message}"));
-        }
-    }
-}
 
 /// Waits for the jobs, writes the updates to `output`, and returns the summary and what is to be done after it.
 ///
@@ -233,6 +191,7 @@ impl Session {
         loop {
             let reason = match self.next_event(timers).await {
                 Event::Signal(signal) => {
+                    self.record_lines()?;
                     // The next run would report their ends again.
                     while let Some(update) = self.recorded.pop_front() {
                         let (written, _) = self.report(&update, waiter, output)?;
@@ -316,74 +275,6 @@ impl Session {
             Some(update) = async { self.recorded.pop_front() } => Event::Recorded(update),
             event = others => event,
         }
-    }
-
-    /// Adds jobs, those that the state file has not got. It has them before any of them is polled.
-    fn add(&mut self, mut jobs: Vec<Job>) -> Result<(), CliError> {
-        if let Some(state) = &mut self.state {
-            let now = wall_clock();
-            let mut new = Vec::new();
-            for job in jobs {
-                if !state.contains(job.id.as_str()) {
-                    let (checkpoint, own) = self.defaults.checkpoint(&job, now);
-                    state.add(checkpoint, own)?;
-                    new.push(job);
-                }
-            }
-            state.sync()?;
-            jobs = new;
-        }
-        jobs.into_iter().for_each(|job| self.start(job));
-        Ok(())
-    }
-
-    fn start(&mut self, job: Job) {
-        let (options, is_look) = self.defaults.options(&job, self.added);
-        let id = JobId::from(job.id.as_str());
-        if !self.watch.add_with(id.clone(), options) {
-            // The watch already contains the id.
-            return;
-        }
-        self.added = self.added.saturating_add(1);
-        if is_look {
-            self.looks.add(id.clone());
-        }
-        if let Some(kind) = job.kind {
-            self.kinds.insert(id, kind);
-        }
-    }
-
-    /// Handles a line and, with a state file, those that have been read after it: their records are synced together.
-    fn handle_lines(
-        &mut self,
-        mut line: Option<Line>,
-        output: &mut Output,
-    ) -> Result<Option<Reason>, CliError> {
-        let mut jobs = Vec::new();
-        while let Some(Ok(job)) = line {
-            jobs.push(job);
-            let has_room = self.state.is_some() && jobs.len() < BATCH;
-            let next = self.lines.as_mut().filter(|_| has_room);
-            match next.and_then(|(lines, _)| lines.try_recv().ok()) {
-                Some(next) => line = Some(next),
-                None => return self.add(jobs).map(|()| None),
-            }
-        }
-        self.add(jobs)?;
-        match line {
-            Some(Ok(_)) => {}
-            Some(Err(bad)) => {
-                self.rejected += 1;
-                self.exit = self.exit.max(Exit::Usage);
-                let written = output.rejected(&bad);
-                if self.stop_condition == StopCondition::FirstFailure {
-                    return Ok(Some(Reason::FirstFailure));
-                }
-                return Ok(self.handle_written(written, output)?);
-            }
-            None => self.lines = None,
-        }
-        Ok(None)
     }
 
     /// Handles the result of a write to standard output. Its reader may close it, which stops the wait
@@ -492,13 +383,6 @@ impl Session {
         progress.failed += std::mem::take(&mut progress.removed) + self.earlier.failed;
         progress.succeeded += self.earlier.succeeded;
         progress
-    }
-}
-
-async fn next_line(lines: &mut Option<(mpsc::Receiver<Line>, WatchHandle)>) -> Option<Line> {
-    match lines {
-        Some((lines, _)) => lines.recv().await,
-        None => None,
     }
 }
 

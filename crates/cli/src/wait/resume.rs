@@ -16,6 +16,7 @@ use crate::outcome;
 use crate::output::Output;
 use crate::state::{End, Entry, Report};
 use crate::summary::Reason;
+use crate::text::printable;
 
 impl Session {
     /// Goes on with the jobs of the state file, and counts those that have ended. Returns whether their ends could be written
@@ -71,7 +72,7 @@ impl Session {
             None => self.earlier.succeeded += 1,
             Some(kind) => {
                 self.earlier.failed += 1;
-                let reason = || end.reason.clone().unwrap_or_default();
+                let reason = || printable(end.reason.clone().unwrap_or_default());
                 self.failures.add_kind(kind, id.as_str(), reason);
             }
         }
