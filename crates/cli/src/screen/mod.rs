@@ -39,6 +39,8 @@ pub(crate) struct Screen {
     is_collapsed: bool,
     /// The width of the id column, in rows and permanent lines.
     id_width: usize,
+    /// A row has said when its job is likely to end. From then on the columns leave room for that.
+    has_estimates: bool,
     frame: usize,
 }
 
@@ -62,6 +64,7 @@ impl Screen {
             pending_lines: Vec::new(),
             is_collapsed: false,
             id_width: 0,
+            has_estimates: false,
             frame: 0,
         })
     }
@@ -124,7 +127,10 @@ impl Screen {
             let widest = jobs.iter().map(|job| measure_text_width(job.report.id.as_str())).max();
             // The column never shrinks, so that rows and permanent lines stay aligned as jobs end.
             self.id_width = self.id_width.max(widest.unwrap_or(0)).min(columns / 2);
-            let row = |job| rows::job(job, self.id_width, columns, self.frame, self.styles);
+            self.has_estimates |= jobs.iter().any(|job| job.eta.is_some());
+            let (id_width, has_estimates) = (self.id_width, self.has_estimates);
+            let layout = rows::Layout { columns, id_width, has_estimates };
+            let row = |job| rows::job(job, layout, self.frame, self.styles);
             block.extend(jobs.iter().map(row));
             if progress.total() != 1 {
                 block.push(rows::summary(progress, failures, stats, elapsed, columns, self.styles));
