@@ -14,15 +14,15 @@ const HINTS: [(WaitErrorKind, &str); 5] = [
     ),
     (
         WaitErrorKind::Unreachable,
-        "check the host and the port of the endpoint, the proxy and the network; the jobs may run",
+        "check host and port of the endpoint, the proxy and the network; a job may still be running",
     ),
     (
         WaitErrorKind::Fatal,
-        "check the endpoint, the project and the job id that the message names; the jobs may run",
+        "check the endpoint, the project and the job id; a job may still be running",
     ),
     (
         WaitErrorKind::Refused,
-        "renew the credentials, and check that they belong to this cloud and project; the jobs may run",
+        "renew the credentials, and check that they belong to this cloud and project; a job may still be running",
     ),
 ];
 
