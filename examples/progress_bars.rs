@@ -70,8 +70,9 @@ fn show(bars: &HashMap<&str, ProgressBar>, update: &Update) {
 /// Moves the bars of the jobs that run.
 fn draw(bars: &HashMap<&str, ProgressBar>, watch: &Watch) {
     for job in watch.jobs() {
-        let (Some(bar), Some(eta)) = (bars.get(job.report.id.as_str()), job.eta) else { continue };
-        bar.set_position(Duration::from_secs(FULL).mul_f64(eta.progress()).as_secs());
+        let part = job.eta.and_then(|eta| eta.progress());
+        let (Some(bar), Some(part)) = (bars.get(job.report.id.as_str()), part) else { continue };
+        bar.set_position(Duration::from_secs(FULL).mul_f64(part).as_secs());
     }
 }
 

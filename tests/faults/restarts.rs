@@ -110,7 +110,7 @@ async fn a_dead_connection_costs_one_attempt() {
     let sim = simulator();
     let id = sim.add_job(JobScript::never());
     sim.fail_next(1, Fault::DeadConnection);
-    let waiter = brisk_with(client(&sim)).attempt_timeout(ms(400)).build().unwrap();
+    let waiter = brisk_with(client(&sim)).attempt_timeout(ms(1_000)).build().unwrap();
     let (outcome, ()) = tokio::join!(waiter.wait_for_job(&id), finish_after(&sim, &id, 4));
     outcome.unwrap_or_else(|error| panic!("{error}"));
     let connections: Vec<u32> = sim.polls_of(&id).iter().map(|poll| poll.connection).collect();

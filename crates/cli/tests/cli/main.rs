@@ -31,6 +31,8 @@ mod signals;
 #[cfg(test)]
 mod simulate;
 #[cfg(test)]
+mod state;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod suspended;
