@@ -1,5 +1,7 @@
 //! Jobs from files and from standard input, one per line.
 
+#[cfg(test)]
+mod fuzzing;
 mod line;
 
 use std::fs::{File, Metadata};
