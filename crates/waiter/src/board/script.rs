@@ -179,8 +179,10 @@ impl Player {
     }
 
     fn answer(&mut self, request: RequestId, answer: &Answer) {
+        // The board has given up those whose abort is still to come.
+        let counts = self.board.requests.get(request).is_some();
         self.board.handle_answer(self.now, request, answer);
-        if let Some(id) = self.in_flight.remove(&request) {
+        if let Some(id) = self.in_flight.remove(&request).filter(|_| counts) {
             self.last_answers.insert(id, self.now);
         }
     }
@@ -199,9 +201,7 @@ impl Player {
                     assert!(self.in_flight.len() <= self.most, "more requests than allowed");
                 }
                 Some(Action::Abort(request)) => {
-                    if let Some(id) = self.in_flight.remove(&request) {
-                        self.last_answers.insert(id, self.now);
-                    }
+                    self.in_flight.remove(&request);
                 }
                 Some(Action::Wake(_) | Action::Drop(_)) => {}
                 None => break,

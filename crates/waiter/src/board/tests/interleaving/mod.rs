@@ -20,7 +20,7 @@ use super::world::*;
 use crate::board::{AttemptTimeouts, Budget};
 use crate::{ErrorClass, JobState, Learned, Policy, Quota};
 
-const CASES: u32 = 4_000;
+const CASES: u32 = 5_500;
 /// Events and turns of drivers, each followed by a comparison of all that can be asked for.
 const STEPS: usize = 1_000_000;
 const JOBS: usize = 4;
