@@ -9,6 +9,7 @@ pub(crate) const IN_MEMORY: &str = "--in-memory";
 pub(crate) const TURNOVER: &str = "--turnover";
 pub(crate) const CLIENT: &str = "--client";
 pub(crate) const SERVER: &str = "--server";
+pub(crate) const SOAK_SERVER: &str = "--soak-server";
 
 /// A child process. It ends when its input does.
 pub(crate) struct Process {

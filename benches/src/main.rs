@@ -14,6 +14,7 @@ mod memory;
 mod meter;
 mod schedules;
 mod server;
+mod soak;
 mod table;
 mod turnover;
 
@@ -37,7 +38,13 @@ Usage: cargo run --release -p benches [-- [quick] [cpu] [bytes] [turnover] [http
   memory    both of these
   turnover  only CPU time and memory among jobs that come and go, in-memory source
   http      only polls over loopback HTTP
-  schedules what schedules cost, in virtual time; not part of a run of all";
+  schedules what schedules cost, in virtual time; not part of a run of all
+
+Usage: cargo run --release -p benches -- soak [MINUTES] [leak]
+
+  soak      jobs that come and go with faults, over HTTP and in memory, for 10 minutes: fails
+            if anything grows, or an end is lost, reported twice, wrong or late
+  leak      leaks on purpose, to show that it fails";
 
 /// What went wrong, in words.
 type Failure = Box<dyn std::error::Error>;
@@ -70,6 +77,8 @@ fn run(args: &[String]) -> Result<(), Failure> {
         Some((first, rest)) if first == child::TURNOVER => return turnover::child(rest),
         Some((first, rest)) if first == child::CLIENT => return http::child(rest),
         Some((first, _)) if first == child::SERVER => return server::child(),
+        Some((first, _)) if first == child::SOAK_SERVER => return soak::child(),
+        Some((first, rest)) if first == "soak" => return soak(rest),
         _ => {}
     }
     let mut choice = Choice::default();
@@ -105,4 +114,18 @@ fn run(args: &[String]) -> Result<(), Failure> {
         schedules::run(choice.quick)?;
     }
     Ok(())
+}
+
+fn soak(args: &[String]) -> Result<(), Failure> {
+    let leaks = args.last().is_some_and(|arg| arg == "leak");
+    let minutes = match args {
+        [] => 10.0,
+        [minutes, ..] if minutes != "leak" && args.len() == 1 + usize::from(leaks) => {
+            minutes.parse().map_err(|_| format!("not a number of minutes: {minutes:?}"))?
+        }
+        [_] if leaks => 10.0,
+        _ => return Err(format!("unknown arguments {args:?}\n\n{HELP}").into()),
+    };
+    table::print(&meter::machine()?)?;
+    soak::run(minutes, leaks)
 }

@@ -1,2 +1,7 @@
-//! Compiles and runs the snippets of the guide, by `cargo test -p examples --doc`.
-#![doc = include_str!("../../docs/GUIDE.md")]
+//! Compiles and runs the snippets of the guide and of the repository's README, by `cargo test -p examples --doc`.
+
+#[doc = include_str!("../../docs/GUIDE.md")]
+mod guide {}
+
+#[doc = include_str!("../../README.md")]
+mod readme {}

@@ -268,9 +268,10 @@ impl JobSource for Noting {
 }
 
 impl Notes {
-    /// How many requests were begun in a pause, from the moment when it was asked for.
+    /// How many requests were begun in a pause, from the moment when it was asked for. A turn of a driver on a busy machine has
+    /// begun some time before that.
     fn begun_in_pauses(&self) -> usize {
-        let pause = ms(RETRY_AFTER - 10);
+        let pause = ms(RETRY_AFTER - 100);
         let in_pause =
             |asked: &&Instant| self.refused.iter().any(|at| (*at..*at + pause).contains(*asked));
         self.asked.iter().filter(in_pause).count()

@@ -37,10 +37,10 @@ async fn a_server_that_never_answers_is_asked_again_until_the_deadline() {
     sim.fail_during(.., Fault::Hang);
     let waiter = brisk(&sim).attempt_timeout(ms(50)).build().unwrap();
     let start = clock();
-    let error = bad_end(waiter.wait_for_job(&id).timeout(ms(400)).await, WaitErrorKind::TimedOut);
+    let error = bad_end(waiter.wait_for_job(&id).timeout(ms(2_000)).await, WaitErrorKind::TimedOut);
     let took = clock() - start;
     // Less than one attempt late, on any machine; the board's own clock is exact in its own tests.
-    assert!(took < ms(400) + Duration::from_secs(2), "{took:?}");
+    assert!(took < ms(2_000) + Duration::from_secs(2), "{took:?}");
     assert!(error.report().polls > 2, "{error}");
     assert!(error.to_string().contains("not reached"), "{error}");
     assert_eq!(sim.counts().overlapping, 0);

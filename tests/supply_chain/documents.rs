@@ -1,4 +1,4 @@
-//! What SECURITY.md and ARCHITECTURE.md name exists: tests, files and folders.
+//! What SECURITY.md, RELIABILITY.md and ARCHITECTURE.md name exists: tests, files and folders.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -80,12 +80,39 @@ fn each_promise_of_security_md_names_tests_that_exist() {
         let tests = quoted(tests);
         assert!(!tests.is_empty(), "{promise}");
         for test in tests {
-            let (path, name) = test.split_once("::").unwrap_or_else(|| panic!("{test}"));
-            assert!(tests_in(&read(path)).contains(name), "{test}");
+            assert_exists(&test);
             count += 1;
         }
     }
     assert!(count >= 30, "{count} tests");
+}
+
+#[track_caller]
+fn assert_exists(test: &str) {
+    let (path, name) = test.split_once("::").unwrap_or_else(|| panic!("{test}"));
+    assert!(tests_in(&read(path)).contains(name), "{test}");
+}
+
+#[test]
+fn each_fault_of_reliability_md_names_tests_that_exist() {
+    let text = read("RELIABILITY.md");
+    let rows = text.lines().filter(|line| line.starts_with("| "));
+    let (mut faults, mut count) = (0, 0);
+    for row in rows {
+        let cells: Vec<&str> = row.trim_matches('|').split(" | ").map(str::trim).collect();
+        assert!(cells.iter().all(|cell| !cell.is_empty()), "{row}");
+        let tests: Vec<String> =
+            quoted(row).into_iter().filter(|text| text.contains("::")).collect();
+        tests.iter().for_each(|test| assert_exists(test));
+        count += tests.len();
+        if let [_, _, cell, _] = cells[..]
+            && !["Tests", "---"].contains(&cell)
+        {
+            assert!(!tests.is_empty(), "{row}");
+            faults += 1;
+        }
+    }
+    assert!(faults >= 35 && count >= 60, "{faults} faults, {count} tests");
 }
 
 #[test]

@@ -9,8 +9,8 @@ const PUBLISHED: [&str; 4] = ["cfw-api", "cfw-waiter", "cfw-simulator", "cfw-wai
 
 /// Licences that ask for no more than a notice. CDLA-Permissive-2.0 is for the certificates that some platforms
 /// need as data.
-const LICENCES: [&str; 7] =
-    ["MIT", "Apache-2.0", "BSD-3-Clause", "ISC", "Unicode-3.0", "Zlib", "CDLA-Permissive-2.0"];
+const LICENCES: [&str; 6] =
+    ["MIT", "Apache-2.0", "BSD-3-Clause", "ISC", "Unicode-3.0", "CDLA-Permissive-2.0"];
 
 fn cargo(arguments: &[&str]) -> String {
     let output = Command::new(env!("CARGO"))

@@ -8,13 +8,14 @@ use cfw_api::{Client, ConfigError, Credentials, Settings, SettingsError};
 use crate::args::CloudArgs;
 use crate::exit::CliError;
 use crate::output::print_error;
+use crate::state::Place;
 use crate::text;
 
 /// The longest token file that is read. Tokens have a few kilobytes.
 const MAX_TOKEN_LEN: u64 = 64 * 1024;
 
-/// Builds the client. Flags take precedence over the environment.
-pub(crate) fn build_client(args: &CloudArgs) -> Result<Client, CliError> {
+/// Builds the client, and returns what is known of the place of its jobs. Flags take precedence over the environment.
+pub(crate) fn build_client(args: &CloudArgs) -> Result<(Client, Place), CliError> {
     let token = args.token_file.as_deref().map(read_token).transpose()?;
     let lookup = |name: &str| {
         let flag = match name {
@@ -46,7 +47,9 @@ pub(crate) fn build_client(args: &CloudArgs) -> Result<Client, CliError> {
     if let Some(path) = args.token_file.as_deref().filter(is_file) {
         builder = builder.credentials(Credentials::token_file(path));
     }
-    builder.build().map_err(|error| CliError::misconfigured(config_message(&error)))
+    let client = builder.build();
+    let client = client.map_err(|error| CliError::misconfigured(config_message(&error)))?;
+    Ok((client, Place::from_settings(&settings)))
 }
 
 /// Describes an error of the settings, with the flag if the value is from one.

@@ -1,6 +1,12 @@
 //! The time that is shown to people.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
+
+/// Returns the time of the wall clock, which state files have.
+#[expect(clippy::disallowed_methods, reason = "deadlines outlive the process")]
+pub(crate) fn wall_clock() -> SystemTime {
+    SystemTime::now()
+}
 
 /// Measures the run time of the command.
 #[derive(Debug)]

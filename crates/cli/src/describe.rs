@@ -84,12 +84,17 @@ fn overdue(eta: &Eta) -> String {
     text
 }
 
-/// Describes when a job is likely to end, in few words: the times within which half and nine of ten such jobs end.
+/// Describes when a job is likely to end, in few words: the times within which half and nine of ten such jobs end, where
+/// past jobs tell both.
 pub(crate) fn eta(eta: &Eta) -> String {
     match eta.remaining {
         Some(remaining) if !eta.is_overdue() => {
-            let [p50, p90] = [remaining.p50, remaining.p90].map(format_estimate);
-            if p50 == p90 { format!("{p50} left") } else { format!("{p50}-{p90} left") }
+            let p50 = format_estimate(remaining.p50);
+            match remaining.p90.map(format_estimate) {
+                Some(p90) if p90 == p50 => format!("{p50} left"),
+                Some(p90) => format!("{p50}-{p90} left"),
+                None => format!("{p50}-? left"),
+            }
         }
         _ => "overdue".to_owned(),
     }
@@ -267,7 +272,9 @@ pub(crate) fn heartbeat(
 
 /// Returns the summary in one line, followed by the jobs that did not succeed and those that are unfinished.
 pub(crate) fn summary(summary: &Summary) -> Vec<String> {
-    let Summary { reason, progress, failures, unfinished, elapsed, stats, rejected, .. } = summary;
+    let Summary {
+        reason, progress, failures, unfinished, earlier, elapsed, stats, rejected, ..
+    } = summary;
     let mut text = match reason {
         Reason::Interrupted(Signal::Interrupt) => "interrupted: ".to_owned(),
         Reason::Interrupted(signal) => format!("interrupted by {}: ", signal.name()),
@@ -291,7 +298,7 @@ pub(crate) fn summary(summary: &Summary) -> Vec<String> {
     }
     text.push(')');
     let mut lines = vec![text];
-    if progress.total() > 1 {
+    if progress.total() > 1 || *earlier > 0 {
         lines.extend(failures.recap().iter().cloned());
         if let Some(more @ 1..) = failures.total().checked_sub(MAX_LISTED) {
             lines.push(format!("without success: {more} more"));
@@ -350,16 +357,15 @@ mod tests {
 
     #[test]
     fn estimates_are_ranges_and_warnings_name_what_they_rest_on() {
-        let mut history = History::new();
-        for seconds in [95, 100, 104, 108, 110, 98, 101, 103] {
-            history.record("default", Sample::ended(Duration::from_secs(seconds)));
-        }
-        let views = |age: u64| {
+        let views_of = |past: [u64; 8], age: u64| {
+            let mut history = History::new();
+            for seconds in past {
+                history.record("default", Sample::ended(Duration::from_secs(seconds)));
+            }
             let source = source_fn(|_id| async { Ok(JobState::running()) });
             let schedule = Schedule::learned(Learned::new()).unwrap();
             let policy = Policy::new().schedule(schedule).first_poll_at_once(true);
-            let waiter =
-                Waiter::builder(source).policy(policy).history(history.clone()).build().unwrap();
+            let waiter = Waiter::builder(source).policy(policy).history(history).build().unwrap();
             let mut watch = waiter.watch([] as [JobId; 0]);
             for id in ["a", "b"] {
                 watch.add_with(id, JobOptions::new().since(Duration::from_secs(age)));
@@ -371,6 +377,7 @@ mod tests {
                 watch.jobs()
             })
         };
+        let views = |age| views_of([95, 100, 104, 108, 110, 98, 101, 103], age);
         let heartbeat = |jobs: &[JobView]| {
             let (progress, failures) = (Progress::default(), Failures::default());
             let (stats, troubles) = (Stats::default(), Troubles::default());
@@ -378,12 +385,23 @@ mod tests {
         };
         let young = views(0);
         let text = eta(&young[0].eta.unwrap());
-        assert!(text.ends_with("m left"), "{text}");
+        assert_eq!(text, "2m left", "half and nine of ten, in whole minutes");
+        let wide = eta(&views_of([20, 40, 80, 160, 320, 30, 60, 240], 0)[0].eta.unwrap());
+        let (p50, p90) = wide.split_once('-').expect(&wide);
+        assert!(p50.ends_with('s') && p90.ends_with("m left"), "{wide}");
         let line = heartbeat(&young[..1]);
-        assert!(line.contains(&format!("a for 0.0s, {text}; next poll in ")), "{line}");
+        let elapsed = |jobs: &[JobView]| format_duration(jobs[0].report.elapsed);
+        let expected = format!("a for {}, {text}; next poll in ", elapsed(&young));
+        assert!(line.contains(&expected), "{line}");
         let late = views(300);
         let line = heartbeat(&late);
-        assert!(line.contains("longest a for 0.0s, overdue; 2 overdue; next poll in "), "{line}");
+        let expected = format!(" for {}, overdue; 2 overdue; next poll in ", elapsed(&late));
+        assert!(line.contains(&expected), "{line}");
+        let one = heartbeat(&[late[0].clone(), young[1].clone()]);
+        assert!(one.contains("; 1 overdue; "), "{one}");
+        assert!(
+            !heartbeat(&young).contains("overdue") && !heartbeat(&late[..1]).contains("1 overdue")
+        );
         let estimate = late[0].eta.unwrap();
         assert_eq!(eta(&estimate), "overdue");
         let (id, elapsed) = ("a".into(), Duration::ZERO);

@@ -1,17 +1,19 @@
 //! The jobs that the arguments name, and how each is waited for.
 
 use std::io::{self, IsTerminal as _};
+use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use cfw_api::JobId;
-use cfw_waiter::{JobOptions, Policy, Schedule};
+use cfw_waiter::{JobCheckpoint, JobOptions, Policy, Schedule};
 use tokio::sync::mpsc;
 
 use crate::args::WaitArgs;
 use crate::exit::CliError;
 use crate::ids;
 use crate::input::{self, Job, Line, Source};
+use crate::state::{Own, Place, State};
 use crate::waiter;
 
 /// Longer than the time for any look.
@@ -32,15 +34,20 @@ pub(crate) struct Jobs {
     pub(crate) defaults: Defaults,
     /// Whether past jobs can tell when these are likely to end.
     pub(crate) has_history: bool,
+    /// What earlier runs have left, and what this one leaves to the next.
+    pub(crate) state: Option<State>,
 }
 
 impl Jobs {
     /// Checks the ids of the command line, and starts to read the files and standard input, if they are named.
     pub(crate) fn from_args(args: &WaitArgs) -> Result<Self, CliError> {
-        if args.ids.is_empty() && args.ids_file.is_empty() {
+        if args.names_no_jobs() && args.state.is_none() {
             let message =
                 "no JOB_ID: name the jobs to wait for, or - to read their ids from standard input";
             return Err(CliError::usage(message));
+        }
+        if args.state.as_deref() == Some(Path::new("-")) {
+            return Err(CliError::usage("--state -: standard input is no state file; name one"));
         }
         let ids = args.ids.iter().filter(|id| *id != "-").map(|id| ids::parse(id));
         let jobs = ids
@@ -63,19 +70,37 @@ impl Jobs {
         }
         let is_stdin = |source: &Source| matches!(source, Source::Stdin);
         let are_typed = sources.iter().any(is_stdin) && io::stdin().is_terminal();
-        let origins: Vec<_> = sources.iter().map(Source::origin).collect();
+        let mut origins: Vec<_> = sources.iter().map(Source::origin).collect();
+        if origins.is_empty() {
+            origins.extend(args.state.iter().map(|file| format!("in {}", file.display())));
+        }
         let lines = if sources.is_empty() { None } else { Some(input::read_lines(sources)) };
         let lines = lines.transpose().map_err(|error| {
             CliError::misconfigured(format!("no thread to read job ids on: {error}"))
         })?;
         let (origin, defaults) = (origins.join(" or "), Defaults::from_args(args)?);
-        Ok(Self { jobs, lines, origin, are_typed, defaults, has_history: false })
+        Ok(Self { jobs, lines, origin, are_typed, defaults, has_history: false, state: None })
+    }
+
+    /// Opens the state file, if one is named.
+    pub(crate) fn open_state(&mut self, args: &WaitArgs, place: Place) -> Result<(), CliError> {
+        let open = |file| State::open(file, place, !args.names_no_jobs());
+        self.state = args.state.as_deref().map(open).transpose()?;
+        Ok(())
     }
 
     pub(crate) fn from_ids(ids: Vec<JobId>) -> Self {
         let jobs = ids.into_iter().map(Job::from).collect();
         let (origin, defaults) = (String::new(), Defaults::default());
-        Self { jobs, lines: None, origin, are_typed: false, defaults, has_history: false }
+        Self {
+            jobs,
+            lines: None,
+            origin,
+            are_typed: false,
+            defaults,
+            has_history: false,
+            state: None,
+        }
     }
 }
 
@@ -138,6 +163,29 @@ impl Defaults {
             None => (options, false),
         }
     }
+
+    /// Returns what a state file keeps of a job that is waited for from now on.
+    pub(crate) fn checkpoint(&self, job: &Job, now: SystemTime) -> (JobCheckpoint, Own) {
+        let timeout = job.timeout.or(self.timeout).unwrap_or_default();
+        let mut checkpoint = JobCheckpoint::new(job.id.as_str(), now, timeout);
+        let age = job.age.unwrap_or(self.age);
+        checkpoint.created = now.checked_sub(age).unwrap_or(SystemTime::UNIX_EPOCH);
+        checkpoint.kind = job.kind.as_deref().map(Arc::from).or_else(|| self.kind.clone());
+        (checkpoint, Own::new(job.kind.clone(), job.timeout))
+    }
+
+    /// Returns what a state file keeps of a job that is waited for once more: the wait before ended, and not the job.
+    pub(crate) fn again(&self, job: &JobCheckpoint, own: &Own, now: SystemTime) -> JobCheckpoint {
+        let timeout = own.timeout().or(self.timeout).unwrap_or_default();
+        let mut again = JobCheckpoint::new(job.id.clone(), now, timeout);
+        (again.created, again.kind) = (job.created, job.kind.clone());
+        again
+    }
+}
+
+/// Returns whether a job of a state file is only looked at, as a timeout of zero asks for.
+pub(crate) fn is_look(job: &JobCheckpoint) -> bool {
+    job.deadline <= job.started
 }
 
 #[cfg(test)]

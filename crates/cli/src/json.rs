@@ -9,6 +9,7 @@ use cfw_waiter::{
 };
 use jiff::Timestamp;
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 use crate::input::BadLine;
 use crate::outcome;
@@ -54,6 +55,40 @@ pub(crate) fn update_line(
         _ => return Ok(None),
     };
     line(&event).map(Some)
+}
+
+/// Returns the object of an end, without version and time, for a line that is written later.
+///
+/// # Errors
+///
+/// Returns an error if the end cannot be serialized.
+pub(crate) fn end_object(
+    job_id: &JobId,
+    kind: Option<&str>,
+    elapsed: Duration,
+    outcome: &Outcome,
+) -> io::Result<Box<RawValue>> {
+    let object = serde_json::value::to_raw_value(&ended(job_id, kind, millis(elapsed), outcome))?;
+    Ok(object)
+}
+
+/// Returns the line of an end that an earlier run may have reported. `object` is what [`end_object`] returned.
+pub(crate) fn again_line(object: &RawValue) -> Vec<u8> {
+    let object = object.get().trim();
+    let object = object.strip_prefix('{').and_then(|object| object.strip_suffix('}'));
+    let object = object.unwrap_or(r#""type":"ended""#);
+    let (version, time) = (VERSION, time());
+    format!("{{\"v\":{version},\"time\":\"{time}\",{object},\"again\":true}}\n").into_bytes()
+}
+
+/// Writes a line of [`again_line`].
+pub(crate) fn write_again(line: &[u8]) -> io::Result<()> {
+    write(line)
+}
+
+/// Writes what a state file holds of earlier runs.
+pub(crate) fn write_resumed(unfinished: usize, ended: usize) -> io::Result<()> {
+    write(&line(&Event::Resumed { unfinished, ended })?)
 }
 
 /// Writes the begin or the end of trouble, or that a job is overdue, to standard output. `kind` is that of its job.
@@ -107,7 +142,7 @@ pub(crate) fn write_rejected(bad: &BadLine) -> io::Result<()> {
 
 /// Writes the summary, which is the last line.
 pub(crate) fn write_summary(summary: &Summary) -> io::Result<()> {
-    let Summary { exit, reason, progress, rejected, elapsed, stats, .. } = summary;
+    let Summary { exit, reason, progress, earlier, rejected, elapsed, stats, .. } = summary;
     write(&line(&Event::Summary {
         exit_code: exit.code(),
         reason: reason_name(*reason),
@@ -119,6 +154,7 @@ pub(crate) fn write_summary(summary: &Summary) -> io::Result<()> {
         succeeded: progress.succeeded,
         unsuccessful: progress.failed,
         unfinished: progress.live(),
+        earlier: Some(*earlier).filter(|earlier| *earlier > 0),
         rejected: *rejected,
         elapsed_ms: millis(*elapsed),
         polls: Polls::from_stats(stats),
@@ -206,6 +242,10 @@ enum Event<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         error: Option<PollError<'a>>,
     },
+    Resumed {
+        unfinished: usize,
+        ended: usize,
+    },
     Rejected {
         #[serde(skip_serializing_if = "Option::is_none")]
         file: Option<&'a str>,
@@ -221,6 +261,8 @@ enum Event<'a> {
         succeeded: usize,
         unsuccessful: usize,
         unfinished: usize,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        earlier: Option<usize>,
         rejected: u64,
         elapsed_ms: u64,
         polls: Polls,
@@ -331,10 +373,14 @@ pub(crate) fn millis(duration: Duration) -> u64 {
 
 /// Returns the line for an event, with its line break.
 fn line(event: &Event<'_>) -> io::Result<Vec<u8>> {
-    let line = Line { v: VERSION, time: format!("{:.3}", Timestamp::now()), event };
+    let line = Line { v: VERSION, time: time(), event };
     let mut text = serde_json::to_vec(&line)?;
     text.push(b'\n');
     Ok(text)
+}
+
+fn time() -> String {
+    format!("{:.3}", Timestamp::now())
 }
 
 /// Writes one line. Standard output is line-buffered, so that this is one write without delay.
@@ -346,44 +392,4 @@ fn write(line: &[u8]) -> io::Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
-    use cfw_waiter::{JobReport, WaitErrorKind};
-    use expect_test::expect;
-
-    use super::*;
-
-    #[test]
-    fn lines_of_updates_have_stable_fields_in_a_stable_order() {
-        let begin = std::time::SystemTime::UNIX_EPOCH + Duration::from_millis(1_764_024_660_047);
-        let to = JobState::running().with_begin(begin).with_end(begin).with_detail("40 %");
-        let class =
-            ErrorClass::Throttled { retry_after: Some(Duration::from_secs(1)), quota: None };
-        let cause = SourceError::new(class, "a\u{202e}b").with_code("C.1", "n\u{202e}o");
-        let mut report = JobReport::new("a");
-        report.state = Some(to.clone());
-        let error = WaitError::new(WaitErrorKind::TimedOut, report.clone());
-        let error = error.with_cause(cause.with_request_id("r"));
-        let mut lines = String::new();
-        for (kind, job_kind) in [
-            (UpdateKind::Changed { from: None, to: to.clone() }, Some("create")),
-            (UpdateKind::Progressed(JobState::running().with_detail("50 %")), Some("create")),
-            (UpdateKind::Progressed(JobState::running()), None),
-            (UpdateKind::Ended(Ok(report)), Some("create")),
-            (UpdateKind::Ended(Err(error)), None),
-        ] {
-            let update = Update::new("a", Duration::from_secs(1), kind);
-            let line = update_line(&update, job_kind, None).unwrap().unwrap();
-            let line = String::from_utf8(line).unwrap();
-            let (_, line) = line.split_once(r#","type":"#).unwrap();
-            lines.push_str(line);
-        }
-        let lines = lines.replace('\u{202e}', "U+202E");
-        expect![[r#"
-            "changed","job_id":"a","kind":"create","elapsed_ms":1000,"from":null,"status":"Running","phase":"running","begin_time":"2025-11-24T22:51:00.047Z","end_time":"2025-11-24T22:51:00.047Z","detail":"40 %"}
-            "progressed","job_id":"a","kind":"create","elapsed_ms":1000,"status":"Running","phase":"running","detail":"50 %"}
-            "progressed","job_id":"a","elapsed_ms":1000,"status":"Running","phase":"running"}
-            "ended","job_id":"a","kind":"create","elapsed_ms":1000,"outcome":"succeeded","exit_code":0,"status":"Running","polls":0,"detail":"40 %"}
-            "ended","job_id":"a","elapsed_ms":1000,"outcome":"timed_out","exit_code":124,"status":"Running","polls":0,"detail":"40 %","message":"job a still Running after 0s (timed out, 0 polls, last status Running 0s ago); last error: throttled: C.1: n o (request r)","error":{"class":"throttled","message":"throttled: C.1: n o (request r)","error_code":"C.1","error_msg":"nU+202Eo","request_id":"r","retry_after_ms":1000}}
-        "#]].assert_eq(&lines);
-    }
-}
+mod tests;

@@ -26,6 +26,7 @@ mod process_groups;
 mod screen;
 mod signals;
 mod simulate;
+mod state;
 mod streams;
 mod style;
 mod summary;
@@ -144,7 +145,8 @@ fn summarize(cli: &Cli) -> impl FnOnce(Signal) + Send + 'static {
 fn wait(cli: &Cli, runtime: &Runtime, signals: Signals) -> Result<Exit, CliError> {
     let policy = waiter::policy(&cli.wait)?;
     let mut jobs = jobs::Jobs::from_args(&cli.wait)?;
-    let client = client::build_client(&cli.wait.cloud)?;
+    let (client, place) = client::build_client(&cli.wait.cloud)?;
+    jobs.open_state(&cli.wait, place)?;
     let (store, history) = history::open(&cli.wait)?;
     jobs.has_history = history.is_some();
     let waiter = waiter::build(&cli.wait, policy, client, history)?;
@@ -155,13 +157,12 @@ fn wait(cli: &Cli, runtime: &Runtime, signals: Signals) -> Result<Exit, CliError
     output_args.no_progress |= jobs.are_typed;
     let mut output = Output::new(&output_args);
     let result = runtime.block_on(async {
-        let (summary, last_runs) =
-            wait::wait(&waiter, jobs, stop_condition, signals, exec, &mut output).await?;
-        // Readers of the output need not wait for the commands.
+        let waited = wait::wait(&waiter, jobs, stop_condition, signals, exec, &mut output).await;
+        // The message of an error comes below what has been drawn.
+        let (summary, last_steps) = waited.inspect_err(|_| output.draw_lines())?;
+        // Readers of the output need not wait for the commands of --exec.
         let written = output.finish(&summary);
-        if let Some(runs) = last_runs {
-            runs.finish(&mut output).await;
-        }
+        last_steps.finish(&mut output).await;
         written?;
         Ok(summary.exit)
     });

@@ -1,6 +1,7 @@
 //! Output: JSON for programs on standard output, text for people on standard error.
 
 use std::io::{self, IsTerminal as _, Write as _};
+use std::path::Path;
 use std::time::Duration;
 
 use anstream::{AutoStream, ColorChoice};
@@ -10,14 +11,16 @@ use crate::args::{Format, OutputArgs};
 use crate::exec;
 use crate::input::BadLine;
 use crate::screen::Screen;
-use crate::style::{self, Styles};
+use crate::style::{self, Style, Styles};
 use crate::summary::{Reason, Summary};
+use crate::text::printable;
 use crate::trouble::Notice;
-use crate::{client, describe, json, streams};
+use crate::{client, describe, json, state, streams};
 
 /// Writes updates and the summary in the formats that the flags select.
 pub(crate) struct Output {
     is_json: bool,
+    is_closed: bool,
     human: HumanOutput,
     heartbeat: Option<Duration>,
 }
@@ -46,7 +49,7 @@ impl Output {
         } else {
             Screen::new(styles).map_or(HumanOutput::Lines(styles), HumanOutput::Screen)
         };
-        Self { is_json, human, heartbeat: args.heartbeat() }
+        Self { is_json, is_closed: false, human, heartbeat: args.heartbeat() }
     }
 
     /// Writes an update. `kind` is the kind of the job, if the user named one, and `eta` says when it is likely to end.
@@ -101,6 +104,12 @@ impl Output {
     /// Writes no more JSON, because the reader of standard output has closed it.
     pub(crate) fn stop_json(&mut self) {
         self.is_json = false;
+        self.is_closed = true;
+    }
+
+    /// Returns whether the reader of standard output has closed it, so that what is reported reaches nobody.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.is_closed
     }
 
     /// Reports a line of the input that does not describe a job.
@@ -112,6 +121,49 @@ impl Output {
         let path = line.path.as_deref().unwrap_or("standard input");
         self.line(format!("cfw-wait: line {} of {path}: {}", line.number, line.problem));
         if self.is_json { json::write_rejected(line) } else { Ok(()) }
+    }
+
+    /// Says what a state file holds of earlier runs.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if standard output cannot be written.
+    pub(crate) fn resumed(
+        &mut self,
+        file: &Path,
+        unfinished: usize,
+        ended: usize,
+    ) -> io::Result<()> {
+        if !matches!(self.human, HumanOutput::Quiet(_)) {
+            self.line(format!("cfw-wait: {}", resumed(file, unfinished, ended)));
+        }
+        if self.is_json { json::write_resumed(unfinished, ended) } else { Ok(()) }
+    }
+
+    /// Writes an end that an earlier run may have reported. `line` is its line of JSON.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if standard output cannot be written.
+    pub(crate) fn again(
+        &mut self,
+        id: &str,
+        is_success: bool,
+        report: &state::Report,
+        line: &[u8],
+    ) -> io::Result<()> {
+        let text =
+            printable(format!("{} (again: an earlier run may have reported it)", report.text));
+        let style = if is_success { Style::Success } else { Style::Error };
+        match &mut self.human {
+            HumanOutput::Screen(screen) => screen.end(style, is_success, id, &text),
+            HumanOutput::Quiet(_) if is_success => {}
+            HumanOutput::Lines(styles) | HumanOutput::Quiet(styles) => {
+                let elapsed = Duration::from_millis(report.elapsed_ms);
+                print_error(&describe::log_line(elapsed, id, &styles.apply(style, &text)));
+            }
+        }
+        if self.is_json { json::write_again(line) } else { Ok(()) }
     }
 
     /// Returns the live display, if there is one.
@@ -141,8 +193,10 @@ impl Output {
     /// Returns an error if standard output cannot be written.
     pub(crate) fn finish(&mut self, summary: &Summary) -> io::Result<()> {
         // The end of the only job has been printed, and the summary would repeat it.
-        let is_redundant =
-            summary.progress.total() == 1 && summary.unfinished.is_empty() && summary.rejected == 0;
+        let is_redundant = summary.progress.total() == 1
+            && summary.unfinished.is_empty()
+            && summary.earlier == 0
+            && summary.rejected == 0;
         let lines = if is_redundant { Vec::new() } else { describe::summary(summary) };
         match &mut self.human {
             HumanOutput::Screen(screen) => {
@@ -185,6 +239,19 @@ impl Output {
             HumanOutput::Screen(screen) => screen.line(line),
             HumanOutput::Lines(_) | HumanOutput::Quiet(_) => print_error(&line),
         }
+    }
+}
+
+/// Describes what a state file holds of earlier runs.
+fn resumed(file: &Path, unfinished: usize, ended: usize) -> String {
+    let file = printable(file.display().to_string());
+    format!("going on with {file}: {}, {ended} ended before", format_unfinished(unfinished))
+}
+
+fn format_unfinished(jobs: usize) -> String {
+    match jobs {
+        1 => "1 job is unfinished".to_owned(),
+        _ => format!("{jobs} jobs are unfinished"),
     }
 }
 

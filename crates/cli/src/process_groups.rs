@@ -25,8 +25,11 @@ impl ProcessGroups {
 /// Kills a group. Does nothing if it has just ended.
 #[cfg(unix)]
 pub(crate) fn kill(id: u32) {
-    if let Some(id) = id.try_into().ok().and_then(rustix::process::Pid::from_raw) {
-        let _ = rustix::process::kill_process_group(id, rustix::process::Signal::KILL);
+    if let Ok(id) = id.try_into() {
+        let _ = nix::sys::signal::killpg(
+            nix::unistd::Pid::from_raw(id),
+            nix::sys::signal::Signal::SIGKILL,
+        );
     }
 }
 

@@ -119,6 +119,6 @@ impl<'a> Service<'a> {
 /// Replaces standard output by the null device. A reader, such as `$(..)` of a shell, sees its end.
 fn release_stdout() -> io::Result<()> {
     #[cfg(unix)]
-    rustix::stdio::dup2_stdout(std::fs::File::options().write(true).open("/dev/null")?)?;
+    nix::unistd::dup2_stdout(std::fs::File::options().write(true).open("/dev/null")?)?;
     Ok(())
 }

@@ -51,10 +51,11 @@ impl<W: Write> Stream for W {}
 /// Waits until the stream takes bytes, or its reader is gone, which the next write tells.
 #[cfg(unix)]
 fn wait(stream: &impl Stream, _: io::Error) -> io::Result<()> {
-    use rustix::event::{PollFd, PollFlags, poll};
+    use nix::errno::Errno;
+    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-    match poll(&mut [PollFd::new(stream, PollFlags::OUT)], None) {
-        Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+    match poll(&mut [PollFd::new(stream.as_fd(), PollFlags::POLLOUT)], PollTimeout::NONE) {
+        Ok(_) | Err(Errno::EINTR) => Ok(()),
         Err(error) => Err(error.into()),
     }
 }

@@ -20,6 +20,8 @@ pub(crate) struct Summary {
     pub(crate) failures: Failures,
     /// The jobs whose waits had not ended.
     pub(crate) unfinished: Vec<JobReport>,
+    /// The number of ends that earlier runs reported, which the state file has.
+    pub(crate) earlier: usize,
     /// The number of lines of standard input that were not job ids.
     pub(crate) rejected: u64,
     pub(crate) elapsed: Duration,
@@ -43,6 +45,7 @@ impl Summary {
             progress,
             failures: Failures::default(),
             unfinished,
+            earlier: 0,
             rejected: 0,
             elapsed,
             stats: Stats::default(),
@@ -71,11 +74,21 @@ pub(crate) struct Failures {
 
 impl Failures {
     pub(crate) fn add(&mut self, error: &WaitError) {
-        self.count(outcome::kind(error));
+        let reason = || describe::reason(error);
+        self.add_kind(outcome::kind(error), error.report().id.as_str(), reason);
+    }
+
+    /// Adds a wait that ended in this way, for a reason.
+    pub(crate) fn add_kind(
+        &mut self,
+        kind: WaitErrorKind,
+        id: &str,
+        reason: impl FnOnce() -> String,
+    ) {
+        self.count(kind);
         if self.recap.len() < describe::MAX_LISTED {
-            let kind = outcome::kind(error).as_str().replace('_', " ");
-            let reason = describe::reason(error);
-            self.recap.push(format!("{kind}: {} ({reason})", error.report().id));
+            let kind = kind.as_str().replace('_', " ");
+            self.recap.push(format!("{kind}: {id} ({})", reason()));
         }
     }
 

@@ -13,6 +13,9 @@ use crate::signals::{JobControl, JobSignal};
 const CHECK: Duration = Duration::from_millis(250);
 const MANY: usize = 1000;
 
+/// The time between two records of how many polls were made. A crash forgets those since the last one.
+const CHECKPOINT: Duration = Duration::from_secs(30);
+
 /// The checks from one for overdue jobs to the next, and as many more for each [`MANY`] jobs.
 const OVERDUE_CHECK: usize = 4;
 
@@ -21,6 +24,7 @@ pub(crate) struct Timers {
     redraw: Option<Interval>,
     heartbeat: Option<Interval>,
     check: Interval,
+    checkpoint: Option<Interval>,
     /// The number of checks so far.
     checks: u32,
     job_control: Option<JobControl>,
@@ -33,16 +37,18 @@ pub(crate) enum Due {
     Heartbeat,
     /// Time to look for the end of trouble, and for overdue jobs.
     Check,
+    /// Time to write to the state file how far the waits have come.
+    Checkpoint,
     JobControl(JobSignal),
 }
 
 impl Timers {
-    /// Starts the timers that the output needs.
+    /// Starts the timers that the output needs, and a state file if there is one.
     ///
     /// # Errors
     ///
     /// Returns an error if the system refuses a signal handler.
-    pub(crate) fn start(output: &mut Output) -> io::Result<Self> {
+    pub(crate) fn start(output: &mut Output, has_state: bool) -> io::Result<Self> {
         let is_live = output.screen().is_some();
         Ok(Self {
             redraw: is_live.then(|| interval(REDRAW)),
@@ -52,6 +58,11 @@ impl Timers {
                 heartbeat
             }),
             check: interval(CHECK),
+            checkpoint: has_state.then(|| {
+                let mut checkpoint = interval(CHECKPOINT);
+                checkpoint.reset();
+                checkpoint
+            }),
             checks: 0,
             // Without a display to remove, the default action is right.
             job_control: is_live.then(JobControl::install).transpose()?,
@@ -67,6 +78,7 @@ impl Timers {
         tokio::select! {
             () = tick(&mut self.redraw) => Due::Redraw,
             () = tick(&mut self.heartbeat) => Due::Heartbeat,
+            () = tick(&mut self.checkpoint) => Due::Checkpoint,
             _ = self.check.tick(), if wants_checks => Due::Check,
             signal = next_signal(&mut self.job_control) => Due::JobControl(signal),
         }
@@ -118,6 +130,7 @@ mod tests {
             redraw: None,
             heartbeat: None,
             check: interval(CHECK),
+            checkpoint: None,
             checks: 0,
             job_control: None,
         };

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cfw_api::Client;
-use cfw_waiter::{History, Learned, Policy, Schedule, Waiter};
+use cfw_waiter::{History, JobState, Learned, Policy, Schedule, Waiter, source_fn};
 
 use crate::args::{IntervalArgs, PastJobsArgs, WaitArgs};
 use crate::exit::CliError;
@@ -38,6 +38,16 @@ pub(crate) fn build(
         builder = builder.quota(rate.0);
     }
     builder.build().map_err(|error| CliError::usage(interval_message(&args.intervals, &error)))
+}
+
+/// Checks a schedule against the minimum interval, by the rules of the waiter that `wait` would build.
+pub(crate) fn check_intervals(args: &IntervalArgs, schedule: &Schedule) -> Result<(), CliError> {
+    Waiter::builder(source_fn(|_id| async { Ok(JobState::running()) }))
+        .policy(Policy::new().schedule(schedule.clone()))
+        .min_interval(args.min_interval.duration)
+        .build()
+        .map_err(|error| CliError::usage(interval_message(args, &error)))?;
+    Ok(())
 }
 
 /// Returns the policy that the flags describe.

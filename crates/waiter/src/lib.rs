@@ -135,12 +135,6 @@ pub use wait::Wait;
 pub use waiter::{Waiter, WaiterBuilder};
 pub use watch::{Watch, WatchHandle};
 
-/// The examples of the repository's README compile, too.
-#[cfg(all(doctest, feature = "cfw"))]
-#[doc = include_str!("../../../README.md")]
-#[derive(Debug)]
-pub struct ReadmeExamples;
-
 /// The examples of the README of this crate compile, too.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

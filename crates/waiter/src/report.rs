@@ -116,6 +116,9 @@ impl fmt::Display for WaitErrorKind {
 
 /// What a wait hung on when its deadline came, last. Each has for how long its poll had been unanswered, or due and held
 /// back, by this and what came before.
+///
+/// Where schedules [learn](crate::Schedule::learned), a poll that is worth more may take the place of one that has been due
+/// for longer. The latter is then counted as due since the other was, so it was held back for longer than is said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WaitingOn {

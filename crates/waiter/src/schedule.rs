@@ -162,6 +162,9 @@ impl Schedule {
     /// observed; kinds of jobs, such as creating and deleting, are kept apart by [`Wait::kind`](crate::Wait::kind). A
     /// [`History`](crate::History) carries them from process to process.
     ///
+    /// Jobs are learnt in the order of their ends. So of jobs that begin together the short ones come first, and estimates are
+    /// too short until the long ones have ended.
+    ///
     /// Regular jobs gain most, and jobs with several typical durations: a spread of 30 % and 20 past jobs halve the delay
     /// of the default schedule at the same number of requests. For jobs whose end cannot be foretold a fixed interval of the
     /// right length does as well. What the schedule can lose against its fallback is bounded: an account of what was saved

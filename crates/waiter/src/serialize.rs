@@ -354,7 +354,7 @@ impl From<&Eta> for EtaFields {
             past_jobs: eta.past_jobs,
             eta_ms: eta.remaining.map(|remaining| millis(remaining.mean)),
             eta_p50_ms: eta.remaining.map(|remaining| millis(remaining.p50)),
-            eta_p90_ms: eta.remaining.map(|remaining| millis(remaining.p90)),
+            eta_p90_ms: eta.remaining.and_then(|remaining| remaining.p90).map(millis),
             late_after_ms: eta.late_after.map(millis),
             overdue: eta.late_after.map(|_| eta.is_overdue()),
         }

@@ -68,7 +68,7 @@ pub struct JobView {
     /// The error of its last answer, if that was bad.
     pub trouble: Option<SourceError>,
     /// When it is likely to end. None unless its schedule [learns](crate::Schedule::learned), it was seen running, and past
-    /// jobs of its kind tell.
+    /// jobs of its kind tell. [`Eta`] says which parts of it they must tell for.
     ///
     /// ```
     /// use cfw_waiter::{History, JobState, Learned, Policy, Sample, Schedule, Waiter, source_fn};
@@ -88,7 +88,7 @@ pub struct JobView {
     /// watch.next().await;
     /// let eta = watch.job("job-1").and_then(|job| job.eta).expect("five past jobs are known");
     /// let remaining = eta.remaining.expect("it has just begun");
-    /// println!("{:?} left, or {:?} at the 90th percentile", remaining.p50, remaining.p90);
+    /// println!("{:?} left; nine of ten such jobs end within {:?}", remaining.p50, remaining.p90);
     /// assert!(!eta.is_overdue());
     /// # Ok(())
     /// # }

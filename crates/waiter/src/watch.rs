@@ -160,6 +160,10 @@ impl Watch {
     ///
     /// An end that was not reported yet by [`next`](Self::next) is lost with the process: write a checkpoint after each
     /// update, or keep ends elsewhere. Of many jobs it is taken in parts, between which some may change.
+    ///
+    /// Each process adds to its [`History`](crate::History) what it has seen of a job: that it ran at least as long, if its
+    /// waits are dropped before the end, or its duration. The records of one job are not matched, so a job whose end two
+    /// processes see counts as two past jobs.
     pub fn checkpoint(&self) -> Checkpoint {
         self.shared.checkpoint(self.key)
     }

@@ -22,7 +22,8 @@ pub(crate) const SECTIONS: [(&str, &str); 3] = [
   1    a job failed, or its wait ended for a reason not listed here
   2    the arguments are not valid, or a line of the input does not describe a job
   3    the credentials were refused, no poll can succeed, the service was never reached, or the
-       configuration is not valid; or standard output cannot be written, as on a full disk
+       configuration is not valid; or the state file cannot be used, or it or standard output
+       cannot be written, as on a full disk
   4    a job was not found for the whole --grace
   124  a job was still running at its deadline
   129  ended by SIGHUP
@@ -52,6 +53,7 @@ or from standard input (--token-file -).",
         "  cfw-wait demo                             a demonstration without a cloud
   cfw-wait --timeout 45m \"$JOB_ID\"          one job, in a pipeline
   list-my-jobs | cfw-wait --fail-fast -     ids from a pipe, one per line
+  list-my-jobs | cfw-wait --state FILE -    goes on after a crash; later cfw-wait --state FILE
   cfw-wait --timeout 0 \"$JOB_ID\"            one look: 0 succeeded, 124 still running, 3 no answer
   cfw-wait --exec 'mail -s \"$CFW_JOB_ID\" me' A
                                             a notification at each end

@@ -1,5 +1,7 @@
 //! The arguments of a wait: which jobs, until when, how and where to poll.
 
+use std::path::PathBuf;
+
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, ValueHint};
 
@@ -23,6 +25,17 @@ pub(crate) struct WaitArgs {
     /// File with more jobs, one per line as on standard input; `-` is standard input. Can be given several times
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) ids_file: Vec<String>,
+
+    /// File with the jobs and their ends, with which the same command goes on after a crash or a signal
+    ///
+    /// A job is recorded before its first poll, and its end before it is reported. Ids from a pipe are not needed again, and
+    /// do no harm. Jobs that ended are not waited for again, but count in the summary and the exit code. The others keep
+    /// their deadlines by the clock, and --timeout is for new ones. An end that may have been reported before is
+    /// reported again with a note. Once all jobs have ended, the command reports the result at once: remove the file to start
+    /// afresh. A wait that ended before its job, as at its deadline, is made again by the next run after one that came to
+    /// its end. One command at a time can use the file, for one project. It holds no secrets.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) state: Option<PathBuf>,
 
     /// Stop at the first job that succeeds
     #[arg(long, help_heading = "When to stop", conflicts_with = "fail_fast")]
@@ -164,6 +177,13 @@ pub(crate) struct WaitArgs {
 
     #[command(flatten)]
     pub(crate) cloud: CloudArgs,
+}
+
+impl WaitArgs {
+    /// Returns whether neither arguments nor files nor standard input name jobs.
+    pub(crate) fn names_no_jobs(&self) -> bool {
+        self.ids.is_empty() && self.ids_file.is_empty()
+    }
 }
 
 #[derive(Debug, Args)]

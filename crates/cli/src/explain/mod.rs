@@ -29,10 +29,12 @@ struct Subject<'a> {
 ///
 /// # Errors
 ///
-/// Returns an error if the history cannot be read, the kind is not in it, or standard output cannot be written.
+/// Returns an error if the history cannot be read, the kind is not in it, intervals contradict each other, or standard
+/// output cannot be written.
 pub(crate) fn explain(args: &ExplainArgs) -> Result<Exit, CliError> {
     let (path, history) = history::read(&args.past_jobs)?;
     let schedule = waiter::learned(&args.intervals, &args.past_jobs)?;
+    waiter::check_intervals(&args.intervals, &schedule)?;
     let min_interval = args.intervals.min_interval.duration;
     let explanation = schedule
         .explain(&history, &args.kind, min_interval)

@@ -6,7 +6,7 @@ mod rows;
 use std::io::Write as _;
 use std::time::Duration;
 
-use cfw_waiter::{ErrorClass, Stats, Update, UpdateKind, Watch};
+use cfw_waiter::{ErrorClass, Progress, Stats, Update, UpdateKind, Watch};
 use console::{Term, measure_text_width};
 
 use crate::describe;
@@ -39,6 +39,8 @@ pub(crate) struct Screen {
     is_collapsed: bool,
     /// The width of the id column, in rows and permanent lines.
     id_width: usize,
+    /// A row has said when its job is likely to end. From then on the columns leave room for that.
+    has_estimates: bool,
     frame: usize,
 }
 
@@ -62,22 +64,28 @@ impl Screen {
             pending_lines: Vec::new(),
             is_collapsed: false,
             id_width: 0,
+            has_estimates: false,
             frame: 0,
         })
     }
 
     /// Adds the line of an update. The next draw shows it.
     pub(crate) fn update(&mut self, update: &Update) {
-        let sign = match &update.kind {
-            // With many jobs only those that need attention get a line.
-            UpdateKind::Ended(Ok(_)) if self.is_collapsed => return,
-            UpdateKind::Ended(Ok(_)) => self.styles.signs.success,
-            UpdateKind::Ended(Err(_)) => self.styles.signs.failure,
-            _ => return,
-        };
+        let UpdateKind::Ended(outcome) = &update.kind else { return };
         if let Some((style, text)) = describe::update(update) {
-            self.permanent_line(style, sign, update.id.as_str(), &text);
+            self.end(style, outcome.is_ok(), update.id.as_str(), &text);
         }
+    }
+
+    /// Adds the line of an end.
+    pub(crate) fn end(&mut self, style: Style, is_success: bool, id: &str, text: &str) {
+        let sign = match is_success {
+            // With many jobs only those that need attention get a line.
+            true if self.is_collapsed => return,
+            true => self.styles.signs.success,
+            false => self.styles.signs.failure,
+        };
+        self.permanent_line(style, sign, id, text);
     }
 
     /// Adds the line of the begin or the end of trouble.
@@ -102,12 +110,12 @@ impl Screen {
     pub(crate) fn draw(
         &mut self,
         watch: &Watch,
+        progress: Progress,
         failures: &Failures,
         stats: &Stats,
         elapsed: Duration,
     ) {
         let Size { rows, columns } = self.size();
-        let progress = watch.progress();
         // One row is for the summary, and one for the cursor.
         let max_rows = MAX_ROWS.min(rows.saturating_sub(2));
         self.is_collapsed = progress.live() > max_rows;
@@ -119,7 +127,10 @@ impl Screen {
             let widest = jobs.iter().map(|job| measure_text_width(job.report.id.as_str())).max();
             // The column never shrinks, so that rows and permanent lines stay aligned as jobs end.
             self.id_width = self.id_width.max(widest.unwrap_or(0)).min(columns / 2);
-            let row = |job| rows::job(job, self.id_width, columns, self.frame, self.styles);
+            self.has_estimates |= jobs.iter().any(|job| job.eta.is_some());
+            let (id_width, has_estimates) = (self.id_width, self.has_estimates);
+            let layout = rows::Layout { columns, id_width, has_estimates };
+            let row = |job| rows::job(job, layout, self.frame, self.styles);
             block.extend(jobs.iter().map(row));
             if progress.total() != 1 {
                 block.push(rows::summary(progress, failures, stats, elapsed, columns, self.styles));

@@ -13,22 +13,51 @@ use crate::text::{format_clock, format_counts, format_polls, printable};
 /// The width of the status column, if the terminal is wide enough.
 const STATUS_WIDTH: usize = 10;
 
+/// The least widths to which ids and statuses are cut for an estimate: the first group of a UUID, and `Running`.
+const MIN_ID_WIDTH: usize = 8;
+const MIN_STATUS_WIDTH: usize = 7;
+
+/// The width that the text of an estimate has at most, for jobs of less than a hundred hours.
+const ESTIMATE_WIDTH: usize = "90s-99m left".len();
+
+/// What the rows of all jobs have in common, so that their columns are aligned.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Layout {
+    /// The columns of the terminal.
+    pub(super) columns: usize,
+    /// The width of the widest id.
+    pub(super) id_width: usize,
+    /// Whether rows say when jobs are likely to end.
+    pub(super) has_estimates: bool,
+}
+
+impl Layout {
+    /// Returns the widths of an id and a status, and how far a longer status may reach, beside a clock.
+    ///
+    /// Ids are cut first for an estimate, and then statuses. Where this is not enough, there is none.
+    fn widths(self, clock: usize) -> (usize, usize, usize) {
+        // A sign, and two blanks between columns.
+        let left = self.columns.saturating_sub(clock + 6);
+        let least_id = self.id_width.min(MIN_ID_WIDTH);
+        let with_estimate = left
+            .checked_sub(2 + ESTIMATE_WIDTH)
+            .filter(|left| self.has_estimates && *left >= least_id + MIN_STATUS_WIDTH);
+        let (left, status) = match with_estimate {
+            Some(left) => (left, STATUS_WIDTH.min(left - least_id)),
+            None => (left, STATUS_WIDTH.min(left / 2)),
+        };
+        let id = self.id_width.min(left - status);
+        (id, status, left - id)
+    }
+}
+
 /// Returns the row of a job. The elapsed time is never cut: ids and statuses are shortened for it.
-pub(super) fn job(
-    job: &JobView,
-    id_width: usize,
-    columns: usize,
-    frame: usize,
-    styles: Styles,
-) -> String {
+pub(super) fn job(job: &JobView, layout: Layout, frame: usize, styles: Styles) -> String {
     let JobView { report, in_flight, next_poll, trouble, eta, .. } = job;
-    let signs = styles.signs;
+    let (signs, columns) = (styles.signs, layout.columns);
     let clock = format!("{:>5}", format_clock(report.elapsed));
     let spinner = signs.spinner.get(frame % signs.spinner.len()).unwrap_or(&"");
-    // A sign, and two blanks between columns.
-    let left = columns.saturating_sub(clock.len() + 6);
-    let status_width = STATUS_WIDTH.min(left / 2);
-    let id_width = id_width.min(left - status_width);
+    let (id_width, status_width, longest_status) = layout.widths(clock.len());
     let cut = |text: &str, width| {
         // An ellipsis that is as wide as the column would leave nothing of the text, or not fit.
         let is_wider = width > measure_text_width(signs.ellipsis);
@@ -38,7 +67,7 @@ pub(super) fn job(
     let id = pad(&cut(report.id.as_str(), id_width), id_width);
     let status = report.state.as_ref().map_or(signs.ellipsis, |state| &*state.status);
     let status = printable(status.to_owned());
-    let status = pad(&cut(&status, status_width.max(left - id_width)), status_width);
+    let status = pad(&cut(&status, status_width.max(longest_status)), status_width);
     let mut row = format!("{spinner} {id}  {status}  {clock}");
     if let Some(eta) = eta {
         row.push_str(&self::eta(eta, columns.saturating_sub(measure_text_width(&row)), styles));
@@ -77,9 +106,9 @@ fn eta(eta: &Eta, columns: usize, styles: Styles) -> String {
     let Some(left) = columns.checked_sub(2 + text.len()) else { return String::new() };
     let style = if eta.is_overdue() { Style::Warning } else { Style::Dim };
     let text = styles.apply(style, &text);
-    match left.checked_sub(1) {
-        Some(cells @ MIN_CELLS..) if eta.late_after.is_some() => {
-            format!("  {} {text}", bar(eta.progress(), cells.min(MAX_CELLS), styles))
+    match (left.checked_sub(1), eta.progress()) {
+        (Some(cells @ MIN_CELLS..), Some(progress)) => {
+            format!("  {} {text}", bar(progress, cells.min(MAX_CELLS), styles))
         }
         _ => format!("  {text}"),
     }
@@ -172,6 +201,14 @@ mod tests {
     use super::*;
     use crate::style::{ASCII, UNICODE};
 
+    fn layout(id_width: usize, columns: usize) -> Layout {
+        Layout { columns, id_width, has_estimates: false }
+    }
+
+    fn with_estimates(id_width: usize, columns: usize) -> Layout {
+        Layout { has_estimates: true, ..layout(id_width, columns) }
+    }
+
     #[test]
     fn the_row_of_a_job_shows_its_detail_as_far_as_it_fits() {
         let styles = Styles { has_colours: false, signs: &UNICODE };
@@ -184,7 +221,7 @@ mod tests {
             watch.next().await.unwrap();
             watch.jobs()
         });
-        let row = |columns| job(&jobs[0], 1, columns, 0, styles);
+        let row = |columns| job(&jobs[0], layout(1, columns), 0, styles);
         let wide = row(80);
         assert!(wide.ends_with("s  40 %  of the rules"), "{wide}");
         let cut = row(45);
@@ -192,18 +229,18 @@ mod tests {
         assert_eq!(measure_text_width(&cut), 45);
         // Where the columns fill the row, the elapsed time is not cut in favour of the detail.
         for columns in 14..=90 {
-            let row = job(&jobs[0], 50, columns, 0, styles);
+            let row = job(&jobs[0], layout(50, columns), 0, styles);
             assert!(row.contains(" 0:0"), "{columns}: {row}");
             assert!(measure_text_width(&row) <= columns, "{columns}: {row}");
         }
     }
 
-    /// Returns the view of a job that was seen running, when 20 jobs that took as long as this are known.
-    fn view(past: Duration, known: usize) -> JobView {
+    /// Returns the view of a job that was seen running, when some jobs are known that took about as many seconds.
+    fn view(past: u64, known: usize) -> JobView {
         let mut history = History::new();
         for n in 0..known {
-            let jitter = Duration::from_secs(n.try_into().unwrap());
-            history.record("default", Sample::ended(past + jitter));
+            let past = Duration::from_secs(past + u64::try_from(n).unwrap());
+            history.record("default", Sample::ended(past));
         }
         let source = source_fn(|_id| async { Ok(JobState::running()) });
         let schedule = Schedule::learned(Learned::new()).unwrap();
@@ -223,8 +260,8 @@ mod tests {
     #[test]
     fn the_row_of_a_job_shows_when_it_is_likely_to_end() {
         let styles = Styles { has_colours: false, signs: &ASCII };
-        let view = view(Duration::from_secs(90), 20);
-        let row = |columns| job(&view, 15, columns, 0, styles);
+        let view = view(90, 20);
+        let row = |columns| job(&view, with_estimates(15, columns), 0, styles);
         let wide = row(80);
         let expected = "| create-firewall  Running      0:00  -------- ";
         assert!(wide.starts_with(expected) && wide.contains(" left  next poll in "), "{wide}");
@@ -233,15 +270,38 @@ mod tests {
             assert!(row.contains(" 0:00") && row.is_ascii(), "{columns}: {row}");
             assert!(measure_text_width(&row) <= columns, "{columns}: {row}");
             // Half a text says nothing, and the bar comes last.
-            assert_eq!(row.contains("  2m left"), (45..50).contains(&columns), "{columns}: {row}");
-            assert_eq!(row.contains("- 2m left"), columns >= 50, "{columns}: {row}");
+            assert_eq!(row.contains(" left"), columns >= 40, "{columns}: {row}");
+            assert_eq!(row.contains("- 2m left"), columns >= 40, "{columns}: {row}");
         }
+    }
+
+    #[test]
+    fn an_id_is_cut_before_an_estimate_and_before_a_status() {
+        // The widths of an id and a status, and of a status at the most.
+        for (layout, expected) in [
+            (layout(36, 40), (19, 10, 10)),
+            (with_estimates(36, 40), (8, 7, 7)),
+            (with_estimates(36, 43), (8, 10, 10)),
+            (with_estimates(36, 53), (18, 10, 10)),
+            (with_estimates(36, 80), (36, 10, 19)),
+            (with_estimates(3, 40), (3, 10, 12)),
+            (with_estimates(3, 35), (3, 7, 7)),
+            // No room for an estimate: as if there were none.
+            (with_estimates(36, 39), (18, 10, 10)),
+            (with_estimates(3, 34), (3, 10, 20)),
+            (with_estimates(36, 12), (1, 0, 0)),
+        ] {
+            assert_eq!(layout.widths(5), expected, "{layout:?}");
+        }
+        let longest = "90s-99m left".len();
+        assert_eq!(with_estimates(36, 40 + 2).widths(7), (8, 7, 7), "the clock after an hour");
+        assert_eq!(40 - "| ".len() - 8 - 2 - 7 - 2 - 5 - 2, longest);
     }
 
     #[test]
     fn few_past_jobs_have_no_bar_and_none_have_nothing() {
         let styles = Styles { has_colours: false, signs: &UNICODE };
-        let row = |known| job(&view(Duration::from_secs(90), known), 15, 80, 0, styles);
+        let row = |known| job(&view(90, known), with_estimates(15, 80), 0, styles);
         assert!(row(20).contains('░') && row(20).contains(" left"), "{}", row(20));
         assert!(!row(1).contains('░') && row(1).contains(" left"), "{}", row(1));
         assert!(!row(0).contains(" left"), "{}", row(0));

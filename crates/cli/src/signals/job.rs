@@ -2,9 +2,12 @@
 
 use std::io;
 
-use rustix::process::{getpgrp, getpid, getsid, kill_process};
-use rustix::termios::tcgetpgrp;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{Pid, getpgrp, getpid, getsid, tcgetpgrp};
 use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
+
+/// What the system returns for a process, a group or a session outside of this process's container.
+const OUTSIDE: Pid = Pid::from_raw(0);
 
 /// Receives the signals of job control.
 pub(crate) struct JobControl {
@@ -29,10 +32,7 @@ impl JobControl {
     /// Returns an error if the system refuses a handler.
     pub(crate) fn install() -> io::Result<Self> {
         let stream = |number| signal(SignalKind::from_raw(number));
-        Ok(Self {
-            stop: stream(rustix::process::Signal::TSTP.as_raw())?,
-            go_on: stream(rustix::process::Signal::CONT.as_raw())?,
-        })
+        Ok(Self { stop: stream(Signal::SIGTSTP as i32)?, go_on: stream(Signal::SIGCONT as i32)? })
     }
 
     /// Waits for the next signal.
@@ -53,12 +53,14 @@ impl JobControl {
 /// It does not stop in the process group of the session leader, as the default action does not: no shell
 /// could continue it.
 pub(crate) fn stop_process() -> bool {
-    let is_orphaned = getsid(None).is_ok_and(|session| session == getpgrp());
-    !is_orphaned && kill_process(getpid(), rustix::process::Signal::STOP).is_ok()
+    let session = getsid(None).unwrap_or(OUTSIDE);
+    let is_orphaned = session != OUTSIDE && session == getpgrp();
+    !is_orphaned && kill(getpid(), Signal::SIGSTOP).is_ok()
 }
 
 /// Returns whether this process may draw on the terminal that is standard error. A background job of a shell
 /// would draw over what the user types.
 pub(crate) fn is_foreground() -> bool {
-    tcgetpgrp(io::stderr()).map_or(true, |foreground| foreground == getpgrp())
+    tcgetpgrp(io::stderr())
+        .map_or(true, |foreground| foreground == OUTSIDE || foreground == getpgrp())
 }

@@ -4,7 +4,7 @@ use std::io;
 
 use cfw_waiter::{JobId, Stats, Update, UpdateKind, Waiter};
 
-use super::{Session, with_looks};
+use super::Session;
 use crate::describe;
 use crate::output::Output;
 use crate::signals::{JobSignal, stop_process};
@@ -86,7 +86,13 @@ impl Session {
     pub(super) fn draw(&self, waiter: &Waiter, output: &mut Output) {
         if let Some(screen) = output.screen() {
             let stats = waiter.stats();
-            screen.draw(&self.watch, &self.failures, &stats, self.stopwatch.elapsed());
+            screen.draw(
+                &self.watch,
+                self.progress(),
+                &self.failures,
+                &stats,
+                self.stopwatch.elapsed(),
+            );
         }
     }
 
@@ -95,7 +101,7 @@ impl Session {
         let jobs = self.watch.jobs();
         let state = describe::heartbeat(
             &jobs,
-            with_looks(self.watch.progress()),
+            self.progress(),
             &self.failures,
             &waiter.stats(),
             &self.troubles,

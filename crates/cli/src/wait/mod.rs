@@ -1,9 +1,12 @@
 //! The wait: its stop condition and its result.
 
 mod display;
+mod last_steps;
+mod lines;
 mod look;
+mod resume;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
@@ -14,17 +17,20 @@ use tokio::sync::mpsc;
 use crate::args::WaitArgs;
 use crate::clock::Stopwatch;
 use crate::exec::{self, Exec};
-use crate::exit::Exit;
-use crate::input::{Job, Line};
+use crate::exit::{CliError, Exit};
+use crate::input::Line;
 use crate::jobs::{Defaults, Jobs};
 use crate::json;
 use crate::outcome;
 use crate::output::Output;
 use crate::signals::{Signal, Signals};
+use crate::state::State;
 use crate::summary::{Failures, Reason, Summary};
 use crate::timers::{Due, Timers};
 use crate::trouble::Troubles;
 
+pub(crate) use self::last_steps::LastSteps;
+use self::lines::next_line;
 use self::look::Looks;
 
 /// The condition for stopping before all jobs have ended.
@@ -45,35 +51,15 @@ impl StopCondition {
     }
 }
 
-/// The runs of `--exec` that have not ended with the wait.
-pub(crate) struct LastRuns {
-    exec: Exec,
-    reason: Reason,
-    signals: Signals,
-}
+/// The most updates that are taken, and the most lines that are read, before their records are synced together.
+const BATCH: usize = 256;
 
-impl LastRuns {
-    /// Waits for the runs to end, within limits, and reports them.
-    pub(crate) async fn finish(self, output: &mut Output) {
-        let (limit, signals) = match self.reason {
-            // A second signal ends the process at once.
-            Reason::Interrupted(_) => (exec::SIGNAL_LIMIT, None),
-            _ => (exec::EXIT_LIMIT, Some(self.signals)),
-        };
-        let report = |report| {
-            output.exec(&report);
-            // Nothing draws frames any more.
-            output.draw_lines();
-        };
-        self.exec.finish(limit, signals, report).await;
-    }
-}
-
-/// Waits for the jobs, writes the updates to `output`, and returns the summary and the runs of `exec` that go on.
+/// Waits for the jobs, writes the updates to `output`, and returns the summary and what is to be done after it.
 ///
 /// # Errors
 ///
-/// Returns an error if standard output cannot be written, unless its reader has closed it. The wait stops then.
+/// Returns an error if the state file cannot be written, or standard output, unless its reader has closed it. The wait stops
+/// then.
 pub(crate) async fn wait(
     waiter: &Waiter,
     jobs: Jobs,
@@ -81,7 +67,7 @@ pub(crate) async fn wait(
     signals: Signals,
     exec: Option<Exec>,
     output: &mut Output,
-) -> io::Result<(Summary, Option<LastRuns>)> {
+) -> Result<(Summary, LastSteps), CliError> {
     let watch = waiter.watch([] as [JobId; 0]);
     // The handle keeps the watch open while more ids can be read.
     let lines = jobs.lines.map(|lines| (lines, watch.handle()));
@@ -90,6 +76,9 @@ pub(crate) async fn wait(
         lines,
         origin: jobs.origin,
         defaults: jobs.defaults,
+        state: jobs.state,
+        earlier: Earlier::default(),
+        recorded: VecDeque::new(),
         added: 0,
         looks: Looks::default(),
         has_history: jobs.has_history,
@@ -105,9 +94,14 @@ pub(crate) async fn wait(
         stopwatch: Stopwatch::start(),
         is_stopped: false,
     };
-    jobs.jobs.into_iter().for_each(|job| session.add(job));
-    let mut timers = Timers::start(output)?;
-    let reason = session.run(waiter, output, &mut timers).await?;
+    let resumed = session.resume(output)?;
+    session.add(jobs.jobs)?;
+    let mut timers = Timers::start(output, session.state.is_some())?;
+    let reason = match session.handle_written(resumed, output)?.or_else(|| session.earlier_stop()) {
+        Some(reason) => reason,
+        None => session.run(waiter, output, &mut timers).await?,
+    };
+    session.record_progress()?;
     let exit = match reason {
         Reason::Interrupted(signal) => Exit::Interrupted(signal),
         Reason::OutputClosed => Exit::BrokenPipe,
@@ -117,22 +111,25 @@ pub(crate) async fn wait(
     let summary = Summary {
         exit,
         reason,
-        progress: with_looks(session.watch.progress()),
+        progress: session.progress(),
         failures: session.failures,
         unfinished: session.watch.jobs().into_iter().map(|job| job.report).collect(),
+        earlier: session.earlier.reported,
         rejected: session.rejected,
         elapsed: session.stopwatch.elapsed(),
         stats: waiter.stats(),
     };
-    let signals = session.signals;
-    let last_runs = session.exec.map(|exec| LastRuns { exec, reason, signals });
-    Ok((summary, last_runs))
+    let Session { exec, state, signals, .. } = session;
+    Ok((summary, LastSteps { exec, state, reason, signals }))
 }
 
-/// Counts jobs that were looked at once as ended without success.
-fn with_looks(mut progress: Progress) -> Progress {
-    progress.failed += std::mem::take(&mut progress.removed);
-    progress
+/// The jobs that ended in earlier runs, by the state file.
+#[derive(Debug, Default)]
+struct Earlier {
+    succeeded: usize,
+    failed: usize,
+    /// Those whose ends were reported then.
+    reported: usize,
 }
 
 /// The state of a wait.
@@ -143,6 +140,10 @@ struct Session {
     /// Where the lines come from.
     origin: String,
     defaults: Defaults,
+    state: Option<State>,
+    earlier: Earlier,
+    /// Updates that were taken from the watch, and of which the state file has what it must.
+    recorded: VecDeque<Update>,
     /// The number of jobs so far.
     added: u32,
     /// Jobs whose waits end with the answer to their first poll.
@@ -169,8 +170,10 @@ struct Session {
 enum Event {
     /// A line, or `None` after the last one.
     Line(Option<Line>),
-    /// An update, or `None` after the last one.
+    /// An update of the watch, or `None` after the last one.
     Update(Option<Update>),
+    /// An update that was recorded.
+    Recorded(Update),
     /// A run of `--exec` has ended.
     Exec(exec::Report),
     Due(Due),
@@ -184,16 +187,28 @@ impl Session {
         waiter: &Waiter,
         output: &mut Output,
         timers: &mut Timers,
-    ) -> io::Result<Reason> {
+    ) -> Result<Reason, CliError> {
         loop {
             let reason = match self.next_event(timers).await {
-                Event::Signal(signal) => Some(Reason::Interrupted(signal)),
-                Event::Line(line) => self.handle_line(line, output)?,
+                Event::Signal(signal) => {
+                    self.record_lines()?;
+                    // The next run would report their ends again.
+                    while let Some(update) = self.recorded.pop_front() {
+                        let (written, _) = self.report(&update, waiter, output)?;
+                        self.handle_written(written, output)?;
+                    }
+                    Some(Reason::Interrupted(signal))
+                }
+                Event::Line(line) => self.handle_lines(line, output)?,
                 Event::Update(None) => Some(self.handle_last_end(output)),
                 Event::Update(Some(update)) => {
-                    let written = self.write_update(&update, waiter, output);
+                    self.record(update)?;
+                    None
+                }
+                Event::Recorded(update) => {
+                    let (written, reason) = self.report(&update, waiter, output)?;
                     // A stop that this update brings about takes precedence over a closed output.
-                    match self.handle_update(&update)? {
+                    match reason {
                         Some(reason) => {
                             self.handle_simultaneous(waiter, output)?;
                             Some(reason)
@@ -203,6 +218,9 @@ impl Session {
                 }
                 Event::Exec(report) => {
                     output.exec(&report);
+                    if let Some(id) = report.id.filter(|_| !output.is_closed()) {
+                        self.record_report(&id)?;
+                    }
                     None
                 }
                 Event::Due(Due::Check) => {
@@ -215,6 +233,10 @@ impl Session {
                         }
                     }
                     if is_worth_it { self.check(waiter, output)? } else { None }
+                }
+                Event::Due(Due::Checkpoint) => {
+                    self.record_progress()?;
+                    None
                 }
                 Event::Due(Due::Redraw) => {
                     self.draw(waiter, output);
@@ -250,45 +272,9 @@ impl Session {
             // the broken pipe does not hide it. The others take turns, so that none starves.
             biased;
             signal = self.signals.first() => Event::Signal(signal),
+            Some(update) = async { self.recorded.pop_front() } => Event::Recorded(update),
             event = others => event,
         }
-    }
-
-    fn add(&mut self, job: Job) {
-        let (options, is_look) = self.defaults.options(&job, self.added);
-        let id = JobId::from(job.id.as_str());
-        if !self.watch.add_with(id.clone(), options) {
-            // The watch already contains the id.
-            return;
-        }
-        self.added = self.added.saturating_add(1);
-        if is_look {
-            self.looks.add(id.clone());
-        }
-        if let Some(kind) = job.kind {
-            self.kinds.insert(id, kind);
-        }
-    }
-
-    fn handle_line(
-        &mut self,
-        line: Option<Line>,
-        output: &mut Output,
-    ) -> io::Result<Option<Reason>> {
-        match line {
-            Some(Ok(job)) => self.add(job),
-            Some(Err(bad)) => {
-                self.rejected += 1;
-                self.exit = self.exit.max(Exit::Usage);
-                let written = output.rejected(&bad);
-                if self.stop_condition == StopCondition::FirstFailure {
-                    return Ok(Some(Reason::FirstFailure));
-                }
-                return self.handle_written(written, output);
-            }
-            None => self.lines = None,
-        }
-        Ok(None)
     }
 
     /// Handles the result of a write to standard output. Its reader may close it, which stops the wait
@@ -308,7 +294,24 @@ impl Session {
         }
     }
 
-    /// Records the end of a wait. Returns a reason if the stop condition holds now.
+    /// Writes an update, and handles it.
+    fn report(
+        &mut self,
+        update: &Update,
+        waiter: &Waiter,
+        output: &mut Output,
+    ) -> Result<(io::Result<()>, Option<Reason>), CliError> {
+        let written = self.write_update(update, waiter, output);
+        let is_end = matches!(update.kind, UpdateKind::Ended(_));
+        // A run of --exec is part of the report.
+        if is_end && self.exec.is_none() && written.is_ok() && !output.is_closed() {
+            self.record_report(update.id.as_str())?;
+        }
+        let reason = self.handle_update(update)?;
+        Ok((written, reason))
+    }
+
+    /// Handles the end of a wait. Returns a reason if the stop condition holds now.
     fn handle_update(&mut self, update: &Update) -> io::Result<Option<Reason>> {
         let UpdateKind::Ended(outcome) = &update.kind else {
             if self.looks.is_answer(update) {
@@ -340,12 +343,19 @@ impl Session {
 
     /// Handles the updates that are there when the wait stops: the summary counts the ends among them. The exit code is
     /// that of the end that stopped the wait.
-    fn handle_simultaneous(&mut self, waiter: &Waiter, output: &mut Output) -> io::Result<()> {
+    fn handle_simultaneous(
+        &mut self,
+        waiter: &Waiter,
+        output: &mut Output,
+    ) -> Result<(), CliError> {
         let exit = self.exit;
-        while let Some(update) = self.ready_update() {
-            let written = self.write_update(&update, waiter, output);
-            self.handle_update(&update)?;
-            self.handle_written(written, output)?;
+        loop {
+            while let Some(update) = self.recorded.pop_front() {
+                let (written, _) = self.report(&update, waiter, output)?;
+                self.handle_written(written, output)?;
+            }
+            let Some(update) = self.ready_update() else { break };
+            self.record(update)?;
         }
         self.exit = exit;
         Ok(())
@@ -359,18 +369,20 @@ impl Session {
     }
 
     fn handle_last_end(&mut self, output: &mut Output) -> Reason {
-        if self.watch.progress().total() == 0 && self.rejected == 0 {
+        if self.progress().total() == 0 && self.rejected == 0 {
             self.exit = self.exit.max(Exit::Usage);
             output.line(format!("cfw-wait: no job id {}", self.origin));
         }
         Reason::AllEnded
     }
-}
 
-async fn next_line(lines: &mut Option<(mpsc::Receiver<Line>, WatchHandle)>) -> Option<Line> {
-    match lines {
-        Some((lines, _)) => lines.recv().await,
-        None => None,
+    /// Returns how many jobs are where, those of earlier runs included. Jobs that were looked at once count as ended without
+    /// success.
+    fn progress(&self) -> Progress {
+        let mut progress = self.watch.progress();
+        progress.failed += std::mem::take(&mut progress.removed) + self.earlier.failed;
+        progress.succeeded += self.earlier.succeeded;
+        progress
     }
 }
 

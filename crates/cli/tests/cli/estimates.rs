@@ -135,6 +135,39 @@ fn nothing_is_said_without_history() {
 }
 
 #[test]
+fn an_id_is_cut_for_an_estimate() {
+    let (sim, past) = (simulator(), Past::new("uuid", 300.0));
+    let id = "3f0c2a9e-6b7d-4c55-9a51-0e8f7f6d1b20";
+    add(&sim, id, JobScript::succeeds_after(ms(60_000)));
+    let mut command = wait_command(&sim, &["--kind=create", "--history"]);
+    command.arg(&past.0).arg(id).env("LANG", "C");
+    let mut terminal = Terminal::start(command, 15, 40);
+    let shown = terminal.until("m left");
+    let row = shown.lines().find(|row| row.contains(" left")).unwrap();
+    assert!(row.contains(" 3f0c2...  Running  ") && row.contains("6m left"), "{row}");
+    terminal.child.signal(Signal::TERM);
+}
+
+#[test]
+fn one_past_job_does_not_tell_the_end_of_nine_of_ten() {
+    let (sim, past) = (simulator(), Past::new("one", 300.0));
+    let text = fs::read_to_string(&past.0).unwrap();
+    let (one, _) = text.split_once(",{\"seconds\":303").unwrap();
+    fs::write(&past.0, format!("{one}]}}}}}}")).unwrap();
+    let mut command = wait(&sim, &past.0, &["--output=json", "--heartbeat=100ms"]);
+    let mut child = Running::start(command.stdout(Stdio::piped()).stderr(Stdio::piped()));
+    let (stdout, stderr) = (Lines::of(child.stdout()), Lines::of(child.stderr()));
+    let line = stdout.until("\"changed\"");
+    let changed: Value = serde_json::from_str(&line).unwrap();
+    assert!(changed["eta_p50_ms"].as_u64() > Some(100_000), "{changed}");
+    for left_out in ["eta_p90_ms", "late_after_ms", "overdue"] {
+        assert_eq!(changed[left_out], Value::Null, "{changed}");
+    }
+    stderr.until("m-? left; ");
+    child.signal(Signal::TERM);
+}
+
+#[test]
 fn a_row_has_a_bar_and_a_range_where_they_fit() {
     let (sim, past) = (simulator(), Past::new("bar", 300.0));
     for (rows, columns, has_bar) in [(24, 80, true), (15, 40, false)] {
@@ -240,7 +273,33 @@ fn an_explanation_keeps_to_the_intervals_of_the_flags() {
     assert!(delays(&dense).iter().all(|delay| *delay <= 9_001), "{dense:?}");
     let sparse = polls(&["--interval=13s", "--min-interval=13s"]);
     assert!(delays(&sparse).iter().all(|delay| *delay >= 12_999), "{sparse:?}");
-    assert!(delays(&polls(&[])).iter().any(|delay| *delay < 13_000));
+    let usual = polls(&[]);
+    assert!(delays(&usual).iter().any(|delay| *delay < 13_000));
+    // Dear polls are few.
+    let dear = polls(&["--poll-cost=20s"]);
+    assert!(dear.len() < usual.len(), "{dear:?}, {usual:?}");
+}
+
+#[test]
+fn intervals_that_contradict_each_other_are_a_usage_error_of_explain_and_wait() {
+    let past = Past::new("contradiction", 90.0);
+    let sim = simulator();
+    for flags in
+        [["--interval=2s", "--min-interval=5s"], ["--max-interval=3s", "--min-interval=4s"]]
+    {
+        let mut explain = bare_command(&["explain", "create", "--history"]);
+        explain.arg(&past.0).args(flags);
+        let mut wait = bare_command(&flags);
+        wait.env("CFW_ENDPOINT", sim.endpoint());
+        wait.env("CFW_PROJECT_ID", sim.project_id()).env("CFW_TOKEN", sim.token());
+        wait.args(["--kind=create", "--history"]).arg(&past.0).arg("job");
+        let [explain, wait] = [explain, wait].map(run);
+        assert_eq!((explain.code, &*explain.stdout), (Some(2), ""), "{explain:?}");
+        assert_eq!(wait.code, Some(2), "{wait:?}");
+        assert!(explain.stderr.contains("--min-interval "), "{}", explain.stderr);
+        let problem = |text: &str| text.lines().next().unwrap_or_default().to_owned();
+        assert_eq!(problem(&explain.stderr), problem(&wait.stderr));
+    }
 }
 
 #[test]

@@ -1,33 +1,11 @@
 //! Durations of past jobs: where they are kept, and what they change.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use cfw_simulator::{JobScript, Simulator};
 
 use crate::support::*;
-
-/// A folder of its own, removed at the end.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let name = format!("cfw-wait-{}-{name}", std::process::id());
-        let folder = std::env::temp_dir().join(name);
-        fs::create_dir_all(&folder).unwrap();
-        Self(folder)
-    }
-
-    fn file(&self) -> PathBuf {
-        self.0.join("history.json")
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
 
 /// Waits for a new job with this history.
 fn wait(sim: &Simulator, id: &str, file: &Path, args: &[&str]) -> Output {
@@ -51,7 +29,7 @@ fn counts(file: &Path) -> Vec<(String, usize)> {
 #[test]
 fn durations_are_recorded_by_kind_and_appended() {
     let (sim, folder) = (simulator(), Folder::new("append"));
-    let file = folder.file();
+    let file = folder.file("history.json");
     assert_eq!(wait(&sim, "a", &file, &["--kind=create"]).code, Some(0));
     assert_eq!(wait(&sim, "b", &file, &["--kind=create"]).code, Some(0));
     assert_eq!(wait(&sim, "c", &file, &[]).code, Some(0));
@@ -69,14 +47,14 @@ fn past_jobs_tell_when_to_poll() {
         "{{\"format\":\"cfw-waiter history\",\"version\":1,\"kinds\":{{\"create\":{{\"jobs\":[{}]}}}}}}",
         jobs.join(",")
     );
-    fs::write(folder.file(), text).unwrap();
+    fs::write(folder.file("history.json"), text).unwrap();
     for (id, kind) in [("known", "create"), ("unknown", "delete")] {
         add(&sim, id, JobScript::succeeds_after(ms(2_000)));
         // No longest interval, which holds for learned delays as well.
         let mut command = bare_command(&["--interval=50ms", "--min-interval=20ms"]);
         command.envs(wait_command(&sim, &[]).get_envs().filter_map(|(k, v)| Some((k, v?))));
         command.args(["--kind", kind, "--poll-cost=1s", "--history"]);
-        command.arg(folder.file()).arg(id);
+        command.arg(folder.file("history.json")).arg(id);
         assert_eq!(run(command).code, Some(0));
     }
     let (known, unknown) = (sim.polls_of("known").len(), sim.polls_of("unknown").len());
@@ -122,26 +100,26 @@ fn the_default_place_is_the_state_directory() {
 fn a_file_that_holds_nothing_is_an_empty_history() {
     for text in ["", "\n"] {
         let (sim, folder) = (simulator(), Folder::new("empty"));
-        fs::write(folder.file(), text).unwrap();
-        let output = wait(&sim, "a", &folder.file(), &[]);
+        fs::write(folder.file("history.json"), text).unwrap();
+        let output = wait(&sim, "a", &folder.file("history.json"), &[]);
         assert_eq!(
             (output.code, output.stderr.contains("warning")),
             (Some(0), false),
             "{output:?}"
         );
-        assert_eq!(counts(&folder.file()), [("default".to_owned(), 1)]);
+        assert_eq!(counts(&folder.file("history.json")), [("default".to_owned(), 1)]);
     }
 }
 
 #[test]
 fn a_named_file_that_is_no_history_is_an_error() {
     let (sim, folder) = (simulator(), Folder::new("foreign"));
-    fs::write(folder.file(), "a poem\n").unwrap();
-    let output = wait(&sim, "a", &folder.file(), &[]);
+    fs::write(folder.file("history.json"), "a poem\n").unwrap();
+    let output = wait(&sim, "a", &folder.file("history.json"), &[]);
     assert_eq!(output.code, Some(3), "{output:?}");
     let message = "is not a history of cfw-waiter, and is left as it is";
     assert!(output.stderr.contains(message), "{}", output.stderr);
-    assert_eq!(fs::read_to_string(folder.file()).unwrap(), "a poem\n");
+    assert_eq!(fs::read_to_string(folder.file("history.json")).unwrap(), "a poem\n");
     assert!(sim.polls_of("a").is_empty());
 }
 
@@ -161,7 +139,7 @@ fn a_file_that_cannot_be_written_is_a_warning() {
 #[test]
 fn a_line_of_the_input_names_the_kind_of_its_job() {
     let (sim, folder) = (simulator(), Folder::new("lines"));
-    let file = folder.file();
+    let file = folder.file("history.json");
     for id in ["a", "b"] {
         add(&sim, id, JobScript::succeeds_after(ms(100)));
     }
@@ -179,7 +157,7 @@ fn a_line_of_the_input_names_the_kind_of_its_job() {
 #[test]
 fn a_price_of_nothing_is_refused() {
     let (sim, folder) = (simulator(), Folder::new("price"));
-    let output = wait(&sim, "a", &folder.file(), &["--poll-cost=0"]);
+    let output = wait(&sim, "a", &folder.file("history.json"), &["--poll-cost=0"]);
     assert_eq!(output.code, Some(2), "{output:?}");
     assert!(output.stderr.contains("--poll-cost"), "{}", output.stderr);
 }

@@ -31,7 +31,11 @@ mod signals;
 #[cfg(test)]
 mod simulate;
 #[cfg(test)]
+mod state;
+#[cfg(test)]
 mod support;
+#[cfg(test)]
+mod suspended;
 #[cfg(test)]
 mod terminal;
 #[cfg(test)]

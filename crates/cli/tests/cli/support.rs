@@ -1,13 +1,15 @@
 //! Starts the command and reads its output.
 
+use std::fs;
 use std::io::{BufRead as _, BufReader, Read};
+use std::path::PathBuf;
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
 
 use cfw_simulator::{JobScript, Simulator};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use serde_json::Value;
 
 pub(crate) const fn ms(millis: u64) -> Duration {
@@ -129,6 +131,11 @@ impl Running {
         kill_process(Pid::from_child(&self.0), signal).unwrap();
     }
 
+    /// Sends a signal to the process group that the command leads.
+    pub(crate) fn signal_group(&self, signal: Signal) {
+        kill_process_group(Pid::from_child(&self.0), signal).unwrap();
+    }
+
     /// Sends a signal until the command ends, as one that comes soon after the first is taken as part of it.
     pub(crate) fn signal_until_ended(&mut self, signal: Signal) {
         for _ in 0..TIMEOUT.as_millis() / 50 {
@@ -155,6 +162,28 @@ impl Drop for Running {
         // The command has ended already if the test succeeded.
         let _ = self.0.kill();
         let _ = self.0.wait();
+    }
+}
+
+/// A folder of its own, removed at the end.
+pub(crate) struct Folder(pub(crate) PathBuf);
+
+impl Folder {
+    pub(crate) fn new(name: &str) -> Self {
+        let name = format!("cfw-wait-{}-{name}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
+        fs::create_dir_all(&folder).unwrap();
+        Self(folder)
+    }
+
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
     }
 }
 

@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use std::num::NonZeroU16;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::os::unix::process::CommandExt as _;
 use std::process::{Command, ExitStatus};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
@@ -191,7 +191,8 @@ fn more_than_twenty_jobs_share_one_row() {
     assert!(sim.fail("job-8"));
     terminal.until("✗ job-8  failed with status Failed");
     let screen = terminal.until("30 jobs: 8 succeeded, 1 failed, 21 running");
-    assert!(screen.contains("██████░░░░░░░░░░░░░░"), "{screen}");
+    // From 100 polls on, as on a busy machine, the bar is a cell shorter.
+    assert!(screen.contains("█████") && screen.contains("░░░░░░░░░░░░░░"), "{screen}");
     assert!(!screen.contains('✓'), "a success is counted only:\n{screen}");
     assert!(sim.fail("job-9"));
     let screen = terminal.until("20 running");
@@ -385,11 +386,8 @@ fn a_job_of_a_shell_is_stopped_without_its_rows_and_goes_on_below() {
         terminal.settle();
     }
     if !terminal.child.is_running() {
-        // Once, a CI machine ended the stopped process. The command neither sends SIGKILL nor ends by it.
         let (screen, status, written) = terminal.end_status();
-        assert_eq!(status.signal(), Some(9), "{status}\n{screen}\n{}", written.escape_ascii());
-        eprintln!("skipped: this machine kills stopped processes");
-        return;
+        panic!("{status}\n{screen}\n{}", written.escape_ascii());
     }
     assert!(is_stopped());
     terminal.settle();
@@ -409,6 +407,38 @@ fn a_job_of_a_shell_is_stopped_without_its_rows_and_goes_on_below() {
     assert!(screen.contains("]+  Stopped\n$ fg\n✓ b"), "{screen}");
     terminal.child.interrupt();
     assert_eq!(terminal.end().1, Some(130));
+}
+
+/// A process in a PID namespace sees 0 as the session and the groups that began outside of it.
+#[test]
+fn a_job_in_a_container_whose_session_is_outside_is_stopped_without_its_rows() {
+    let namespace = ["--user", "--map-root-user", "--pid", "--fork", "--kill-child"];
+    let probe = Command::new("unshare").args(namespace).arg("true").output();
+    if !probe.is_ok_and(|output| output.status.success()) {
+        eprintln!("skipped: this machine allows no PID namespaces");
+        return;
+    }
+    let sim = simulator();
+    add(&sim, "a", JobScript::never());
+    let wait = wait_command(&sim, &["a"]);
+    let mut command = Command::new("unshare");
+    // The first process of a namespace cannot be stopped from within.
+    command.args(namespace).args(["sh", "-c", "\"$@\"; exit $?", "sh"]);
+    command.arg(wait.get_program()).args(wait.get_args());
+    let variables = wait.get_envs().filter_map(|(name, value)| Some((name, value?)));
+    command.env_clear().envs(variables).env("PATH", "/usr/bin:/bin").process_group(0);
+    let mut terminal = Terminal::start(command, 12, 80);
+    terminal.until("a  Running");
+    terminal.child.signal_group(Signal::TSTP);
+    while terminal.shown().contains("Running") {
+        terminal.next_frame();
+    }
+    assert_eq!(terminal.shown(), "\n");
+    terminal.child.signal_group(Signal::CONT);
+    terminal.until("a  Running");
+    sim.finish("a");
+    let (screen, code, _) = terminal.end();
+    assert!(code == Some(0) && screen.contains("a  Success after"), "{code:?} {screen}");
 }
 
 #[test]

@@ -58,9 +58,9 @@ impl Explanation {
         self.law.probability(age.as_secs_f64())
     }
 
-    /// Returns the age before which a part of the jobs end, from 0 to 1. None if past jobs do not tell.
+    /// Returns the age before which a part of the past jobs have ended, from 0 to 1. None if there are too few to tell.
     pub fn percentile(&self, part: f64) -> Option<Duration> {
-        Duration::try_from_secs_f64(self.law.known_quantile(part)?).ok()
+        Duration::try_from_secs_f64(self.law.past_quantile(part)?).ok()
     }
 }
 

@@ -11,8 +11,8 @@ pub struct Survival {
     pub(super) area: Box<[f64]>,
     /// The age from which on the prior says more of a job than past jobs do, in seconds.
     known_until: f64,
-    /// The probability that is a guess, in the absence of past jobs.
-    guess: f64,
+    /// The part of `at` that past jobs tell; the rest is a guess. Invariant: falls, and has a value for each node.
+    past: Box<[f64]>,
 }
 
 impl Survival {
@@ -31,13 +31,13 @@ impl Survival {
     pub(super) fn with_guess(mut self, guess: &[f64]) -> Self {
         let times = &Grid::get().times;
         let mut beyond = 0.0;
-        for ((guess, alive), time) in guess.iter().zip(&self.at).zip(times).rev() {
+        for (j, guess) in guess.iter().enumerate().rev() {
+            self.past[j] = (self.at[j] - beyond - 0.5 * guess).max(0.0);
             beyond += guess;
-            if beyond > 0.5 * alive {
-                self.known_until = *time;
+            if beyond > 0.5 * self.at[j] {
+                self.known_until = times[j];
             }
         }
-        self.guess = beyond;
         self
     }
 
@@ -61,7 +61,7 @@ impl Survival {
             sum += 0.5 * (at[j] + at[j - 1]) * (times[j] - times[j - 1]);
             area[j] = sum;
         }
-        Self { at, area, known_until: LONGEST, guess: 0.0 }
+        Self { past: at.clone(), at, area, known_until: LONGEST }
     }
 
     /// Returns the age from which on the prior says more of a job than past jobs do, in seconds.
@@ -69,9 +69,35 @@ impl Survival {
         self.known_until
     }
 
-    /// Returns the age by which this part of the jobs has ended, in seconds; none if more may be a guess than is left then.
-    pub(crate) fn known_quantile(&self, part: f64) -> Option<f64> {
-        self.quantile(0.0, part).filter(|_| self.guess < 1.0 - part)
+    /// Returns which part of the jobs that reach an age is a guess, from 0 to 1.
+    pub(crate) fn guess(&self, age: f64) -> f64 {
+        let alive = self.probability(age);
+        if alive > 0.0 { 1.0 - (interpolate(&self.past, age) / alive).min(1.0) } else { 1.0 }
+    }
+
+    /// Returns the age by which this part of the jobs that reach `age` has ended, in seconds; none if more of them may be a
+    /// guess than is left then.
+    pub(crate) fn known_quantile(&self, age: f64, part: f64) -> Option<f64> {
+        self.quantile(age, part).filter(|_| self.guess(age) <= 1.0 - part)
+    }
+
+    /// Returns the age by which this part of the past jobs has ended, in seconds, without the guess; none if the guess weighs
+    /// more than the past jobs that are left then.
+    ///
+    /// So at each age up to that one, no more than half of the jobs that reach it are a guess.
+    pub(crate) fn past_quantile(&self, part: f64) -> Option<f64> {
+        let all = self.past[0];
+        let wanted = all * (1.0 - part);
+        let after = self.past.partition_point(|&past| past > wanted);
+        if 1.0 - all > wanted || after == 0 || after > NODES {
+            return None;
+        }
+        let (above, below) = (self.past[after - 1], self.past[after]);
+        let times = &Grid::get().times;
+        let within = if above > below { (above - wanted) / (above - below) } else { 1.0 };
+        // Where `interpolate` has that value.
+        let (from, to) = (times[after - 1], times[after]);
+        Some(if after > 1 { from * (to / from).powf(within) } else { to * within })
     }
 
     /// Returns the integral of the probability from zero to `age` seconds, which beyond the grid grows no further.
@@ -85,14 +111,7 @@ impl Survival {
 
     /// Returns the probability that a job runs longer than `age` seconds.
     pub fn probability(&self, age: f64) -> f64 {
-        let grid = Grid::get();
-        let first = grid.times[1];
-        if age < first {
-            let part = (age / first).max(0.0);
-            return 1.0 + part * (self.at[1] - 1.0);
-        }
-        let (node, part) = grid.locate(Grid::log(age));
-        self.at[node] + part * (self.at[node + 1] - self.at[node])
+        interpolate(&self.at, age)
     }
 
     /// Returns the age by which this part of the jobs that reach `age` has ended, in seconds; none beyond the grid.
@@ -108,6 +127,15 @@ impl Survival {
         let within = if above > below { (above - wanted) / (above - below) } else { 1.0 };
         Some((times[after - 1] + within * (times[after] - times[after - 1])).max(age))
     }
+}
+
+/// Returns the value of an age between those of the nodes.
+fn interpolate(nodes: &[f64], age: f64) -> f64 {
+    let grid = Grid::get();
+    let first = grid.times[1];
+    let (node, part) =
+        if age < first { (0, (age / first).max(0.0)) } else { grid.locate(Grid::log(age)) };
+    nodes[node] + part * (nodes[node + 1] - nodes[node])
 }
 
 #[cfg(test)]

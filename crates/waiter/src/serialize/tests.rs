@@ -112,7 +112,7 @@ fn a_time_that_no_calendar_holds_is_left_out() {
 
 #[test]
 fn an_estimate_leaves_out_what_it_does_not_say() {
-    let remaining = Remaining { mean: 3 * SECOND, p50: 2 * SECOND, p90: 5 * SECOND };
+    let remaining = Remaining { mean: 3 * SECOND, p50: 2 * SECOND, p90: Some(5 * SECOND) };
     let mut eta = Eta { age: SECOND, past_jobs: 20, remaining: Some(remaining), late_after: None };
     assert_eq!(
         to_string(&eta).expect("no map keys"),
@@ -120,6 +120,8 @@ fn an_estimate_leaves_out_what_it_does_not_say() {
     );
     eta.late_after = Some(2 * SECOND);
     assert_eq!(to_value(eta).expect("no map keys")["overdue"], json!(false));
+    eta.remaining = Some(Remaining { p90: None, ..remaining });
+    assert_eq!(to_value(eta).expect("no map keys")["eta_p90_ms"], json!(null), "left out");
     (eta.age, eta.remaining) = (2 * SECOND, None);
     assert_eq!(
         to_string(&eta).expect("no map keys"),

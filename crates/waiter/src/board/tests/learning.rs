@@ -305,6 +305,19 @@ fn waits_of_one_kind_share_one_plan() {
 }
 
 #[test]
+fn a_plan_and_a_policy_make_one_policy_however_many_waits_begin() {
+    let mut world = world();
+    let (one, other) = (WaitOptions::new(Arc::new(policy())), options(&policy(), None, 0));
+    let mut planned = |options: &WaitOptions| Arc::clone(&world.board.with_plan(options).policy);
+    let made = planned(&one);
+    assert!(made.schedule.plan().is_some() && Arc::ptr_eq(&made, &planned(&one)));
+    // Another policy keeps its own settings, though its schedule is the same.
+    let others = planned(&other);
+    assert!(!Arc::ptr_eq(&made, &others) && Arc::ptr_eq(&others, &planned(&other)));
+    assert!(Arc::ptr_eq(&made, &planned(&one)), "both are at hand");
+}
+
+#[test]
 fn rule_14_the_same_history_gives_the_same_polls() {
     let play = || poll_secs(&mut world(), Script::succeeds(150_000).clock(0, 0), &policy());
     assert_eq!(play(), play());

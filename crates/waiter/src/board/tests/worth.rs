@@ -179,6 +179,56 @@ fn a_wait_that_joins_does_not_make_its_job_younger() {
     assert_eq!(standings(&world), before);
 }
 
+/// Returns where a job stands on its plan: its price, the age at which it was seen, and that from which it is counted.
+fn standing(world: &World, id: &str) -> [f64; 3] {
+    let key = world.board.jobs.find(id).unwrap();
+    let standing = format!("{:?}", world.board.standing(key).unwrap());
+    ["price", "seen", "age"].map(|name| {
+        let (_, rest) = standing.split_once(&format!("{name}: ")).unwrap();
+        rest.split(',').next().unwrap().parse().unwrap()
+    })
+}
+
+#[test]
+fn a_job_is_as_old_as_its_wait_at_its_last_answer_and_what_the_user_says() {
+    let mut world = World::new(budget());
+    world.board.set_history(history());
+    let policy = learned(Learned::new().poll_cost(secs(3)));
+    for (id, since) in [("young", 0), ("old", 30)] {
+        // The server tells no times.
+        world.script(id, Script::never());
+        world.watch_with([id], WaitOptions { since: secs(since), ..options(&policy, "short") });
+    }
+    world.run_until(at(70_000));
+    for (id, since) in [("young", 0.0), ("old", 30.0)] {
+        let answered = *world.poll_times(id).last().unwrap() as f64 / 1e3;
+        assert!(answered > 10.0, "{answered}");
+        let [price, seen, age] = standing(&world, id);
+        assert_eq!((price, seen), (3.0, age));
+        assert!((seen - since - answered).abs() < 1.0, "{id}: {seen}, answered at {answered}");
+    }
+}
+
+#[test]
+fn polls_that_are_worth_the_same_go_by_their_price() {
+    let mut world = World::new(limited(1, 1));
+    let mut history = history();
+    (0..20).for_each(|n| history.record("twin", Sample::ended(secs(50 + n))));
+    world.board.set_history(history);
+    // The dear ones are older, so by worth alone they would go first.
+    add(&mut world, "short", 5, &learned(Learned::new()));
+    world.run_until(at(5_000));
+    add(&mut world, "twin", 5, &learned(Learned::new().poll_cost(ms(10))));
+    world.script("other", Script::never().faults([Fault::Unavailable(secs(120))]));
+    world.run_until(at(40_000));
+    world.watch(["other"], &Policy::new().first_poll_at_once(true).timeout(secs(10)));
+    world.run_until(at(155_000));
+    world.polls.clear();
+    world.run_until(at(175_000));
+    let polls: Vec<&str> = world.polls.iter().map(|(_, id)| id.as_str()).take(10).collect();
+    assert!(polls[..5].iter().all(|id| id.starts_with("twin")), "{polls:?}");
+}
+
 #[test]
 fn no_job_stays_unpolled_for_longer_than_its_longest_interval_and_a_turn_of_all() {
     // A request every 4 s for 30 jobs: a turn takes two minutes.

@@ -1,4 +1,4 @@
-//! Waits for the jobs of another service, through a source of our own: `cargo run --example ecs_job_source`.
+//! Waits for the jobs of another service, through a source of our own: `cargo run --example own_source`.
 //!
 //! Servers, disks and images (ECS, EVS, IMS and more) tell their jobs at `/v1/{project_id}/jobs/{job_id}`, in
 //! other words than the firewall. A waiter needs to know one thing of a service: how to ask once.

@@ -1,0 +1,121 @@
+//! Files that only their user can read, replaced as a whole, and the lock beside them.
+//!
+//! These are the rules of the history of past jobs, which `cfw-waiter` writes.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::problem::Problem;
+
+/// How long the lock is waited for: the system may still be ending the process that held it.
+const PATIENCE: Duration = Duration::from_millis(200);
+const RETRY: Duration = Duration::from_millis(20);
+
+/// Takes the lock of the file beside `path`. The system frees it when its holder ends, however it does.
+#[expect(clippy::disallowed_methods, reason = "a fifth of a second, before the wait begins")]
+pub(super) fn lock(path: &Path) -> Result<File, Problem> {
+    let lock = private().create(true).truncate(false).open(beside(path, ".lock"));
+    let lock = lock.map_err(Problem::Write)?;
+    let mut waited = Duration::ZERO;
+    loop {
+        match lock.try_lock() {
+            Ok(()) => return Ok(lock),
+            Err(TryLockError::Error(error)) => return Err(Problem::Lock(error)),
+            Err(TryLockError::WouldBlock) if waited >= PATIENCE => return Err(Problem::Busy),
+            Err(TryLockError::WouldBlock) => {
+                std::thread::sleep(RETRY);
+                waited += RETRY;
+            }
+        }
+    }
+}
+
+/// Replaces the file by one with this content, or makes it, and returns it open for writing. A process that dies meanwhile
+/// leaves the old file or the new one, also after a power failure.
+pub(super) fn replace(path: &Path, content: &[u8]) -> io::Result<File> {
+    let new = beside(path, ".new");
+    let write = || {
+        // One that a process left behind when it died may have another mode, or be a link.
+        match fs::remove_file(&new) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = private().create_new(true).open(&new)?;
+        file.write_all(content)?;
+        file.sync_all()?;
+        fs::rename(&new, path)?;
+        Ok(file)
+    };
+    let file = write().inspect_err(|_| {
+        // The error counts. A full disk has room again.
+        let _ = fs::remove_file(&new);
+    })?;
+    sync_folder(path)?;
+    Ok(file)
+}
+
+/// Opens a file of this command for writing, and takes the rights of others away.
+pub(super) fn open(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().write(true).open(path)?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+
+        if file.metadata()?.permissions().mode() & 0o077 != 0 {
+            file.set_permissions(fs::Permissions::from_mode(0o600))?;
+        }
+    }
+    Ok(file)
+}
+
+/// Returns whether the path still names the open file, or `None` if it names nothing.
+#[cfg(unix)]
+pub(super) fn is_current(file: &File, path: &Path) -> io::Result<Option<bool>> {
+    use std::os::unix::fs::MetadataExt as _;
+
+    let own = file.metadata()?;
+    match fs::metadata(path) {
+        Ok(named) => Ok(Some((named.dev(), named.ino()) == (own.dev(), own.ino()))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Other systems do not let others remove an open file.
+#[cfg(not(unix))]
+pub(super) fn is_current(_: &File, _: &Path) -> io::Result<Option<bool>> {
+    Ok(Some(true))
+}
+
+/// Makes the name of a new file last. A name is an entry of its folder.
+#[cfg(unix)]
+fn sync_folder(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    match File::open(folder.unwrap_or(Path::new(".")))?.sync_all() {
+        // Some file systems have no such thing.
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
+        synced => synced,
+    }
+}
+
+#[cfg(not(unix))]
+fn sync_folder(_: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+/// Returns the options for files that are written, which only their user can read or write.
+fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
+
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    PathBuf::from(name)
+}

@@ -1,0 +1,105 @@
+//! Where the jobs of a state file are: their ids mean nothing elsewhere.
+
+use cfw_api::Settings;
+use serde::{Deserialize, Serialize};
+
+use super::problem::Problem;
+
+/// The service and the project, as far as they are known without asking. No secret is part of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Place {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    project_id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    project_name: Option<String>,
+    /// Host and port.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    endpoint: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    region: Option<String>,
+}
+
+impl Place {
+    pub(crate) fn from_settings(settings: &Settings) -> Self {
+        Self {
+            project_id: settings.project_id().map(str::to_owned),
+            project_name: settings.project_name().map(str::to_owned),
+            endpoint: settings.endpoint().map(host),
+            region: settings.region().map(str::to_owned),
+        }
+    }
+
+    /// Checks that this is the place of a file, as far as both are known, and returns what is known of either.
+    pub(super) fn merge(self, recorded: Self) -> Result<Self, Problem> {
+        let Self { project_id, project_name, endpoint, region } = recorded;
+        Ok(Self {
+            project_id: same("project", project_id, self.project_id)?,
+            project_name: same("project", project_name, self.project_name)?,
+            endpoint: same("endpoint", endpoint, self.endpoint)?,
+            region: same("region", region, self.region)?,
+        })
+    }
+}
+
+fn same(
+    what: &'static str,
+    recorded: Option<String>,
+    given: Option<String>,
+) -> Result<Option<String>, Problem> {
+    match (recorded, given) {
+        (Some(recorded), Some(given)) if recorded != given => {
+            Err(Problem::Elsewhere(what, recorded, given))
+        }
+        (recorded, given) => Ok(recorded.or(given)),
+    }
+}
+
+/// Returns the host and the port of a URL, without the user and the password that it may hold.
+fn host(url: &str) -> String {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#', '\\']).next().unwrap_or_default();
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    host.to_ascii_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_a_host_without_secrets() {
+        for (url, expected) in [
+            ("https://CFW.example.com/v1?a=b", "cfw.example.com"),
+            ("https://user:SENSITIVE@cfw.example.com:8443#x", "cfw.example.com:8443"),
+            ("http://[::1]:8080", "[::1]:8080"),
+            ("cfw.example.com", "cfw.example.com"),
+            ("https://a:SENSITIVE@b@c", "c"),
+        ] {
+            assert_eq!(host(url), expected);
+        }
+    }
+
+    #[test]
+    fn places_differ_only_in_what_both_name() {
+        let place = |project: Option<&str>, endpoint: Option<&str>| Place {
+            project_id: project.map(str::to_owned),
+            endpoint: endpoint.map(str::to_owned),
+            ..Place::default()
+        };
+        let merge =
+            |recorded, given: Place| given.merge(recorded).map_err(|error| error.to_string());
+        let all = || place(Some("p"), Some("h"));
+        assert_eq!(merge(all(), all()), Ok(all()));
+        assert_eq!(merge(place(None, Some("h")), place(Some("p"), None)), Ok(all()));
+        assert_eq!(merge(Place::default(), Place::default()), Ok(Place::default()));
+        assert_eq!(
+            merge(all(), place(Some("q"), Some("h"))),
+            Err(r#"holds jobs of project "p", and not of "q"; use a file for each"#.to_owned())
+        );
+        let endpoint = merge(all(), place(Some("p"), Some("i"))).unwrap_err();
+        assert!(
+            endpoint.starts_with(r#"holds jobs of endpoint "h", and not of "i""#),
+            "{endpoint}"
+        );
+    }
+}
