@@ -189,6 +189,8 @@ impl Player {
 
     fn act(&mut self, times: usize) {
         for _ in 0..times {
+            // As a driver does, in one section of its lock.
+            self.board.handle_time(self.now);
             match self.board.poll_action(self.now, Role::Leader) {
                 Some(Action::Poll { request, id, timeout }) => {
                     assert!(!timeout.is_zero(), "a request without time");
