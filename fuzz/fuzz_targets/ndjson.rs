@@ -9,6 +9,8 @@ mod fuzzing;
 mod ids;
 #[path = "../../crates/cli/src/input/line.rs"]
 mod line;
+#[path = "../../crates/cli/src/printable.rs"]
+mod printable;
 #[path = "../../crates/cli/src/values.rs"]
 mod values;
 

@@ -217,7 +217,9 @@ impl Player {
                 return;
             };
             let job = (at, update.id.to_string());
-            let Some(timeouts) = self.open.get_mut(&job) else { panic!("{update:?} of {job:?}") };
+            let timeouts = self.open.get_mut(&job);
+            assert!(timeouts.is_some(), "{update:?} of {job:?}");
+            let Some(timeouts) = timeouts else { return };
             let timeout = timeouts[0];
             if let UpdateKind::Ended(outcome) = update.kind {
                 let report = outcome.as_ref().unwrap_or_else(|error| error.report());
