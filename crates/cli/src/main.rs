@@ -23,6 +23,7 @@ mod manual;
 mod outcome;
 mod output;
 mod parse;
+mod printable;
 mod process_groups;
 mod screen;
 mod signals;
