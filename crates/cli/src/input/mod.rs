@@ -20,8 +20,8 @@ const MAX_LINE_LEN: u64 = 4096;
 /// The byte order marks with which texts in UTF-16 begin, as Windows writes them.
 const UTF_16: [&[u8]; 2] = [b"\xff\xfe", b"\xfe\xff"];
 
-/// The number of ids that are read ahead.
-const READ_AHEAD: usize = 64;
+/// The number of ids that are read ahead. A state file records as many at once.
+const READ_AHEAD: usize = 256;
 
 /// A source of lines.
 pub(crate) enum Source {

@@ -16,8 +16,12 @@ const RETRY: Duration = Duration::from_millis(20);
 
 /// Takes the lock of the file beside `path`. The system frees it when its holder ends, however it does.
 pub(super) fn lock(path: &Path) -> Result<File, Problem> {
-    let lock = private().create(true).truncate(false).open(beside(path, ".lock"));
-    let lock = lock.map_err(Problem::Write)?;
+    let lock = beside(path, ".lock");
+    // Opening a named pipe would wait for its reader.
+    if fs::metadata(&lock).is_ok_and(|metadata| !metadata.is_file()) {
+        return Err(Problem::Lock(io::Error::other("its lock is not a regular file")));
+    }
+    let lock = private().create(true).truncate(false).open(lock).map_err(Problem::Write)?;
     take(&lock)?;
     Ok(lock)
 }

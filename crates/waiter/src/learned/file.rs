@@ -222,8 +222,12 @@ fn append(newer: History, path: &Path) -> Result<(), Problem> {
         name.push(ending);
         PathBuf::from(name)
     };
-    let lock = private().create(true).truncate(false).open(beside(".lock"));
-    let lock = lock.map_err(Problem::Write)?;
+    let lock = beside(".lock");
+    // Opening a named pipe would wait for its reader.
+    if fs::metadata(&lock).is_ok_and(|metadata| !metadata.is_file()) {
+        return Err(Problem::Write(io::Error::other("its lock is not a regular file")));
+    }
+    let lock = private().create(true).truncate(false).open(lock).map_err(Problem::Write)?;
     acquire(&lock)?;
     let mut history = read(path)?;
     history.append(newer);

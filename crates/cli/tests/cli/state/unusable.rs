@@ -67,6 +67,9 @@ fn what_is_no_state_file_is_refused_and_left_as_it_is() {
     let pipe = folder.file("pipe");
     mkfifoat(rustix::fs::CWD, &pipe, Mode::RWXU).unwrap();
     check_refused(command(&sim, &pipe, &["a"]), "is not a regular file");
+    mkfifoat(rustix::fs::CWD, folder.file("locked.lock"), Mode::RWXU).unwrap();
+    let problem = "cannot be locked: its lock is not a regular file";
+    check_refused(command(&sim, &folder.file("locked"), &["a"]), problem);
     check_refused(command(&sim, &file.join("below"), &["a"]), "cannot be ");
     check_refused(
         command(&sim, &folder.file("no/folder"), &["a"]),
