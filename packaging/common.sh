@@ -11,6 +11,19 @@ version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Carg
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || date +%s)}
 export SOURCE_DATE_EPOCH
 
+# No binary names a folder of the machine that built it: neither those of sources in panics, nor those of C files.
+cargo_home=${CARGO_HOME:-$HOME/.cargo}
+for from in "$root=." "$cargo_home=cargo"; do
+  RUSTFLAGS="${RUSTFLAGS:-} --remap-path-prefix=$from"
+  CFLAGS="${CFLAGS:-} -ffile-prefix-map=$from"
+done
+export RUSTFLAGS CFLAGS
+
+# names_no_folder FILE: ends the script if a binary names one of these folders.
+names_no_folder() {
+  ! grep -aqF -e "$root/" -e "$cargo_home/" "$1" || die "$(basename "$1") names a folder of this machine"
+}
+
 # Prints that a step is left out, and why. The script goes on, or ends with 0.
 skip() { printf 'skipped: %s\n' "$*"; }
 die() { printf '%s: %s\n' "$(basename "$0")" "$*" >&2; exit 1; }

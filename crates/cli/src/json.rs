@@ -76,6 +76,8 @@ pub(crate) fn end_object(
 pub(crate) fn again_line(object: &RawValue) -> Vec<u8> {
     let object = object.get().trim();
     let object = object.strip_prefix('{').and_then(|object| object.strip_suffix('}'));
+    // A file may say anything.
+    let object = object.filter(|object| !object.trim().is_empty());
     let object = object.unwrap_or(r#""type":"ended""#);
     let (version, time) = (VERSION, time());
     format!("{{\"v\":{version},\"time\":\"{time}\",{object},\"again\":true}}\n").into_bytes()

@@ -119,7 +119,7 @@ impl Output {
     /// Returns an error if standard output cannot be written.
     pub(crate) fn rejected(&mut self, line: &BadLine) -> io::Result<()> {
         let path = line.path.as_deref().unwrap_or("standard input");
-        self.line(format!("cfw-wait: line {} of {path}: {}", line.number, line.problem));
+        self.line(printable(format!("cfw-wait: line {} of {path}: {}", line.number, line.problem)));
         if self.is_json { json::write_rejected(line) } else { Ok(()) }
     }
 

@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 
 pub(crate) use self::line::{Job, kind_problem};
 use crate::exit::CliError;
+use crate::text::printable;
 
 /// The longest line that is read. The rest of a longer line is skipped.
 const MAX_LINE_LEN: u64 = 4096;
@@ -115,7 +116,8 @@ pub(crate) fn read_lines(sources: Vec<Source>) -> io::Result<mpsc::Receiver<Line
                 let line = line.map_err(|(number, problem)| BadLine {
                     path: path.clone(),
                     number,
-                    problem,
+                    // It may name what the line holds: a field, an unknown word.
+                    problem: printable(problem),
                 });
                 sender.blocking_send(line).is_ok()
             };

@@ -3,10 +3,11 @@
 //! These are the rules of the history of past jobs, which `cfw-waiter` writes.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::journal::START;
 use super::problem::Problem;
 
 /// How long the lock is waited for: the system may still be ending the process that held it.
@@ -14,14 +15,20 @@ const PATIENCE: Duration = Duration::from_millis(200);
 const RETRY: Duration = Duration::from_millis(20);
 
 /// Takes the lock of the file beside `path`. The system frees it when its holder ends, however it does.
-#[expect(clippy::disallowed_methods, reason = "a fifth of a second, before the wait begins")]
 pub(super) fn lock(path: &Path) -> Result<File, Problem> {
     let lock = private().create(true).truncate(false).open(beside(path, ".lock"));
     let lock = lock.map_err(Problem::Write)?;
+    take(&lock)?;
+    Ok(lock)
+}
+
+/// Takes the lock of the open file.
+#[expect(clippy::disallowed_methods, reason = "a fifth of a second, before the wait begins")]
+fn take(file: &File) -> Result<(), Problem> {
     let mut waited = Duration::ZERO;
     loop {
-        match lock.try_lock() {
-            Ok(()) => return Ok(lock),
+        match file.try_lock() {
+            Ok(()) => return Ok(()),
             Err(TryLockError::Error(error)) => return Err(Problem::Lock(error)),
             Err(TryLockError::WouldBlock) if waited >= PATIENCE => return Err(Problem::Busy),
             Err(TryLockError::WouldBlock) => {
@@ -37,6 +44,7 @@ pub(super) fn lock(path: &Path) -> Result<File, Problem> {
 pub(super) fn replace(path: &Path, content: &[u8]) -> io::Result<File> {
     let new = beside(path, ".new");
     let write = || {
+        check_leftover(&new)?;
         // One that a process left behind when it died may have another mode, or be a link.
         match fs::remove_file(&new) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -45,29 +53,77 @@ pub(super) fn replace(path: &Path, content: &[u8]) -> io::Result<File> {
         let mut file = private().create_new(true).open(&new)?;
         file.write_all(content)?;
         file.sync_all()?;
+        #[cfg(unix)]
+        file.lock()?;
         fs::rename(&new, path)?;
         Ok(file)
     };
     let file = write().inspect_err(|_| {
         // The error counts. A full disk has room again.
-        let _ = fs::remove_file(&new);
+        if check_leftover(&new).is_ok() {
+            let _ = fs::remove_file(&new);
+        }
     })?;
     sync_folder(path)?;
     Ok(file)
 }
 
-/// Opens a file of this command for writing, and takes the rights of others away.
-pub(super) fn open(path: &Path) -> io::Result<File> {
-    let file = OpenOptions::new().write(true).open(path)?;
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
+/// Checks that a file in the way of the new one is what this command leaves behind when it dies, and not a file of the user.
+pub(super) fn check_new(path: &Path) -> io::Result<()> {
+    check_leftover(&beside(path, ".new"))
+}
 
-        if file.metadata()?.permissions().mode() & 0o077 != 0 {
-            file.set_permissions(fs::Permissions::from_mode(0o600))?;
+fn check_leftover(new: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(new) {
+        Ok(metadata) if metadata.is_file() => {}
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => return Ok(()),
+    }
+    let mut start = Vec::new();
+    File::open(new)?.take(START.len() as u64).read_to_end(&mut start)?;
+    // A failure of the system may leave zeros.
+    if START.starts_with(&start) || start.iter().all(|byte| *byte == 0) {
+        return Ok(());
+    }
+    Err(io::Error::other(format!(
+        "{:?} is in the way, and is left as it is",
+        new.display().to_string()
+    )))
+}
+
+/// Opens the file for writing, and locks it as well: someone may have removed the lock beside it. Returns `None` if there
+/// is no file.
+pub(super) fn open(path: &Path) -> Result<Option<File>, Problem> {
+    let file = match OpenOptions::new().write(true).open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Problem::Write(error)),
+    };
+    // Elsewhere a locked file cannot be read, and an open one cannot be removed.
+    if cfg!(unix) {
+        take(&file)?;
+        if is_current(&file, path).map_err(Problem::Write)? != Some(true) {
+            // Its holder has just replaced it.
+            return Err(Problem::Busy);
         }
     }
-    Ok(file)
+    Ok(Some(file))
+}
+
+/// Takes the rights of others away.
+#[cfg(unix)]
+pub(super) fn make_private(file: &File) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    if file.metadata()?.permissions().mode() & 0o077 == 0 {
+        return Ok(());
+    }
+    file.set_permissions(fs::Permissions::from_mode(0o600))
+}
+
+#[cfg(not(unix))]
+pub(super) fn make_private(_: &File) -> io::Result<()> {
+    Ok(())
 }
 
 /// Returns whether the path still names the open file, or `None` if it names nothing.

@@ -15,7 +15,7 @@ use crate::outcome;
 pub(super) const VERSION: u64 = 1;
 
 /// How the file begins, as this command writes it.
-const START: &[u8] = br#"{"cfw_wait_state":"#;
+pub(super) const START: &[u8] = br#"{"cfw_wait_state":"#;
 
 #[derive(Serialize, Deserialize)]
 struct Header {
@@ -134,6 +134,8 @@ pub(crate) struct Entry {
     pub(crate) job: JobCheckpoint,
     pub(crate) own: Own,
     pub(crate) end: Option<End>,
+    /// The run of the end has come to its end by itself.
+    pub(crate) is_past: bool,
 }
 
 /// The content of a state file.
@@ -187,7 +189,7 @@ impl Journal {
             Record::Waiting(Waiting { job, own }) => {
                 self.is_finished = false;
                 let id = job.id.clone();
-                let entry = Entry { job, own, end: None };
+                let entry = Entry { job, own, end: None, is_past: false };
                 match self.by_id.get(&id).and_then(|at| self.entries.get_mut(*at)) {
                     Some(known) => *known = entry,
                     None => {
@@ -199,14 +201,20 @@ impl Journal {
             Record::Ended(end) => {
                 self.is_finished = false;
                 let entry = self.entry(&end.job_id)?;
-                entry.end = Some(end);
+                (entry.end, entry.is_past) = (Some(end), false);
             }
             Record::Reported { job_id } => {
                 let entry = self.entry(&job_id)?;
                 let end = entry.end.as_mut();
                 end.ok_or_else(|| format!("job {job_id:?} has not ended"))?.report = None;
             }
-            Record::Finished {} => self.is_finished = true,
+            Record::Finished {} if self.is_finished => {}
+            Record::Finished {} => {
+                self.is_finished = true;
+                for entry in self.entries.iter_mut().filter(|entry| entry.end.is_some()) {
+                    entry.is_past = true;
+                }
+            }
         }
         Ok(())
     }
@@ -233,15 +241,21 @@ impl Journal {
         let mut image = Vec::new();
         let place = self.place.clone();
         write_line(&mut image, &Header { cfw_wait_state: VERSION, place })?;
-        for Entry { job, own, end } in &self.entries {
+        for Entry { job, own, end, is_past } in &self.entries {
             let waiting = Waiting { job: job.clone(), own: own.clone() };
             write_line(&mut image, &Record::Waiting(waiting))?;
-            if let Some(end) = end {
+            if let Some(end) = end.as_ref().filter(|_| *is_past) {
                 write_line(&mut image, &Record::Ended(end.clone()))?;
             }
         }
-        if self.is_finished {
+        if self.is_finished || self.entries.iter().any(|entry| entry.is_past) {
             write_line(&mut image, &Record::Finished {})?;
+        }
+        // The ends of the run that goes on.
+        for Entry { end, .. } in self.entries.iter().filter(|entry| !entry.is_past) {
+            if let Some(end) = end {
+                write_line(&mut image, &Record::Ended(end.clone()))?;
+            }
         }
         Ok(image)
     }

@@ -70,11 +70,6 @@ impl State {
         self.journal.get(id).is_some()
     }
 
-    /// Returns whether the last run came to its end by itself, and was not cut off.
-    pub(crate) fn is_finished(&self) -> bool {
-        self.journal.is_finished()
-    }
-
     /// Returns the name of the file, as the user gave it.
     pub(crate) fn name(&self) -> &Path {
         &self.name
@@ -107,7 +102,7 @@ impl State {
         jobs: impl IntoIterator<Item = JobCheckpoint>,
     ) -> Result<(), CliError> {
         for new in jobs {
-            let Some(Entry { job, own, end: None }) = self.journal.get(new.id.as_str()) else {
+            let Some(Entry { job, own, end: None, .. }) = self.journal.get(new.id.as_str()) else {
                 continue;
             };
             if journal::is_progress(job, &new) {
@@ -137,7 +132,7 @@ impl State {
 
     /// Records that the run came to its end by itself.
     pub(crate) fn finish(&mut self) -> Result<(), CliError> {
-        if !self.is_finished() {
+        if !self.journal.is_finished() {
             self.record(Record::Finished {})?;
         }
         self.sync()
@@ -230,22 +225,30 @@ fn open(name: &Path, place: Place, may_create: bool) -> Result<State, Problem> {
         Look::Absent | Look::Ours => {}
     }
     let lock = file::lock(&path)?;
+    let file = file::open(&path)?;
     let text = read(&path)?;
-    if text.is_empty() {
+    file::check_new(&path).map_err(Problem::Write)?;
+    let Some(mut file) = file.filter(|_| !text.is_empty()) else {
         let journal = Journal::new(place);
         let image = journal.image().map_err(|error| Problem::Write(error.into()))?;
         let file = file::replace(&path, &image).map_err(Problem::Write)?;
         return Ok(State::new(name, path, (file, lock), journal, image.len() as u64));
-    }
+    };
     let Parsed { mut journal, len } = Journal::parse(&text)?;
-    journal.place = place.merge(journal.place)?;
-    let mut file = file::open(&path).map_err(Problem::Write)?;
+    let place = place.merge(journal.place.clone())?;
+    let is_news = place != journal.place;
+    journal.place = place;
+    file::make_private(&file).map_err(Problem::Write)?;
     let (is_cut, len) = (len < text.len(), len as u64);
     file.seek(SeekFrom::Start(len)).map_err(Problem::Write)?;
     let shortest = journal.image().map_err(|error| Problem::Write(error.into()))?.len() as u64;
     let mut state = State::new(name, path, (file, lock), journal, len);
     // The process before may have died between writing and syncing.
     (state.shortest, state.is_cut, state.is_synced) = (shortest, is_cut, false);
+    if is_news {
+        // The jobs of this run are there, and the next one must know.
+        state.compact()?;
+    }
     Ok(state)
 }
 

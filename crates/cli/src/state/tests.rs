@@ -343,6 +343,69 @@ fn a_finished_run_is_one_until_the_next_job() {
 }
 
 #[test]
+fn an_end_belongs_to_its_run_also_if_the_next_one_is_cut_off_at_its_start() {
+    let timed_out = |id| Record::Ended(end(id, Some(WaitErrorKind::TimedOut)));
+    let mut journal = Journal::new(Place::default());
+    let waiting = |id| Record::waiting(job(id), Own::default());
+    // The next run waits again for both, and is killed after the first record.
+    for record in [
+        waiting("a"),
+        waiting("b"),
+        timed_out("a"),
+        timed_out("b"),
+        Record::Finished {},
+        waiting("a"),
+    ] {
+        journal.apply(record).unwrap();
+    }
+    let past = |journal: &Journal| journal.entries().iter().map(|entry| entry.is_past).collect();
+    let reopened = |journal: &Journal| Journal::parse(&journal.image().unwrap()).unwrap().journal;
+    let expected: Vec<bool> = past(&journal);
+    assert_eq!(expected, [false, true]);
+    let expected: Vec<bool> = past(&reopened(&journal));
+    assert_eq!(expected, [false, true]);
+    journal.apply(timed_out("a")).unwrap();
+    let expected: Vec<bool> = past(&reopened(&journal));
+    assert_eq!(expected, [false, true], "the end of the run that goes on");
+    assert!(!reopened(&journal).is_finished());
+}
+
+#[test]
+fn what_a_run_knows_of_the_place_is_kept_for_the_next_one() {
+    let folder = Folder::new("place");
+    let place = |json: &str| serde_json::from_str::<Place>(json).unwrap();
+    let open = |json| State::open(&folder.file(), place(json), true);
+    drop(open(r#"{"project_name":"p"}"#).unwrap());
+    drop(open(r#"{"project_id":"1"}"#).unwrap());
+    let error = open(r#"{"project_id":"2"}"#).unwrap_err().message.unwrap();
+    assert!(error.contains(r#"holds jobs of project "1""#), "{error}");
+    let error = open(r#"{"project_name":"q"}"#).unwrap_err().message.unwrap();
+    assert!(error.contains(r#"holds jobs of project "p""#), "{error}");
+}
+
+#[test]
+fn a_file_of_the_user_beside_it_is_left_as_it_is() {
+    let folder = Folder::new("beside");
+    let beside = folder.0.join("jobs.state.new");
+    fs::write(&beside, "my list\n").unwrap();
+    let error = open(&folder.file()).unwrap_err();
+    assert!(error.ends_with("jobs.state.new\" is in the way, and is left as it is"), "{error}");
+    assert_eq!(fs::read_to_string(&beside).unwrap(), "my list\n");
+    // What a crash leaves of a new file is not in the way.
+    for leftover in ["", "{\"cfw_", "{\"cfw_wait_state\":1}\n{\"wai", "\0\0\0"] {
+        fs::write(&beside, leftover).unwrap();
+        let mut state = open(&folder.file()).unwrap();
+        state.compact().unwrap();
+        assert!(!beside.exists());
+        // Nor is one that appears meanwhile removed.
+        fs::write(&beside, "my list\n").unwrap();
+        state.compact().unwrap_err();
+        assert_eq!(fs::read_to_string(&beside).unwrap(), "my list\n");
+        drop(state);
+    }
+}
+
+#[test]
 fn only_the_ends_of_jobs_are_final() {
     let is_final = |kind| end("a", kind).is_final();
     assert!(is_final(None));
@@ -378,6 +441,25 @@ mod unix {
         state.compact().unwrap();
         assert_eq!(fs::read_to_string(&victim).unwrap(), "mine");
         assert_eq!(mode(&folder.file()), 0o600);
+    }
+
+    #[test]
+    fn without_the_lock_beside_it_the_file_is_locked_all_the_same() {
+        let folder = Folder::new("unlocked");
+        let mut state = open(&folder.file()).unwrap();
+        for _ in 0..2 {
+            fs::remove_file(folder.0.join("jobs.state.lock")).unwrap();
+            let error = open(&folder.file()).unwrap_err();
+            assert!(error.ends_with("is in use by another cfw-wait"), "{error}");
+            state.compact().unwrap();
+        }
+        drop(state);
+        // One that was opened, and not made.
+        let state = open(&folder.file()).unwrap();
+        fs::remove_file(folder.0.join("jobs.state.lock")).unwrap();
+        assert!(open(&folder.file()).is_err());
+        drop(state);
+        open(&folder.file()).unwrap();
     }
 
     #[test]

@@ -30,13 +30,13 @@ impl Session {
         // What this run reports must not be lost if the system fails, either.
         state.sync()?;
         let entries = state.entries().to_vec();
-        let (name, is_finished) = (state.name().to_owned(), state.is_finished());
+        let name = state.name().to_owned();
         let now = wall_clock();
         let (mut waiting, mut ended) = (Vec::new(), Vec::new());
         for mut entry in entries {
             match entry.end.take() {
                 // The wait ended with its run, and the job did not.
-                Some(end) if is_finished && end.report.is_none() && !end.is_final() => {
+                Some(end) if entry.is_past && end.report.is_none() && !end.is_final() => {
                     entry.job = self.defaults.again(&entry.job, &entry.own, now);
                     state.add(entry.job.clone(), entry.own.clone())?;
                     waiting.push(entry);

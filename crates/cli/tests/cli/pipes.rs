@@ -78,6 +78,28 @@ fn a_bad_line_is_reported_with_exit_code_2() {
 }
 
 #[test]
+fn a_bad_line_moves_no_cursor() {
+    let sim = simulator();
+    for line in
+        [r#"{"id":"a","\u001b[31mred\nx":1}"#, "{\"id\":\"a\",\"x\u{202e}y\":1}", "a\u{1b}[2Jb"]
+    {
+        let mut command = wait_command(&sim, &["--output=json", "-"]);
+        let mut child = Running::start(
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()),
+        );
+        writeln!(child.stdin(), "{line}").unwrap();
+        let (stdout, stderr) = (read_all(child.stdout()), read_all(child.stderr()));
+        assert_eq!(child.code(), Some(2), "{stderr}");
+        let text = format!("{stderr}{}", parse_objects(&stdout)[0]["message"]);
+        let moves = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
+        assert!(!text.contains(moves), "{text:?}");
+        let lines =
+            stderr.lines().filter(|line| line.starts_with("cfw-wait: line 1 of standard input: "));
+        assert_eq!((lines.count(), stderr.contains("\nx")), (1, false), "{stderr}");
+    }
+}
+
+#[test]
 fn lines_that_a_pipeline_makes_by_mistake_are_not_waited_for() {
     let sim = simulator();
     let mut child =
