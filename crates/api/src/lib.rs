@@ -93,6 +93,9 @@ mod clock;
 mod clouds;
 mod error;
 mod firewall;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod http;
 mod id;
 mod job;

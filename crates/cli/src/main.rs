@@ -22,6 +22,7 @@ mod manual;
 mod outcome;
 mod output;
 mod parse;
+mod printable;
 mod process_groups;
 mod screen;
 mod signals;

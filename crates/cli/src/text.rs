@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use cfw_waiter::Progress;
 
+pub(crate) use crate::printable::printable;
 use crate::summary::Failures;
 
 /// Formats the number of jobs in each state.
@@ -27,20 +28,6 @@ pub(crate) fn format_counts(progress: Progress, failures: &Failures) -> String {
     add(progress.running, "running");
     add(progress.waiting, "without a status");
     text
-}
-
-/// Replaces what would move the cursor, or hide or reorder other text, on a terminal: control characters and Unicode's
-/// bidirectional and zero-width ones.
-///
-/// The client cleans what the service says. This is the last line of defence against texts of others, such as a
-/// certificate's names in the error of a TLS library.
-pub(crate) fn printable(text: String) -> String {
-    let is_unprintable = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-                | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
-    };
-    if text.contains(is_unprintable) { text.replace(is_unprintable, " ") } else { text }
 }
 
 /// Formats an error and its causes in one line.

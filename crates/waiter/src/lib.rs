@@ -92,6 +92,9 @@ mod cfw;
 mod checkpoint;
 mod config;
 mod driver;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod id;
 #[doc(hidden)]
 pub mod learned;

@@ -257,7 +257,7 @@ impl Settings {
         &self.warnings
     }
 
-    fn load(
+    pub(crate) fn load(
         env: &dyn Fn(&str) -> Option<String>,
         read: &dyn Fn(&Path) -> io::Result<String>,
     ) -> Result<Self, SettingsError> {

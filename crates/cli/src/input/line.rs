@@ -6,6 +6,7 @@ use cfw_api::JobId;
 use serde::Deserialize;
 
 use crate::ids;
+use crate::printable::printable;
 use crate::values::{AgeArg, TimeoutArg};
 
 /// The longest name of a kind of jobs.
@@ -55,10 +56,11 @@ pub(super) fn parse(line: &[u8]) -> Option<Result<Job, String>> {
     let text = ids::trim(line);
     // Neither a comment, since texts in JSON can hold `#`, nor the opening line of an object in several lines.
     if text.starts_with('{') && text != "{" {
-        return Some(parse_object(text));
+        // A problem may name what the line holds: a field, an unknown word.
+        return Some(parse_object(text).map_err(printable));
     }
     let text = ids::trim(without_comment(line));
-    (!text.is_empty()).then(|| ids::parse(text).map(Job::from))
+    (!text.is_empty()).then(|| ids::parse(text).map(Job::from).map_err(printable))
 }
 
 fn parse_object(text: &str) -> Result<Job, String> {

@@ -1,5 +1,7 @@
 //! Jobs from files and from standard input, one per line.
 
+#[cfg(test)]
+mod fuzzing;
 mod line;
 
 use std::fs::{File, Metadata};
@@ -11,7 +13,6 @@ use tokio::sync::mpsc;
 
 pub(crate) use self::line::{Job, kind_problem};
 use crate::exit::CliError;
-use crate::text::printable;
 
 /// The longest line that is read. The rest of a longer line is skipped.
 const MAX_LINE_LEN: u64 = 4096;
@@ -116,8 +117,7 @@ pub(crate) fn read_lines(sources: Vec<Source>) -> io::Result<mpsc::Receiver<Line
                 let line = line.map_err(|(number, problem)| BadLine {
                     path: path.clone(),
                     number,
-                    // It may name what the line holds: a field, an unknown word.
-                    problem: printable(problem),
+                    problem,
                 });
                 sender.blocking_send(line).is_ok()
             };

@@ -158,7 +158,10 @@ impl Agenda {
             let queue = if from_last { &mut self.last_polls } else { &mut self.scheduled };
             let entry = queue.pop()?;
             if is_ready(jobs, &entry) {
-                self.has_overtaken = overtakes && from_last;
+                // One whose waits have changed is looked at again, and has had no turn.
+                if !jobs[entry.job].is_plan_stale {
+                    self.has_overtaken = overtakes && from_last;
+                }
                 return Some(entry.job);
             }
         }

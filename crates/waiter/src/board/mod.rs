@@ -37,6 +37,8 @@ mod learning;
 mod polling;
 mod reach;
 mod requests;
+#[cfg(any(test, all(fuzzing, debug_assertions)))]
+pub(crate) mod script;
 #[cfg(test)]
 mod tests;
 mod throttle;

@@ -356,5 +356,13 @@ fn document(history: History) -> Document {
     Document { format: FORMAT.to_owned(), version: VERSION, kinds }
 }
 
+/// Parses the text of a file, and writes what it holds.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn read_and_write(text: &[u8]) -> Option<(History, Vec<u8>)> {
+    let history = parse(text).ok()?;
+    let written = serde_json::to_vec(&document(history.clone())).ok()?;
+    Some((history, written))
+}
+
 #[cfg(test)]
 mod tests;

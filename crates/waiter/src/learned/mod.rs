@@ -34,6 +34,8 @@ pub use self::eta::{Eta, Remaining};
 pub use self::explain::{ExpectedCost, Explanation};
 #[cfg(feature = "history")]
 pub use self::file::HistoryError;
+#[cfg(all(feature = "history", any(test, fuzzing)))]
+pub(crate) use self::file::read_and_write;
 pub use self::guard::{Account, cost, gain, paced, polls, worst};
 pub use self::history::{History, Sample};
 pub(crate) use self::kind::{Kind, Planned};

@@ -205,6 +205,29 @@ fn rule_05_short_waits_take_at_most_every_other_poll() {
     }
 }
 
+#[test]
+fn rule_05_a_job_that_one_of_its_waits_leaves_keeps_its_turn_between_two_last_polls() {
+    let mut world = World::new(Budget { max_in_flight: 1, ..budget() });
+    world.watch(["short-1", "short-2"], &every(600_000, 4_000));
+    world.watch(["long"], &every(3_000, 100_000));
+    let leaving = world.watch(["long"], &every(3_000, 100_000));
+    let now = at(3_000);
+    world.now = now;
+    world.board.handle_time(now);
+    let polled = |world: &mut World| loop {
+        match world.board.poll_action(now, Role::Leader).expect("three polls are due") {
+            Action::Poll { request, id, .. } => break (request, id.to_string()),
+            Action::Abort(_) | Action::Wake(_) | Action::Drop(_) => {}
+        }
+    };
+    let (request, first) = polled(&mut world);
+    assert!(first.starts_with("short"), "the last poll of {first} overtakes");
+    world.close(leaving);
+    world.board.handle_answer(now, request, &Answer::Told(Ok(JobState::running())));
+    let (_, second) = polled(&mut world);
+    assert_eq!(second, "long");
+}
+
 /// A driver that has sent the first poll of a job and is then suspended, until `now`.
 fn suspended(timeout: u64, now: u64) -> (World, crate::board::RequestId) {
     let mut world = World::new(budget());

@@ -11,7 +11,7 @@ use super::model::*;
 use super::play::{Consumer, Play};
 use super::{JOBS, RUNTIMES, Reply};
 use crate::board::jobs::{Job, Stage};
-use crate::board::{Action, Deferred, Role, RuntimeKey, Time, jitter};
+use crate::board::{Action, Deferred, Role, RuntimeKey, Time};
 use crate::util::slab::Key;
 use crate::{ErrorClass, Stats, Update, UpdateKind, WaitError, WaitErrorKind, WaitingOn};
 
@@ -45,7 +45,12 @@ impl Play {
             }
             Some(Action::Wake(waker)) => waker.wake(),
             Some(Action::Drop(_)) => {}
-            None => return false,
+            None => {
+                if role == Role::Leader {
+                    self.model.check_all_sent();
+                }
+                return false;
+            }
         }
         self.board.check();
         true
@@ -120,6 +125,7 @@ impl Play {
                         let status = &self.model.jobs[&wait.job].status;
                         let is_told = wait.heard == *status || status.is_none();
                         assert!(is_told, "{wait:?} has not heard of {status:?}");
+                        assert_eq!(self.model.trouble(wait), None, "{wait:?} has not heard of it");
                         let detail = &self.model.jobs[&wait.job].detail;
                         assert!(wait.heard_detail == *detail, "{wait:?} has not heard {detail:?}");
                     }
@@ -185,7 +191,8 @@ impl Play {
             }
             UpdateKind::Trouble(error) => {
                 assert!(!ends_only && wait.is_live());
-                assert_ne!(error.class(), ErrorClass::Fatal);
+                let job = wait.job;
+                self.model.hear_trouble(at, job, error.class());
             }
             UpdateKind::Ended(outcome) => {
                 let report = outcome.as_ref().unwrap_or_else(|error| error.report());
@@ -195,6 +202,9 @@ impl Play {
                 assert_eq!(wait.end, Some((ended_at, kind, status.clone())), "{wait:?}");
                 assert_eq!(report.polls, wait.polls + polls_before);
                 let waiting_on = outcome.as_ref().err().and_then(WaitError::waiting_on);
+                if let Some(holds) = wait.holds.filter(|_| wait.unanswered.is_none()) {
+                    holds.check(waiting_on);
+                }
                 match waiting_on {
                     Some(WaitingOn::Answer(lasted)) => assert_eq!(wait.unanswered, Some(lasted)),
                     Some(_) => assert_eq!(kind, Some(WaitErrorKind::TimedOut)),
@@ -270,14 +280,15 @@ impl Play {
         let expected = Stats {
             in_flight: self.model.in_flight.len(),
             watched: self.model.jobs.len(),
-            window: self.model.window,
-            paused: stats.paused,
-            pause_left: stats.pause_left,
+            window: self.model.limits.window,
+            paused: self.model.limits.paused,
+            pause_left: self.model.limits.paused_until.since(self.now),
             lags: stats.lags,
             ..self.model.stats
         };
         assert_eq!(stats, expected);
-        assert!(stats.pause_left >= self.model.paused_until.since(self.now), "{stats:?}");
+        let now = self.board.now;
+        assert_eq!(self.board.throttle.free_at(now), self.model.limits.free_at(now));
         let live = self.model.waits.iter().filter(|wait| wait.is_live());
         let mut by_runtime = [0; RUNTIMES];
         let mut all = 0;
@@ -291,6 +302,7 @@ impl Play {
         let board = &self.board;
         let [wake, turn, deadline] = [board.next_wake(), board.next_turn(), board.next_deadline()]
             .map(|time| time.unwrap_or(Time::NEVER));
+        self.model.check_wake(wake);
         let rested = wake.max(board.now.after(ms(5)));
         assert!(wake <= turn && turn <= rested, "{wake:?} {turn:?}");
         assert!(turn <= deadline, "{turn:?} after {deadline:?}");
@@ -316,73 +328,21 @@ impl Play {
                 assert!(!self.is_complete(at), "nobody is woken at the end of watch {at}");
             }
         }
-        self.check_plans();
+        self.check_due();
     }
 
-    /// Checks that each resting job is due when the first of its waits wants that, all of them asked.
-    pub(super) fn check_plans(&self) {
+    /// Checks when the board means to poll each job, and with which rank.
+    fn check_due(&self) {
         let board = &self.board;
-        for key in board.jobs.keys() {
-            let job = &board.jobs[key];
-            if let Stage::Ready { is_last, .. } = job.stage {
-                let makes_last_poll = board.waits.on(job).any(|(wait_key, wait)| {
-                    let has_last_look = board.waits.last_look(wait_key).is_some();
-                    has_last_look || wait.is_last_poll_due && wait.wants_poll(job)
-                });
-                assert_eq!(is_last, makes_last_poll, "the rank of {job:?}");
+        for job in self.model.jobs.keys().copied() {
+            let known = &board.jobs[board.jobs.find(&id(job)).expect("both know it")];
+            if let Stage::Ready { is_last, .. } = known.stage {
+                assert_eq!(is_last, self.model.is_last_poll(job), "the rank of {known:?}");
             }
-            // What a plan wants depends on what was learnt when it was asked.
-            let is_planned =
-                board.waits.on(job).any(|(_, wait)| board.waits.policy(wait).schedule.is_learned());
-            if job.stage != Stage::Resting || job.is_plan_stale || is_planned {
-                continue;
+            // One whose wait has left is looked at when its timer fires.
+            if known.stage == Stage::Resting && !known.is_plan_stale {
+                self.model.check_due(job, known.due);
             }
-            let u = jitter::jitter(board.jobs.hash(job), job.polls);
-            let mut due = Time::NEVER;
-            for (wait_key, wait) in board.waits.on(job) {
-                let has_last_look = board.waits.last_look(wait_key).is_some();
-                let answers = wait.answers(job);
-                if !has_last_look && answers > 0 && job.last_answer >= wait.last_poll() {
-                    continue;
-                }
-                let base = if answers == 0 { wait.started } else { job.last_answer };
-                let policy = board.waits.policy(wait);
-                let start = board.waits.head_start(wait_key);
-                let age = start.age + base.nanos_since(wait.started);
-                let is_at_once =
-                    policy.first_poll_at_once || board.waits.resumed(wait_key).is_some();
-                let mut wanted = if answers == 0 && is_at_once {
-                    base
-                } else {
-                    let delays = answers - u32::from(is_at_once);
-                    base.after_nanos(policy.schedule.next_delay(age, delays, start.delays, u))
-                };
-                let failing = board.jobs.failure(key).filter(|_| answers > 0);
-                match failing.map(|failing| (failing.error.class(), failing.failures)) {
-                    Some((ErrorClass::Throttled { .. }, _)) => wanted = base,
-                    Some((class, failures)) if class.is_transient() => {
-                        let most = secs(15).min(secs(1 << (failures - 1).min(10)));
-                        let draw = jitter::uniform(board.jobs.hash(job), job.polls, 2);
-                        wanted = wanted.min(base.after(most.mul_f64(1.0 - 0.5 * draw)));
-                    }
-                    Some(_) | None => {}
-                }
-                if has_last_look || wait.is_last_poll_due {
-                    wanted = wanted.min(wait.last_poll());
-                }
-                due = due.min(wanted);
-            }
-            if job.is_due_now {
-                due = Time::ZERO;
-            }
-            let was_polled = job.polls > 0 || job.last_answer > Time::ZERO;
-            if due != Time::NEVER && was_polled {
-                due = due.max(job.last_answer.after(self.budget.min_interval));
-            }
-            // The board rounds in other places.
-            let (early, late) = (due.since(job.due), job.due.since(due));
-            let near = early.max(late) < ms(1) || due == job.due;
-            assert!(near || due.max(job.due) <= board.now, "{due:?} and not {:?}", job.due);
         }
     }
 
@@ -415,6 +375,7 @@ impl Play {
                     }
                 }
             }
+            self.events += 1;
             self.compare();
             // Every third request hangs.
             let answered =

@@ -1,7 +1,7 @@
 //! Handles that act between any two orders of the driver, not only between its turns.
 //!
-//! Each event is followed by `Board::check` and by a comparison with a model. `CFW_WAITER_CASES=100000` plays that many
-//! cases with fresh seeds, which takes minutes.
+//! Each event is followed by `Board::check` and by a comparison with the reference in `model`. A million steps take half a minute;
+//! `CFW_WAITER_CASES=100000` plays that many cases with fresh seeds, which takes minutes.
 
 mod checks;
 mod model;
@@ -13,13 +13,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestError, TestRng, TestRunner};
 
+use self::model::Spec;
 use self::play::Play;
 use super::properties::policy;
 use super::world::*;
 use crate::board::{AttemptTimeouts, Budget};
-use crate::{ErrorClass, JobState, Learned, Policy, Quota, Schedule};
+use crate::{ErrorClass, JobState, Learned, Policy, Quota};
 
-const CASES: u32 = 2_000;
+const CASES: u32 = 5_500;
+/// Events and turns of drivers, each followed by a comparison of all that can be asked for.
+const STEPS: usize = 1_000_000;
 const JOBS: usize = 4;
 const RUNTIMES: usize = 3;
 /// Kinds of jobs. The last one is that of jobs without one.
@@ -72,6 +75,8 @@ struct Case {
     budget: Budget,
     /// Policies, timeouts of their own, ages of jobs, and whether the wait goes on with one of another process.
     options: Vec<(Policy, Option<u64>, u64, bool)>,
+    /// What the schedules of those policies stand for.
+    schedules: Vec<Spec>,
     /// Which kind of jobs each of the options has, if one.
     kinds: Vec<Option<usize>>,
     /// How long past jobs of each kind took, in milliseconds. Without any, no plan is used.
@@ -185,13 +190,10 @@ fn case() -> impl Strategy<Value = Case> {
     let own = prop::option::weighted(0.2, 0_u64..60_000);
     let since = prop_oneof![4 => Just(0_u64), 1 => 1_u64..200_000];
     let resumed = prop::bool::weighted(0.3);
-    let options = (policy(), timeout, 0_u64..4_000, own, since, resumed, planned()).prop_map(
-        |(policy, timeout, grace, own, since, resumed, planned)| {
-            let policy = match planned {
-                Some(schedule) => policy.schedule(schedule),
-                None => policy,
-            };
-            (policy.timeout(ms(timeout)).not_found_grace(ms(grace)), own, since, resumed)
+    let options = (policy(), timeout, 0_u64..4_000, own, since, resumed, schedule()).prop_map(
+        |(policy, timeout, grace, own, since, resumed, spec)| {
+            let policy = policy.schedule(spec.schedule()).timeout(ms(timeout));
+            ((policy.not_found_grace(ms(grace)), own, since, resumed), spec)
         },
     );
     let kinds = prop::collection::vec(prop::option::weighted(0.7, 0..KINDS.len()), 4);
@@ -209,18 +211,30 @@ fn case() -> impl Strategy<Value = Case> {
     (budget, options, ill, is_cut_off, events).prop_map(
         |(budget, (options, kinds, history), ill, is_cut_off, events)| {
             let events = [begin(), events].concat();
-            Case { budget, options, kinds, history, ill, is_cut_off, events }
+            let (options, schedules) = options.into_iter().unzip();
+            Case { budget, options, schedules, kinds, history, ill, is_cut_off, events }
         },
     )
 }
 
-/// A schedule that learns, with short intervals, so that polls are forced.
-fn planned() -> impl Strategy<Value = Option<Schedule>> {
-    let settings = (1_u64..20_000, 2_u64..60).prop_map(|(cost, interval)| {
-        let settings = Learned::new().poll_cost(ms(cost)).max_interval(secs(interval));
-        Schedule::learned(settings).unwrap()
+/// Schedules, some of which learn, with short intervals, so that polls are forced.
+fn schedule() -> impl Strategy<Value = Spec> {
+    let exponential = (1_u64..5_000, 1_u32..30, 1_u64..20_000).prop_map(|(first, tenths, more)| {
+        let factor = 1.0 + f64::from(tenths) / 10.0;
+        Spec::Exponential(ms(first), factor, ms(first + more))
     });
-    prop::option::weighted(0.5, settings)
+    let delays = prop::collection::vec(1_u64..9_000, 1..6)
+        .prop_map(|delays| Spec::Delays(delays.into_iter().map(ms).collect()));
+    let learned = (1_u64..20_000, 2_u64..60).prop_map(|(cost, interval)| {
+        Spec::Learned(Learned::new().poll_cost(ms(cost)).max_interval(secs(interval)))
+    });
+    prop_oneof![
+        1 => Just(Spec::Exponential(secs(1), 1.5, secs(15))),
+        1 => exponential,
+        1 => (500_u64..20_000).prop_map(|delay| Spec::Delays(vec![ms(delay)])),
+        1 => delays,
+        4 => learned,
+    ]
 }
 
 /// Past jobs of each kind: of some seconds, and of a minute or two.
@@ -255,7 +269,7 @@ fn handles_may_act_between_any_two_orders_of_the_driver() {
     let config = Config {
         cases: cases.unwrap_or(CASES),
         failure_persistence: None,
-        max_shrink_iters: 20_000,
+        max_shrink_iters: 5_000,
         ..Config::default()
     };
     let mut runner = match cases {
@@ -269,7 +283,6 @@ fn handles_may_act_between_any_two_orders_of_the_driver() {
         for event in &case.events {
             play.play(event);
         }
-        *steps.borrow_mut() += play.events;
         let jobs: BTreeSet<_> = play.model.waits.iter().map(|wait| wait.job).collect();
         let mut paths: Vec<String> =
             play.model.paths.keys().map(|path| (*path).to_owned()).collect();
@@ -284,22 +297,26 @@ fn handles_may_act_between_any_two_orders_of_the_driver() {
             *seen.borrow_mut().entry(path).or_default() += 1;
         }
         play.finish();
+        *steps.borrow_mut() += play.events;
         Ok(())
     });
     match result {
         Ok(()) => {}
         Err(TestError::Fail(reason, case)) => {
-            let Case { budget, options, kinds, history, ill, is_cut_off, events } = case;
+            let Case { budget, options, schedules, kinds, history, ill, is_cut_off, events } = case;
             let events: Vec<String> = events.iter().map(|event| format!("{event:?}")).collect();
             panic!(
-                "{reason}\n{budget:?}\n{options:?}\n{kinds:?} {history:?}\n{ill:?} {is_cut_off}\n{}",
+                "{reason}\n{budget:?}\n{options:?}\n{schedules:?}\n{kinds:?} {history:?}\n{ill:?} {is_cut_off}\n{}",
                 events.join("\n")
             );
         }
         Err(error) => panic!("{error}"),
     }
-    let (seen, cases) = (seen.into_inner(), cases.unwrap_or(CASES));
-    println!("{} events", steps.into_inner());
+    let seen = seen.into_inner();
+    let steps = steps.into_inner();
+    println!("{steps} steps");
+    assert!(cases.is_some() || steps >= STEPS, "{steps} steps, and not {STEPS}");
+    let cases = cases.unwrap_or(CASES);
     for (path, times) in &seen {
         println!("{:5.1} % of the cases: {path}", f64::from(*times) * 100.0 / f64::from(cases));
     }

@@ -11,7 +11,7 @@ use super::*;
 use crate::board::updates::Cursor;
 use crate::board::waits::Watch;
 use crate::board::{
-    Answer, Board, Budget, Pending, RequestId, Role, RuntimeKey, Time, WaitOptions, WatchKey,
+    Answer, Board, Pending, RequestId, Role, RuntimeKey, Time, WaitOptions, WatchKey,
 };
 use crate::options::Resumed;
 use crate::util::slab::Key;
@@ -55,7 +55,6 @@ pub(super) struct Consumer {
 pub(super) struct Play {
     pub(super) board: Board,
     pub(super) model: Model<RequestId>,
-    pub(super) budget: Budget,
     pub(super) options: Vec<WaitOptions>,
     pub(super) ill: Option<(usize, ErrorClass)>,
     pub(super) is_cut_off: bool,
@@ -86,8 +85,7 @@ impl Play {
         board.set_history(history);
         Self {
             board,
-            model: Model::new(case.budget),
-            budget: case.budget,
+            model: Model::new(case.budget, case.schedules.clone()),
             options: case.options.iter().zip(&case.kinds).map(options).collect(),
             ill: case.ill,
             is_cut_off: case.is_cut_off,
@@ -383,6 +381,8 @@ impl Play {
                     job.into_iter().flat_map(|job| self.board.waits.on(&self.board.jobs[job]));
                 if !waits.any(|(_, wait)| self.is_of(wait.watch, at)) {
                     self.model.waits[wait].end = Some((self.now, None, None));
+                    let job = self.model.waits[wait].job;
+                    self.model.touch(job);
                 }
             }
         }

@@ -1,11 +1,21 @@
-//! What each wait must hear, judged wait by wait without any of the board's tables.
+//! A naive reference of the core, written from the rules of waiting: what is due when, what may be sent, what each wait
+//! hears and how it ends.
+//!
+//! It shares types with the board and no code. All is kept in plain lists and computed anew by linear scans whenever it is
+//! asked for. Its inputs are those of the board, with two exceptions: the draws of jitter, which are an input as time is,
+//! and choices that the rules leave open, such as which waits a stop in slices ends first. Those are read from the board.
+
+mod budget;
+mod due;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::budget::{Holds, ModelBudget};
+pub(super) use self::due::Spec;
 use super::super::world::*;
-use crate::board::{Budget, Time, WaitOptions, nanos};
+use crate::board::{Budget, Time, WaitOptions};
 use crate::options::Resumed;
 use crate::policy::UnknownStatus;
 use crate::{ErrorClass, JobState, Phase, Policy, Progress, Stats, WaitErrorKind};
@@ -34,6 +44,10 @@ pub(super) struct ModelWait {
     unexpected_since: Time,
     /// How long the poll in flight had been unanswered when its deadline came.
     pub(super) unanswered: Option<Duration>,
+    /// What held back its job's poll when its deadline came.
+    pub(super) holds: Option<Holds>,
+    /// Whether its job's answers have turned bad, and its consumer has not heard of that.
+    trouble: bool,
     /// Since when, and until when, it makes its last look.
     look: Option<(Time, Time)>,
     is_last_poll_due: bool,
@@ -46,6 +60,8 @@ pub(super) struct ModelWait {
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct ModelJob {
+    /// How many requests were ever sent for it.
+    polls: u32,
     pub(super) status: Option<String>,
     pub(super) detail: Option<String>,
     last_answer: Option<Time>,
@@ -54,6 +70,8 @@ pub(super) struct ModelJob {
     /// How often its attempts timed out, less the answers since.
     step: u32,
     is_due_now: bool,
+    /// When waits or handles last changed what is wanted of it.
+    changed: Time,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -77,11 +95,16 @@ pub(super) struct Model<R> {
     pub(super) stats: Stats,
     pub(super) ended: BTreeMap<usize, Progress>,
     pub(super) paths: BTreeMap<&'static str, u32>,
-    sends: Vec<Time>,
     /// When jobs that are forgotten were last polled.
     forgotten: BTreeMap<usize, Time>,
-    pub(super) window: u32,
-    bad_in_a_row: u32,
+    /// The delays that the schedules of policies stand for.
+    specs: Vec<Spec>,
+    pub(super) limits: ModelBudget,
+    /// When timers were last looked at.
+    rung: Time,
+    /// Whether the last poll that was sent was the last one of a wait, and whether it went before one that was due.
+    was_last: bool,
+    has_overtaken: bool,
     is_reached: bool,
     /// When the last attempt failed without an answer, of those that count.
     unreached: Option<Time>,
@@ -91,9 +114,6 @@ pub(super) struct Model<R> {
     overdue: BTreeSet<usize>,
     /// The same as that of a job, for all.
     step: u32,
-    pause_began: Option<Time>,
-    /// The end of the longest pause that the service has named.
-    pub(super) paused_until: Time,
 }
 
 impl ModelWait {
@@ -112,9 +132,14 @@ impl ModelWait {
 }
 
 impl<R: Copy + Ord + std::fmt::Debug> Model<R> {
-    pub(super) fn new(budget: Budget) -> Self {
+    pub(super) fn new(budget: Budget, specs: Vec<Spec>) -> Self {
         Self {
             budget,
+            specs,
+            limits: ModelBudget::new(budget),
+            rung: Time::ZERO,
+            was_last: false,
+            has_overtaken: false,
             now: Time::ZERO,
             waits: Vec::new(),
             jobs: BTreeMap::new(),
@@ -123,17 +148,12 @@ impl<R: Copy + Ord + std::fmt::Debug> Model<R> {
             stats: Stats::default(),
             ended: BTreeMap::new(),
             paths: BTreeMap::new(),
-            sends: Vec::new(),
             forgotten: BTreeMap::new(),
-            window: 1,
-            bad_in_a_row: 0,
             is_reached: false,
             unreached: None,
             counts_since: Time::ZERO,
             overdue: BTreeSet::new(),
             step: 0,
-            pause_began: None,
-            paused_until: Time::ZERO,
         }
     }
 
@@ -165,7 +185,10 @@ impl<R: Copy + Ord + std::fmt::Debug> Model<R> {
         if self.live_on(job).is_empty() && in_flight {
             self.note("a request is taken over");
         }
-        let known = self.jobs.entry(job).or_default().clone();
+        let now = self.now;
+        let known = self.jobs.entry(job).or_default();
+        known.changed = now;
+        let known = known.clone();
         if known.status.is_some() {
             self.note("a late joiner");
         }
@@ -187,6 +210,8 @@ impl<R: Copy + Ord + std::fmt::Debug> Model<R> {
             unexpected: 0,
             unexpected_since: Time::ZERO,
             unanswered: None,
+            holds: None,
+            trouble: known.failing.is_some(),
             look: None,
             is_last_poll_due: false,
             end: None,
@@ -208,6 +233,8 @@ impl<R: Copy + Ord + std::fmt::Debug> Model<R> {
                 self.note("a last look of a wait that resumes too late");
             } else {
                 self.end(wait, Some(WaitErrorKind::TimedOut));
+                // It asked for no poll.
+                self.waits[wait].holds = None;
             }
         }
     }
@@ -234,16 +261,25 @@ impl<R: Copy + Ord + std::fmt::Debug> Model<R> {
             let request = self.in_flight.values().find(|request| request.job == job);
             let (now, started) = (self.now, self.waits[wait].started);
             let unanswered = request.map(|request| now.since(request.sent.max(started)));
+            self.waits[wait].holds = Some(self.holds(job));
             self.waits[wait].unanswered = unanswered;
             if unanswered.is_some() {
                 self.note("a deadline with a poll in flight");
             }
         }
         self.waits[wait].end = Some((self.now, kind, status));
+        let job = self.waits[wait].job;
+        self.touch(job);
         self.stats.count_end(kind);
         let ended = self.ended.entry(self.waits[wait].watch).or_default();
         ended.waiting += 1;
         ended.count_end(false, kind);
+    }
+
+    /// Records that what is wanted of a job has changed.
+    pub(super) fn touch(&mut self, job: usize) {
+        let now = self.now;
+        self.job(job).changed = now;
     }
 
     /// Forgets jobs without waits and requests.
@@ -279,7 +315,7 @@ impl<R: Copy + Ord + std::fmt::Debug> Model<R> {
                 }
             } else if self.gives_up(at, until) {
                 self.end(at, Some(WaitErrorKind::Unreachable));
-            } else if self.waits[at].last_poll() <= until {
+            } else if self.waits[at].last_poll().max(self.waits[at].added) <= until {
                 self.waits[at].is_last_poll_due = true;
             }
         }
@@ -305,10 +341,12 @@ impl<R: Copy + Ord + std::fmt::Debug> Model<R> {
     pub(super) fn time(&mut self, is_jump: bool) {
         let now = self.now;
         self.ring(now, is_jump);
+        // Waits end before polls become due.
+        self.rung = now;
         let expired: Vec<R> = self
             .in_flight
             .iter()
-            .filter(|(_, request)| request.sent.after(self.fetch_timeout(request.step)) <= now)
+            .filter(|(_, request)| self.expires(request) <= now)
             .map(|(id, _)| *id)
             .collect();
         for id in expired {
@@ -351,15 +389,14 @@ impl<R: Copy + Ord + std::fmt::Debug> Model<R> {
                 Some(Err(class)) if cut_short.is_some() && may_be_for_want_of_time(class) => {
                     self.is_reached |= class != ErrorClass::Unreached;
                     self.stats.transient += 1;
-                    self.bad(request.sent, None);
-                    let job = self.job(request.job);
-                    (job.failing, job.is_due_now) = (Some(class), true);
-                    job.failures += 1;
+                    self.limits.bad(self.now, request.sent, None);
+                    self.fail(request.job, class);
+                    self.job(request.job).is_due_now = true;
                 }
                 Some(Ok(state)) => {
                     self.stats.answers += 1;
                     self.is_reached = true;
-                    self.good(request.sent);
+                    self.limits.good(self.now, request.sent);
                     self.shorten(request);
                     let job = self.job(request.job);
                     (job.failing, job.failures) = (None, 0);
@@ -377,7 +414,7 @@ impl<R: Copy + Ord + std::fmt::Debug> Model<R> {
                 }
                 None => {
                     self.stats.panicked += 1;
-                    self.bad(request.sent, None);
+                    self.limits.bad(self.now, request.sent, None);
                     self.end_all(request.job, WaitErrorKind::Panicked);
                 }
             }
@@ -441,8 +478,8 @@ impl<R: Copy + Ord + std::fmt::Debug> Model<R> {
         match class {
             ErrorClass::Transient { retry_after } => {
                 self.stats.transient += 1;
-                self.bad(sent, retry_after);
-                self.job(job).failures += 1;
+                self.limits.bad(now, sent, retry_after);
+                self.fail(job, class);
             }
             ErrorClass::Unexpected { can_pass: false } if self.stats.answers == 0 => {
                 self.note("an unexpected answer before any state");
@@ -451,20 +488,19 @@ impl<R: Copy + Ord + std::fmt::Debug> Model<R> {
             }
             ErrorClass::Unreached | ErrorClass::Unexpected { .. } => {
                 self.stats.transient += 1;
-                self.bad(sent, None);
-                self.job(job).failures += 1;
+                self.limits.bad(now, sent, None);
+                self.fail(job, class);
             }
-            ErrorClass::Throttled { retry_after, .. } => {
+            ErrorClass::Throttled { retry_after, quota } => {
                 self.stats.throttled += 1;
-                if self.pause_began.is_none_or(|began| sent > began) {
-                    self.pause(retry_after.unwrap_or_default());
-                }
+                self.limits.refused(now, sent, retry_after, quota);
+                self.fail(job, class);
             }
             ErrorClass::NotFound => {
                 self.stats.not_found += 1;
-                self.good(sent);
+                self.limits.good(now, sent);
                 self.shorten(request);
-                self.job(job).failures = 0;
+                self.fail(job, class);
             }
             ErrorClass::Fatal => {
                 self.stats.fatal += 1;
@@ -476,7 +512,6 @@ impl<R: Copy + Ord + std::fmt::Debug> Model<R> {
                 known.into_iter().for_each(|job| self.end_all(job, WaitErrorKind::Refused));
             }
         }
-        self.job(job).failing = Some(class);
         for at in self.live_on(job) {
             let wait = &mut self.waits[at];
             if class.is_not_found() {
@@ -594,35 +629,42 @@ impl<R: Copy + Ord + std::fmt::Debug> Model<R> {
         }
     }
 
-    fn good(&mut self, sent: Time) {
-        self.bad_in_a_row = 0;
-        if self.pause_began.is_none_or(|began| sent > began) {
-            self.window = (self.window * 2).min(self.budget.max_in_flight);
+    /// Records a bad answer for a job. Its waits hear of the first one, and of one of another class.
+    fn fail(&mut self, job: usize, class: ErrorClass) {
+        let known = self.job(job);
+        let is_alike = |before: ErrorClass| class_number(before) == class_number(class);
+        let is_new = !known.failing.is_some_and(is_alike);
+        known.failing = Some(class);
+        if class.is_transient() {
+            known.failures += 1;
+        } else if class.is_not_found() {
+            known.failures = 0;
+        }
+        for wait in self.live_on(job) {
+            self.waits[wait].trouble |= is_new;
         }
     }
 
-    fn bad(&mut self, sent: Time, hint: Option<Duration>) {
-        self.bad_in_a_row += 1;
-        if self.bad_in_a_row >= 5 {
-            self.window = 1;
-        }
-        if let Some(hint) = hint
-            && self.pause_began.is_none_or(|began| sent > began)
-        {
-            self.pause(hint);
-        }
+    /// Returns the class of the trouble that the consumer of a wait must hear of.
+    pub(super) fn trouble(&self, wait: &ModelWait) -> Option<ErrorClass> {
+        self.jobs.get(&wait.job)?.failing.filter(|_| wait.is_live() && wait.trouble)
     }
 
-    fn pause(&mut self, least: Duration) {
-        self.window = 1;
-        self.pause_began = Some(self.now);
-        self.paused_until = self.paused_until.max(self.now.after(least));
+    pub(super) fn hear_trouble(&mut self, watch: usize, job: usize, class: ErrorClass) {
+        let is_it =
+            |wait: &&mut ModelWait| wait.watch == watch && wait.job == job && wait.end.is_none();
+        let failing = self.jobs[&job].failing.expect("there is trouble");
+        assert_eq!(class_number(class), class_number(failing), "{class} is not the news");
+        let wait = self.waits.iter_mut().find(is_it).expect("there is a wait");
+        assert!(std::mem::take(&mut wait.trouble), "trouble is told again: {wait:?}");
     }
 
     pub(super) fn forget_requests(&mut self) {
         for request in std::mem::take(&mut self.in_flight).into_values() {
             self.note("a request is revoked");
-            self.job(request.job).is_due_now = true;
+            let now = self.now;
+            let known = self.job(request.job);
+            (known.is_due_now, known.changed) = (true, now);
         }
         self.expired.clear();
         self.settle();
@@ -630,7 +672,7 @@ impl<R: Copy + Ord + std::fmt::Debug> Model<R> {
 
     pub(super) fn poke(&mut self, job: usize) {
         if let Some(known) = self.jobs.get_mut(&job) {
-            known.is_due_now = true;
+            (known.is_due_now, known.changed) = (true, self.now);
         }
     }
 
@@ -638,34 +680,29 @@ impl<R: Copy + Ord + std::fmt::Debug> Model<R> {
     pub(super) fn send(&mut self, id: R, job: usize, timeout: Duration) {
         let now = self.now;
         assert!(!self.is_in_flight(job), "rule 3: two requests in flight for job {job}");
-        let first = self.attempt_timeout(0);
-        let is_quick = |known: &&ModelRequest| known.step == 0 || now.since(known.sent) < first;
-        let quick = self.in_flight.values().filter(is_quick).count();
-        assert!(quick < self.window as usize, "rule 8: the window is full");
-        assert!(self.in_flight.len() < self.budget.max_in_flight as usize);
-        if self.in_flight.len() >= self.window as usize {
+        assert!(self.has_room(now), "rule 8: the window is full");
+        if self.in_flight.len() >= self.limits.window as usize {
             self.note("a poll past a slow one");
         }
-        assert!(now >= self.paused_until, "rule 8: paused until {:?}", self.paused_until);
-        let known = &self.jobs[&job];
-        let last = known.last_answer.or(self.forgotten.get(&job).copied());
-        if let Some(last) = last {
-            assert!(now.since(last) >= self.budget.min_interval, "rule 4: job {job} too soon");
-        }
+        let free = self.limits.free_at(now);
+        assert!(now >= free, "rule 8: nothing is sent before {free:?}");
         let waits = self.live_on(job);
         assert!(!waits.is_empty(), "rule 10: job {job} is polled for nobody");
-        let is_wanted = |&wait: &usize| self.earliest(&self.waits[wait], known) <= now;
+        let (earliest, _) = self.due(job);
         assert!(
-            known.is_due_now || waits.iter().any(is_wanted),
-            "rule 4: no wait wants a poll of job {job} at {now:?}"
+            now.after(ROUNDING) >= earliest,
+            "rule 4: job {job} is not due at {now:?}, but from {earliest:?} on"
         );
-        self.sends.push(now);
+        self.check_turn(job);
+        self.limits.send(now);
         if let Some(quota) = self.budget.quota {
-            let recent = self.sends.iter().filter(|sent| now.since(**sent) < quota.per()).count();
+            let recent = self.limits.sent_within(now, quota.per());
             assert!(recent <= quota.calls().get() as usize, "rule 8: {recent} in a window");
         }
         self.stats.polls += 1;
-        self.job(job).is_due_now = false;
+        let known = self.job(job);
+        known.is_due_now = false;
+        known.polls += 1;
         waits.into_iter().for_each(|wait| self.waits[wait].polls += 1);
         let step = self.step.max(self.jobs[&job].step);
         // The source has as long as the last wait does, and no longer than an attempt may take.
@@ -676,41 +713,6 @@ impl<R: Copy + Ord + std::fmt::Debug> Model<R> {
         let left = left.max().expect("there is a wait");
         assert_eq!(timeout, left.min(self.attempt_timeout(step)), "rule 5: {job} at {now:?}");
         self.in_flight.insert(id, ModelRequest { job, sent: now, step, timeout });
-    }
-
-    /// The earliest time at which a wait may want its next poll.
-    fn earliest(&self, wait: &ModelWait, job: &ModelJob) -> Time {
-        let last_answer = job.last_answer.unwrap_or(Time::ZERO);
-        if wait.look.is_none() && wait.polls > 0 && last_answer >= wait.last_poll() {
-            return Time::NEVER;
-        }
-        if wait.look.is_some() || wait.is_last_poll_due {
-            return Time::ZERO;
-        }
-        let base = if wait.polls == 0 { wait.started } else { last_answer };
-        let policy = &wait.policy;
-        let is_at_once = policy.first_poll_at_once || wait.resumed.is_some();
-        if wait.polls == 0 && is_at_once {
-            return wait.started;
-        }
-        if policy.schedule.is_learned() {
-            // A plan may want it at any time: the tests of plans say when.
-            return base;
-        }
-        let age = nanos(wait.since) + base.nanos_since(wait.started);
-        let most = 1.0 - f64::EPSILON;
-        let delays = wait.polls - u32::from(is_at_once);
-        let skipped = policy.schedule.delays_until(wait.since);
-        let due = base.after_nanos(policy.schedule.next_delay(age, delays, skipped, most));
-        match job.failing.filter(|_| wait.polls > 0) {
-            Some(class) if class.is_transient() => {
-                let doublings = job.failures.saturating_sub(1).min(10);
-                let backoff = secs(1 << doublings).min(secs(15));
-                due.min(base.after(backoff / 2))
-            }
-            Some(ErrorClass::Throttled { .. }) => base,
-            Some(_) | None => due,
-        }
     }
 
     /// Ends a request that the driver aborts.
@@ -751,7 +753,24 @@ impl<R: Copy + Ord + std::fmt::Debug> Model<R> {
             assert!(now.since(last_turn) > secs(2), "no jump since {last_turn:?}");
         } else {
             assert!(!self.waits.iter().any(late), "a jump that is none at {now:?}");
+            let overdue = |request: &ModelRequest| now.since(self.expires(request)) > secs(2);
+            assert!(!self.in_flight.values().any(overdue), "a request is overdue at {now:?}");
         }
+    }
+}
+
+/// The board rounds in other places.
+const ROUNDING: Duration = Duration::from_millis(1);
+
+fn class_number(class: ErrorClass) -> usize {
+    match class {
+        ErrorClass::Transient { .. } => 0,
+        ErrorClass::Unreached => 1,
+        ErrorClass::Unexpected { .. } => 2,
+        ErrorClass::Throttled { .. } => 3,
+        ErrorClass::NotFound => 4,
+        ErrorClass::Fatal => 5,
+        ErrorClass::Refused => 6,
     }
 }
 
