@@ -228,8 +228,9 @@ fn of_too_many_jobs_the_newest_of_each_kind_are_written() {
     let mut history = History::new();
     let kind = |n: u32| format!("{n:0>60000}");
     for n in 0..270 {
+        let name = kind(n);
         for seconds in 0..=100 {
-            history.record(kind(n), Sample::ended(Duration::new(seconds, 123_456_789)));
+            history.record(&*name, Sample::ended(Duration::new(seconds, 123_456_789)));
         }
     }
     // Each kind has 2 KB of jobs, and its name is 60 KB long.
