@@ -80,7 +80,10 @@ pub(super) fn line(subject: &Subject<'_>) -> io::Result<String> {
         account: Account {
             balance_ms: signed_millis(explanation.account),
             limit_ms: signed_millis(explanation.account_limit),
-            worst_loss_ms: explanation.worst_loss.map(signed_millis),
+            worst_loss_ms: explanation
+                .worst_loss
+                .filter(|loss| loss.is_finite())
+                .map(signed_millis),
         },
     };
     Ok(serde_json::to_string(&line)? + "\n")

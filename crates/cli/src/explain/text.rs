@@ -73,7 +73,7 @@ fn schedule(explanation: &Explanation) -> &'static str {
 fn account(explanation: &Explanation) -> String {
     let Explanation { account, account_limit, worst_loss, .. } = explanation;
     let mut text = format!("{account:.1}s of {account_limit:.0}s may be lost in all");
-    if let Some(worst_loss) = worst_loss {
+    if let Some(worst_loss) = worst_loss.filter(|loss| loss.is_finite()) {
         let _ = write!(text, "; a job can lose {:.1}s", worst_loss.max(0.0));
     }
     text

@@ -35,7 +35,7 @@ pub struct Explanation {
     /// The most that the account can hold, in seconds.
     pub account_limit: f64,
     /// The most that a job can lose against the fallback, in seconds: that of the plan in use, or of the most cautious plan if
-    /// none is. None without a past job.
+    /// none is. Infinite if a plan polls so often that it is not counted. None without a past job.
     pub worst_loss: Option<f64>,
     pub(super) law: Arc<Survival>,
 }

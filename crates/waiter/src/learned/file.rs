@@ -4,6 +4,9 @@
 //! append to it, write a new file and rename it over the old one. So no sample is lost when two processes end at once, and a
 //! process that dies at any point leaves the old file or the new one. A file that cannot be read is never replaced.
 //! What is written is for its user alone: mode 0600, as are all files that these crates write.
+//!
+//! What is written can be read again, whatever was learnt: numbers are kept within their bounds, and of too many past jobs
+//! the oldest are left out.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,6 +17,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::estimator::KEPT;
 use super::history::{History, Past, Sample, Savings};
 
 const FORMAT: &str = "cfw-waiter history";
@@ -25,6 +29,8 @@ const PATIENCE: Duration = Duration::from_secs(3);
 const RETRY: Duration = Duration::from_millis(20);
 /// The longest duration that is believed, in seconds: thirty years.
 const LONGEST: f64 = 1e9;
+/// The most symbolic links from a path to its file, as on Linux.
+const MOST_LINKS: usize = 40;
 
 /// Why a history could not be read or written: names the file.
 ///
@@ -45,7 +51,10 @@ enum Problem {
     Read(io::Error),
     Write(io::Error),
     Busy,
+    Special,
     TooLarge,
+    /// What would have to be written.
+    TooMuch,
     Foreign(Option<serde_json::Error>),
     Version(u32),
     Damaged(serde_json::Error),
@@ -61,7 +70,14 @@ impl fmt::Display for HistoryError {
             Problem::Busy => {
                 write!(f, "history {path} is locked by another process for over {PATIENCE:?}")
             }
+            Problem::Special => {
+                write!(f, "history {path} is not a regular file, and is left as it is")
+            }
             Problem::TooLarge => write!(f, "history {path} is larger than {LARGEST} bytes"),
+            Problem::TooMuch => write!(
+                f,
+                "history {path} would be larger than {LARGEST} bytes, and is left as it is"
+            ),
             Problem::Foreign(_) => {
                 write!(f, "{path} is not a history of cfw-waiter, and is left as it is")
             }
@@ -85,8 +101,8 @@ impl std::error::Error for HistoryError {
         match &self.problem {
             Problem::Read(error) | Problem::Write(error) => Some(error),
             Problem::Foreign(Some(error)) | Problem::Damaged(error) => Some(error),
-            Problem::Busy | Problem::TooLarge | Problem::Foreign(None) => None,
-            Problem::Version(_) | Problem::Number(_) => None,
+            Problem::Busy | Problem::Special | Problem::TooLarge | Problem::TooMuch => None,
+            Problem::Foreign(None) | Problem::Version(_) | Problem::Number(_) => None,
         }
     }
 }
@@ -147,11 +163,16 @@ impl History {
     ///
     /// Any number of processes may do so at once, and read meanwhile: a lock file beside it, of the same name and `.lock`,
     /// keeps writers apart, and the file is replaced as a whole. On Unix both are made with mode 0600, whatever mode
-    /// the file had. It blocks the thread, for up to three seconds while other processes write.
+    /// the file had. A symbolic link is followed, and stays. It blocks the thread, for up to three seconds while other
+    /// processes write.
+    ///
+    /// The file never exceeds 16 MiB: where it would, fewer than 256 past jobs of each kind are kept, the newest ones.
+    /// Durations above 10⁹ seconds are written as such.
     ///
     /// # Errors
     ///
-    /// If the file cannot be written, or is such that [`load`](Self::load) fails; it is then left as it is.
+    /// If the file cannot be written, is not a regular one, or is such that [`load`](Self::load) fails; or if the newest
+    /// job of each kind alone exceeds 16 MiB. The file is then left as it is.
     pub fn append_to(self, path: impl AsRef<Path>) -> Result<(), HistoryError> {
         let path = path.as_ref();
         append(self, path).map_err(|problem| HistoryError { path: path.to_owned(), problem })
@@ -202,7 +223,7 @@ fn parse(text: &[u8]) -> Result<History, Problem> {
             let ceiling = account.ceiling.unwrap_or(f64::INFINITY);
             past.savings.insert(
                 price.as_nanos().try_into().unwrap_or(u64::MAX),
-                Savings { sum: account.saved, ceiling },
+                Savings { sum: bounded(account.saved), ceiling },
             );
         }
         history.kinds.insert(kind, past);
@@ -216,7 +237,29 @@ fn duration(seconds: f64) -> Result<Duration, Problem> {
     duration.ok_or(Problem::Number(seconds))
 }
 
+/// Keeps an amount in seconds within what a file can hold.
+fn bounded(seconds: f64) -> f64 {
+    if seconds.is_nan() { 0.0 } else { seconds.clamp(-LONGEST, LONGEST) }
+}
+
+/// Follows symbolic links to a file, which need not exist. A rename to the link would replace it, and leave its file without
+/// what is learnt.
+fn follow(path: &Path) -> Result<PathBuf, Problem> {
+    let mut path = path.to_owned();
+    for _ in 0..MOST_LINKS {
+        // What is no link, or cannot be read, is for the caller to open.
+        let Ok(target) = fs::read_link(&path) else { return Ok(path) };
+        path = path.parent().unwrap_or(Path::new("")).join(target);
+    }
+    Err(Problem::Write(io::Error::other("too many symbolic links")))
+}
+
 fn append(newer: History, path: &Path) -> Result<(), Problem> {
+    let path = &*follow(path)?;
+    // A rename would replace a device, such as /dev/null, and to open a pipe may last for ever.
+    if fs::metadata(path).is_ok_and(|file| !file.is_file() && !file.is_dir()) {
+        return Err(Problem::Special);
+    }
     let beside = |ending: &str| {
         let mut name = path.as_os_str().to_owned();
         name.push(ending);
@@ -231,8 +274,7 @@ fn append(newer: History, path: &Path) -> Result<(), Problem> {
     acquire(&lock)?;
     let mut history = read(path)?;
     history.append(newer);
-    let text =
-        serde_json::to_vec(&document(history)).map_err(|error| Problem::Write(error.into()))?;
+    let text = text(history)?;
     let new = beside(".new");
     let write = || {
         // One that a process left behind when it died may have another mode, or be a link.
@@ -275,13 +317,32 @@ fn acquire(lock: &File) -> Result<(), Problem> {
     }
 }
 
+/// Returns the text of a history, which is one that can be read again.
+fn text(history: History) -> Result<Vec<u8>, Problem> {
+    let mut document = document(history);
+    let mut kept = KEPT;
+    loop {
+        let text = serde_json::to_vec(&document).map_err(|error| Problem::Write(error.into()))?;
+        if text.len() as u64 <= LARGEST {
+            return Ok(text);
+        }
+        kept /= 2;
+        if kept == 0 {
+            return Err(Problem::TooMuch);
+        }
+        for KindEntry { jobs, .. } in document.kinds.values_mut() {
+            jobs.drain(..jobs.len().saturating_sub(kept));
+        }
+    }
+}
+
 fn document(history: History) -> Document {
     let entry = |past: Past| KindEntry {
         jobs: past
             .samples
             .into_iter()
             .map(|sample| JobEntry {
-                seconds: sample.duration().as_secs_f64(),
+                seconds: sample.duration().as_secs_f64().min(LONGEST),
                 at_least: sample.is_at_least(),
             })
             .collect(),
@@ -290,8 +351,8 @@ fn document(history: History) -> Document {
             .into_iter()
             .map(|(price, savings)| AccountEntry {
                 poll_cost: Duration::from_nanos(price).as_secs_f64(),
-                saved: savings.sum,
-                ceiling: Some(savings.ceiling).filter(|ceiling| ceiling.is_finite()),
+                saved: bounded(savings.sum),
+                ceiling: Some(savings.ceiling).filter(|ceiling| *ceiling < LONGEST).map(bounded),
             })
             .collect(),
     };

@@ -22,6 +22,8 @@ const HEAD_START: f64 = 60.0;
 const JITTER: f64 = 0.05;
 /// What is believed of the fallback's shortest delays, in seconds: denser polls take too long to count.
 const DENSEST: f64 = 0.25;
+/// The most polls whose loss is counted. It is more than the fallback makes before the horizon, and takes some milliseconds.
+const MOST_POLLS: usize = 400_000;
 /// For how many settings of one price plans are kept.
 const MOST_PLANS: usize = 16;
 
@@ -283,10 +285,15 @@ fn pace(plan: &Arc<Plan>, leash: Leash, settings: &Learned, min_interval: Durati
     Pace { plan: Arc::clone(plan), leash, min_interval, max_interval }
 }
 
-/// Returns the most that a plan can lose against the fallback, in seconds.
+/// Returns the most that a plan can lose against the fallback, in seconds: infinite if it polls more often than is counted.
 fn worst_of(pace: &Pace, settings: &Learned) -> f64 {
     let horizon = HORIZON + pace.max_interval;
-    worst(polls_of(Some(pace), settings), polls_of(None, settings), horizon, settings.price())
+    let mut is_counted = false;
+    // Beyond the horizon there is none to count.
+    let plan = polls_of(Some(pace), settings).take(MOST_POLLS);
+    let plan = plan.inspect(|age| is_counted |= *age >= HORIZON);
+    let worst = worst(plan, polls_of(None, settings), horizon, settings.price());
+    if is_counted { worst } else { f64::INFINITY }
 }
 
 /// Returns the polls of a plan, or of the fallback alone, as ages in seconds.

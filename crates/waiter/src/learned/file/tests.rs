@@ -181,3 +181,112 @@ fn only_its_user_can_read_or_write_what_is_written() {
     let history = History::load(folder.file()).unwrap();
     assert_eq!(history.samples("create").count(), 2);
 }
+
+#[test]
+fn whatever_was_learnt_can_be_read_again() {
+    let folder = Folder::new("bounds");
+    let second = Duration::from_secs(1);
+    for duration in [Duration::from_secs(1_795_000_000), Duration::MAX] {
+        let mut history = History::new();
+        history.record("a", Sample::ended(duration));
+        history.record("a", Sample::at_least(duration));
+        history.append_to(folder.file()).unwrap();
+        let history = History::load(folder.file()).unwrap();
+        assert!(history.samples("a").all(|sample| sample.duration().as_secs_f64() == LONGEST));
+    }
+    for (sum, ceiling) in [
+        (f64::MAX, f64::INFINITY),
+        (f64::MIN, f64::NEG_INFINITY),
+        (f64::INFINITY, f64::MAX),
+        (f64::NEG_INFINITY, f64::MIN),
+        (f64::NAN, f64::NAN),
+    ] {
+        for _ in 0..2 {
+            let mut history = History::new();
+            history.save("a", second, Savings { sum, ceiling });
+            history.append_to(folder.file()).unwrap();
+            let savings = History::load(folder.file()).unwrap().savings("a", second);
+            assert!(savings.sum.abs() <= LONGEST, "{sum} {ceiling}: {savings:?}");
+        }
+    }
+}
+
+#[test]
+fn a_debt_without_end_stays_a_debt() {
+    let folder = Folder::new("debt");
+    let second = Duration::from_secs(1);
+    let mut history = History::new();
+    history.save("a", second, Savings { sum: f64::NEG_INFINITY, ceiling: f64::NEG_INFINITY });
+    history.append_to(folder.file()).unwrap();
+    let savings = History::load(folder.file()).unwrap().savings("a", second);
+    assert_eq!(savings, Savings { sum: -LONGEST, ceiling: -LONGEST });
+}
+
+#[test]
+fn of_too_many_jobs_the_newest_of_each_kind_are_written() {
+    let folder = Folder::new("many-kinds");
+    let mut history = History::new();
+    let kind = |n: u32| format!("{n:0>60000}");
+    for n in 0..270 {
+        let name = kind(n);
+        for seconds in 0..=100 {
+            history.record(&*name, Sample::ended(Duration::new(seconds, 123_456_789)));
+        }
+    }
+    // Each kind has 2 KB of jobs, and its name is 60 KB long.
+    history.append_to(folder.file()).unwrap();
+    let before = fs::read(folder.file()).unwrap();
+    assert!(before.len() as u64 <= LARGEST, "{}", before.len());
+    let kept = History::load(folder.file()).unwrap();
+    for n in [0, 269] {
+        let secs: Vec<u64> = kept.samples(&kind(n)).map(|s| s.duration().as_secs()).collect();
+        assert!(secs.len() >= 32 && secs.len() <= 64 && secs.last() == Some(&100), "{secs:?}");
+    }
+    let mut history = History::new();
+    (270..320).for_each(|n| history.record(kind(n), Sample::ended(Duration::ZERO)));
+    let error = history.append_to(folder.file()).unwrap_err().to_string();
+    assert!(
+        error.ends_with("would be larger than 16777216 bytes, and is left as it is"),
+        "{error}"
+    );
+    assert!(fs::read(folder.file()).unwrap() == before, "left as it is");
+}
+
+#[test]
+#[cfg(unix)]
+fn a_symbolic_link_stays_and_its_file_is_written() {
+    use std::os::unix::fs::symlink;
+    let folder = Folder::new("link");
+    let (file, link) = (folder.file(), folder.0.join("link"));
+    symlink("history.json", &link).unwrap();
+    symlink(&link, folder.0.join("other")).unwrap();
+    for (n, path) in [&link, &folder.0.join("other"), &file].into_iter().enumerate() {
+        one("a", 5.0).append_to(path).unwrap();
+        assert!(link.is_symlink() && folder.0.join("other").is_symlink());
+        assert_eq!(History::load(&file).unwrap().samples("a").count(), n + 1);
+    }
+    assert!(folder.0.join("history.json.lock").exists() && !folder.0.join("link.lock").exists());
+    let ring = folder.0.join("ring");
+    symlink("ring", &ring).unwrap();
+    let error = one("a", 5.0).append_to(&ring).unwrap_err();
+    assert!(error.to_string().starts_with("cannot write history "), "{error}");
+    assert!(ring.is_symlink());
+}
+
+#[test]
+#[cfg(unix)]
+fn what_is_no_regular_file_is_not_replaced() {
+    let folder = Folder::new("special");
+    let socket = folder.file();
+    let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    let error = one("a", 5.0).append_to(&socket).unwrap_err().to_string();
+    assert!(error.ends_with("is not a regular file, and is left as it is"), "{error}");
+    assert!(!fs::metadata(&socket).unwrap().is_file());
+    let device = Path::new("/dev/null");
+    let link = folder.0.join("link");
+    std::os::unix::fs::symlink(device, &link).unwrap();
+    assert!(History::load(&link).unwrap().is_empty());
+    let error = one("a", 5.0).append_to(&link).unwrap_err().to_string();
+    assert!(error.ends_with("is not a regular file, and is left as it is"), "{error}");
+    assert!(link.is_symlink() && !fs::metadata(device).unwrap().is_file());
+}

@@ -227,3 +227,13 @@ fn dense_fallbacks_do_not_take_for_ever() {
     let plan = plan(&mut Kind::new(KIND, &history), &settings, 0.0, &history);
     assert!(plan.delay(0.0, 0.5).is_none_or(|delay| delay >= 0.5));
 }
+
+#[test]
+fn a_plan_with_more_polls_than_are_counted_is_not_used() {
+    let (dense, history) = (Duration::from_millis(1), regular_history());
+    let fallback = Schedule::exponential(dense, 1.5, secs(15.0)).unwrap();
+    let settings = Arc::new(Learned::new().fallback(fallback).max_interval(dense));
+    let mut kind = Kind::new(KIND, &history);
+    let explanation = kind.explain(&settings, dense, &history);
+    assert_eq!((explanation.is_learned, explanation.worst_loss), (false, Some(f64::INFINITY)));
+}
