@@ -22,6 +22,8 @@ const DEFAULT_KIND: &str = "default";
 const DISAGREEMENT: f64 = 5.0;
 /// Durations below this, in seconds, are blurred if the server tells whole seconds.
 const COARSE: f64 = 20.0;
+/// How long a job may have run before its wait began for what it saved to count, in seconds.
+const BEFORE_WAIT: f64 = 2.0;
 /// How many policies with plans are at hand for waits to come.
 const RECENT: usize = 8;
 
@@ -162,10 +164,12 @@ impl Board {
         let Some((wait, plan)) = self.planned_wait(key) else { return };
         self.check_clocks(key, state);
         let Some(duration) = self.duration(key, wait, state) else { return };
+        let waited = self.now.since(self.waits[wait].started).as_secs_f64();
+        let is_whole = duration.as_secs_f64() <= waited + BEFORE_WAIT;
         let learning = &mut self.learning;
         learning.learn(&plan.kind, Sample::ended(duration));
         let (kind, history) = learning.kind(&plan.kind);
-        let saved = kind.book(&plan, duration, history);
+        let saved = kind.book(&plan, duration, is_whole, history);
         learning.news.save(&plan.kind, plan.settings.get_poll_cost(), saved);
     }
 

@@ -252,15 +252,20 @@ impl Kind {
     }
 
     /// Books what a job has saved that took this long and was polled by this plan. Returns it.
+    ///
+    /// One that was not waited for over its whole duration saves nothing: the polls before were made by neither schedule. It
+    /// may have been found ended, or the server's times may be wrong.
     pub(crate) fn book(
         &mut self,
         plan: &Planned,
         duration: Duration,
+        is_whole: bool,
         history: &History,
     ) -> Savings {
         let settings = &plan.settings;
         let seconds = duration.as_secs_f64().min(HORIZON);
         let gain = gain(plan.polls(), polls_of(None, settings), seconds, settings.price());
+        let gain = if is_whole { gain } else { gain.min(0.0) };
         let price = self.price(settings, history);
         price.account.book(gain);
         Savings::of(gain, &price.account)

@@ -197,6 +197,18 @@ fn what_a_job_has_saved_is_handed_out_with_its_duration() {
     assert!(account.balance() > Account::new(1.0).balance(), "{account:?}");
 }
 
+/// Neither schedule made the polls of the time before the wait: a job that is waited for again and again once it has ended, or
+/// whose begin the server misstates, must not pay for later losses.
+#[test]
+fn a_job_saves_nothing_that_was_not_waited_for_from_its_begin() {
+    for began in [60_000, 99_000, 800_000_000] {
+        let mut world = world();
+        poll_secs(&mut world, Script::succeeds(1_000).clock(began, 0), &policy());
+        let account = world.board.take_learned().savings("default", secs(1)).account(1.0);
+        assert!(account.balance() <= Account::new(1.0).balance(), "{began}: {account:?}");
+    }
+}
+
 #[test]
 fn durations_are_learnt_by_kind_from_the_servers_times() {
     let mut world = world();
