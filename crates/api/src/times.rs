@@ -14,15 +14,18 @@ const FIRST_MILLIS: f64 = 1e11;
 /// Returns the time of a number since the epoch. Zero and less mean "not set".
 pub(crate) fn from_number(number: f64) -> Option<SystemTime> {
     let millis = if number < FIRST_MILLIS { number * 1000.0 } else { number };
+    // Servers send milliseconds at the finest.
+    let millis = millis.round();
     if !(millis > 0.0 && millis < FIRST_MILLIS * 1000.0) {
         return None;
     }
-    // Servers send milliseconds at the finest. A duration is exact, unlike a float.
-    let since_epoch = Duration::try_from_secs_f64(millis.round()).ok()? / 1000;
+    // A duration is exact, unlike a float.
+    let since_epoch = Duration::try_from_secs_f64(millis).ok()? / 1000;
     SystemTime::UNIX_EPOCH.checked_add(since_epoch)
 }
 
-/// Returns the time of a text: a number, RFC 3339, or the same with `+0800` or without a zone (UTC).
+/// Returns the time of a text: a number, RFC 3339, or the same with `+0800` or without a zone (UTC). The epoch and times before
+/// it mean "not set", such as Go's zero time, which is in year 1.
 pub(crate) fn from_text(text: &str) -> Option<SystemTime> {
     let text = text.trim();
     if is_decimal(text) {
@@ -32,7 +35,7 @@ pub(crate) fn from_text(text: &str) -> Option<SystemTime> {
         .parse::<Timestamp>()
         .ok()
         .or_else(|| TimeZone::UTC.to_timestamp(text.parse::<civil::DateTime>().ok()?).ok())?;
-    SystemTime::try_from(timestamp).ok()
+    SystemTime::try_from(timestamp).ok().filter(|time| *time > SystemTime::UNIX_EPOCH)
 }
 
 /// Returns the time of an HTTP date, such as a `Date` header, in any of the three forms of RFC 9110.
@@ -124,6 +127,11 @@ mod tests {
             (" ", None),
             ("0", None),
             ("-1", None),
+            ("0.0004", None),
+            ("1970-01-01T00:00:00Z", None),
+            ("1969-12-31T23:59:59Z", None),
+            // Go's zero time.
+            ("0001-01-01T00:00:00Z", None),
             ("...", None),
             ("99999999999999999999", None),
             ("2022-13-45T99:00:00Z", None),
@@ -133,6 +141,7 @@ mod tests {
         for (text, expected) in rows {
             assert_eq!(from_text(text), expected, "{text:?}");
         }
+        assert_eq!(from_number(3e-8), None);
         assert_eq!(from_number(f64::NAN), None);
         assert_eq!(from_number(f64::INFINITY), None);
         assert_eq!(from_number(-5.0), None);
