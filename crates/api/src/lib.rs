@@ -101,6 +101,7 @@ mod id;
 mod job;
 mod settings;
 mod times;
+mod url;
 mod wire;
 
 pub use reqwest;

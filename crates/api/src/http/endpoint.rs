@@ -35,7 +35,8 @@ impl Endpoint {
                 ));
             }
         }
-        let url = Url::parse(text).map_err(|error| wrong(&format!("is not a URL: {error}")))?;
+        let url =
+            crate::url::parse(text).map_err(|error| wrong(&format!("is not a URL: {error}")))?;
         if !url.username().is_empty() || url.password().is_some() {
             return Err(wrong("holds a user name or password: give credentials apart from it"));
         }
@@ -95,7 +96,7 @@ impl Endpoint {
     /// Removes the path of a URL from a version on, without other checks.
     pub(crate) fn without_version_of(url: &str) -> String {
         // Templates such as `%(project_id)s` are part of what is removed.
-        match Url::parse(url) {
+        match crate::url::parse(url) {
             Ok(url) => Self(url).without_version().to_string(),
             Err(_) => url.to_owned(),
         }

@@ -290,7 +290,7 @@ impl Settings {
 
 /// Shows a URL that was not checked, because the credential does not need it.
 fn shown(url: &str) -> &str {
-    let is_plain = reqwest::Url::parse(url)
+    let is_plain = crate::url::parse(url)
         .is_ok_and(|url| url.has_host() && url.username().is_empty() && url.password().is_none());
     if is_plain { url } else { ".." }
 }

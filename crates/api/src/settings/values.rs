@@ -1,7 +1,5 @@
 //! Values of settings: URLs with a region in them, paths, flags.
 
-use reqwest::Url;
-
 use super::error::{Problem, Result};
 use super::sources::Found;
 use crate::clouds::is_label;
@@ -17,8 +15,9 @@ pub(super) fn is_foreign(
     let Some(environment) = environment else { return false };
     let region = region.map_or("", |region| &region.value);
     let host = |url: &str| {
-        let url =
-            Url::parse(&BLANKS.iter().fold(url.to_owned(), |u, blank| u.replace(blank, region)));
+        let url = crate::url::parse(
+            &BLANKS.iter().fold(url.to_owned(), |u, blank| u.replace(blank, region)),
+        );
         url.ok().and_then(|url| Some((url.host_str()?.to_owned(), url.port())))
     };
     match (host(&environment.value), host(&entry.value)) {
@@ -52,7 +51,7 @@ pub(super) fn expanded(mut found: Found, region: Option<&str>) -> Result<Found> 
 
 /// Checks a URL. The error does not show it, because it may hold a password.
 pub(super) fn checked_url(found: Found) -> Result<Found> {
-    let reason = match Url::parse(&found.value) {
+    let reason = match crate::url::parse(&found.value) {
         _ if !found.value.contains("://") => "it has no scheme, such as https://".to_owned(),
         Err(error) => error.to_string(),
         Ok(url) if !matches!(url.scheme(), "http" | "https") => {

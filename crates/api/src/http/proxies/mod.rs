@@ -104,8 +104,8 @@ impl fmt::Debug for Proxies {
 fn parse(value: &str) -> Result<Url, &'static str> {
     let scheme = value.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
     let url = match scheme.as_deref() {
-        Some("http" | "https") => Url::parse(value),
-        None => Url::parse(&format!("http://{value}")),
+        Some("http" | "https") => crate::url::parse(value),
+        None => crate::url::parse(&format!("http://{value}")),
         Some("socks4" | "socks4a" | "socks5" | "socks5h") => {
             return Err("names a SOCKS proxy, which is not supported: use one for HTTP");
         }
