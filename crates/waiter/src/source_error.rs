@@ -25,8 +25,8 @@ pub enum ErrorClass {
     /// An answer that is not the service's own word: a gateway's or a proxy's, say. This counts as a transient failure until
     /// it has come three times in a row over at least 10 s; then it ends the wait as a fatal error.
     Unexpected {
-        /// Whether such an answer is known to pass. One that is not known to is fatal at once, unless the source has told
-        /// the state of any job before.
+        /// Whether such an answer is known to pass. One that is not known to is fatal at once, unless the source has
+        /// reported the state of any job before.
         can_pass: bool,
     },
     /// The service refuses for want of quota: the whole source slows down.
