@@ -14,7 +14,8 @@ use crate::text;
 /// The longest token file that is read. Tokens have a few kilobytes.
 const MAX_TOKEN_LEN: u64 = 64 * 1024;
 
-/// Builds the client, and returns what is known of the place of its jobs. Flags take precedence over the environment.
+/// Builds the client. Returns it with the service and the project of its jobs, as far as they are configured. Flags take
+/// precedence over the environment.
 pub(crate) fn build_client(args: &CloudArgs) -> Result<(Client, Place), CliError> {
     let token = args.token_file.as_deref().map(read_token).transpose()?;
     let lookup = |name: &str| {

@@ -7,12 +7,11 @@ use std::time::{Duration, SystemTime};
 
 use cfw_api::JobId;
 use cfw_waiter::{JobCheckpoint, JobOptions, Policy, Schedule};
-use tokio::sync::mpsc;
 
 use crate::args::WaitArgs;
 use crate::exit::CliError;
 use crate::ids;
-use crate::input::{self, Job, Line, Source};
+use crate::input::{Job, Source};
 use crate::state::{Own, Place, State};
 use crate::waiter;
 
@@ -25,8 +24,8 @@ const LOOK_MARGIN: Duration = Duration::from_secs(12);
 /// The jobs to wait for.
 pub(crate) struct Jobs {
     pub(crate) jobs: Vec<Job>,
-    /// Lines of files and of standard input, if any are read.
-    pub(crate) lines: Option<mpsc::Receiver<Line>>,
+    /// Files, and standard input, whose lines name more jobs.
+    pub(crate) sources: Vec<Source>,
     /// Where the lines come from, such as `on standard input`.
     pub(crate) origin: String,
     /// Lines are typed on a terminal.
@@ -39,7 +38,7 @@ pub(crate) struct Jobs {
 }
 
 impl Jobs {
-    /// Checks the ids of the command line, and starts to read the files and standard input, if they are named.
+    /// Checks the ids of the command line, and opens the files that are named.
     pub(crate) fn from_args(args: &WaitArgs) -> Result<Self, CliError> {
         if args.names_no_jobs() && args.state.is_none() {
             let message =
@@ -74,12 +73,8 @@ impl Jobs {
         if origins.is_empty() {
             origins.extend(args.state.iter().map(|file| format!("in {}", file.display())));
         }
-        let lines = if sources.is_empty() { None } else { Some(input::read_lines(sources)) };
-        let lines = lines.transpose().map_err(|error| {
-            CliError::misconfigured(format!("no thread to read job ids on: {error}"))
-        })?;
         let (origin, defaults) = (origins.join(" or "), Defaults::from_args(args)?);
-        Ok(Self { jobs, lines, origin, are_typed, defaults, has_history: false, state: None })
+        Ok(Self { jobs, sources, origin, are_typed, defaults, has_history: false, state: None })
     }
 
     /// Opens the state file, if one is named.
@@ -94,7 +89,7 @@ impl Jobs {
         let (origin, defaults) = (String::new(), Defaults::default());
         Self {
             jobs,
-            lines: None,
+            sources: Vec::new(),
             origin,
             are_typed: false,
             defaults,

@@ -136,10 +136,10 @@ pub(crate) fn write_notice(notice: &Notice, kind: Option<&str>) -> io::Result<()
     })?)
 }
 
-/// Writes a line of the input that does not describe a job.
-pub(crate) fn write_rejected(bad: &BadLine) -> io::Result<()> {
+/// Writes a line of the input that does not describe a job. `again` says that an earlier run may have reported it.
+pub(crate) fn write_rejected(bad: &BadLine, again: bool) -> io::Result<()> {
     let (file, line_number) = (bad.path.as_deref(), bad.number);
-    write(&line(&Event::Rejected { file, line: line_number, message: &bad.problem })?)
+    write(&line(&Event::Rejected { file, line: line_number, message: &bad.problem, again })?)
 }
 
 /// Writes the summary, which is the last line.
@@ -253,6 +253,8 @@ enum Event<'a> {
         file: Option<&'a str>,
         line: u64,
         message: &'a str,
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        again: bool,
     },
     Summary {
         exit_code: u8,

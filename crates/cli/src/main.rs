@@ -9,6 +9,7 @@ mod clock;
 mod completions;
 mod demo;
 mod describe;
+mod ends;
 mod exec;
 mod exit;
 mod explain;

@@ -6,23 +6,9 @@
 use cfw_waiter::{ErrorClass, Outcome, SourceError, WaitError, WaitErrorKind};
 
 use crate::describe;
+use crate::ends;
 use crate::exit::Exit;
 use crate::text;
-
-/// Why waits end without success.
-pub(crate) const KINDS: [WaitErrorKind; 11] = [
-    WaitErrorKind::Failed,
-    WaitErrorKind::TimedOut,
-    WaitErrorKind::Lost,
-    WaitErrorKind::Refused,
-    WaitErrorKind::Fatal,
-    WaitErrorKind::Unreachable,
-    WaitErrorKind::TooManyFailures,
-    WaitErrorKind::UnknownStatus,
-    WaitErrorKind::Panicked,
-    WaitErrorKind::Stopped,
-    WaitErrorKind::Removed,
-];
 
 /// Returns why the wait ended.
 pub(crate) fn kind(error: &WaitError) -> WaitErrorKind {
@@ -37,20 +23,9 @@ pub(crate) fn kind(error: &WaitError) -> WaitErrorKind {
     }
 }
 
-/// The name of the end of a job that succeeded.
-pub(crate) const SUCCEEDED: &str = "succeeded";
-
 /// Returns the name of the end, which is part of the schema.
 pub(crate) fn name(outcome: &Outcome) -> &'static str {
-    outcome.as_ref().map_or_else(|error| kind(error).as_str(), |_| SUCCEEDED)
-}
-
-/// Returns the end of this name: why the wait ended, or `None` for success. Returns `None` if it is no name.
-pub(crate) fn from_name(name: &str) -> Option<Option<WaitErrorKind>> {
-    if name == SUCCEEDED {
-        return Some(None);
-    }
-    KINDS.into_iter().find(|kind| kind.as_str() == name).map(Some)
+    ends::name(outcome.as_ref().err().map(kind))
 }
 
 /// Returns the exit code for the end.

@@ -17,6 +17,9 @@ use crate::text::printable;
 use crate::trouble::Notice;
 use crate::{client, describe, json, state, streams};
 
+/// What follows a report that an earlier run may have made.
+const AGAIN: &str = " (again: an earlier run may have reported it)";
+
 /// Writes updates and the summary in the formats that the flags select.
 pub(crate) struct Output {
     is_json: bool,
@@ -107,20 +110,22 @@ impl Output {
         self.is_closed = true;
     }
 
-    /// Returns whether the reader of standard output has closed it, so that what is reported reaches nobody.
+    /// Returns whether the reader of standard output has closed it. What is written from then on is lost.
     pub(crate) fn is_closed(&self) -> bool {
         self.is_closed
     }
 
-    /// Reports a line of the input that does not describe a job.
+    /// Reports a line of the input that does not describe a job. `is_again` says that an earlier run may have reported it.
     ///
     /// # Errors
     ///
     /// Returns an error if standard output cannot be written.
-    pub(crate) fn rejected(&mut self, line: &BadLine) -> io::Result<()> {
-        let path = line.path.as_deref().unwrap_or("standard input");
-        self.line(printable(format!("cfw-wait: line {} of {path}: {}", line.number, line.problem)));
-        if self.is_json { json::write_rejected(line) } else { Ok(()) }
+    pub(crate) fn rejected(&mut self, line: &BadLine, is_again: bool) -> io::Result<()> {
+        let BadLine { path, number, problem } = line;
+        let path = path.as_deref().unwrap_or("standard input");
+        let again = if is_again { AGAIN } else { "" };
+        self.line(printable(format!("cfw-wait: line {number} of {path}: {problem}{again}")));
+        if self.is_json { json::write_rejected(line, is_again) } else { Ok(()) }
     }
 
     /// Says what a state file holds of earlier runs.
@@ -152,8 +157,7 @@ impl Output {
         report: &state::Report,
         line: &[u8],
     ) -> io::Result<()> {
-        let text =
-            printable(format!("{} (again: an earlier run may have reported it)", report.text));
+        let text = printable(format!("{}{AGAIN}", report.text));
         let style = if is_success { Style::Success } else { Style::Error };
         match &mut self.human {
             HumanOutput::Screen(screen) => screen.end(style, is_success, id, &text),

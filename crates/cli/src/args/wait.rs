@@ -29,7 +29,8 @@ pub(crate) struct WaitArgs {
     /// File with the jobs and their ends, with which the same command goes on after a crash or a signal
     ///
     /// A job is recorded before its first poll, and its end before it is reported. Recorded ids are not needed again, and do
-    /// no harm. Jobs that ended are not waited for again, but count in the summary and the exit code. The others keep
+    /// no harm. Ids are recorded before more are read: a signal loses none that were read, and kill -9 at most the 8 KiB
+    /// that were read from a pipe last. Jobs that ended are not waited for again, but count in the summary and the exit code. The others keep
     /// their deadlines by the clock, and --timeout is for new ones. An end that may have been reported before is
     /// reported again with a note. Once all jobs have ended, the command reports the result at once: remove the file to start
     /// afresh. A wait that ended before its job, as at its deadline, is made again by the next run after one that came to

@@ -3,15 +3,14 @@
 #[cfg(test)]
 mod fuzzing;
 mod line;
+mod reader;
 
 use std::fs::{File, Metadata};
-use std::io::{self, BufRead, BufReader, Read as _};
+use std::io::{self, BufRead, Read as _};
 use std::sync::Arc;
-use std::thread;
-
-use tokio::sync::mpsc;
 
 pub(crate) use self::line::{Job, kind_problem};
+pub(crate) use self::reader::{Batch, Lines};
 use crate::exit::CliError;
 
 /// The longest line that is read. The rest of a longer line is skipped.
@@ -20,10 +19,8 @@ const MAX_LINE_LEN: u64 = 4096;
 /// The byte order marks with which texts in UTF-16 begin, as Windows writes them.
 const UTF_16: [&[u8]; 2] = [b"\xff\xfe", b"\xfe\xff"];
 
-/// The number of ids that are read ahead. A state file records as many at once.
-const READ_AHEAD: usize = 256;
-
 /// A source of lines.
+#[derive(Debug)]
 pub(crate) enum Source {
     Stdin,
     File {
@@ -89,7 +86,7 @@ fn is_pipe(_: &Metadata) -> bool {
 }
 
 /// A line that does not describe a job, or a read error.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct BadLine {
     /// The path of the file, or `None` for standard input.
     pub(crate) path: Option<Arc<str>>,
@@ -99,41 +96,6 @@ pub(crate) struct BadLine {
 }
 
 pub(crate) type Line = Result<Job, BadLine>;
-
-/// Reads the sources, one after another, on a new thread.
-///
-/// The thread is never joined, because a read from a terminal or an idle pipe cannot be interrupted.
-/// A blocking task of the runtime would delay the end of the process.
-///
-/// # Errors
-///
-/// Returns an error if the system refuses a thread.
-pub(crate) fn read_lines(sources: Vec<Source>) -> io::Result<mpsc::Receiver<Line>> {
-    let (sender, receiver) = mpsc::channel(READ_AHEAD);
-    let read_all = move || {
-        for source in sources {
-            let path = source.path().cloned();
-            let send = |line: Result<Job, (u64, String)>| {
-                let line = line.map_err(|(number, problem)| BadLine {
-                    path: path.clone(),
-                    number,
-                    problem,
-                });
-                sender.blocking_send(line).is_ok()
-            };
-            match source {
-                Source::Stdin => read(io::stdin().lock(), send),
-                Source::File { file, .. } => read(BufReader::new(file), send),
-                Source::Pipe { path } => match File::open(&*path) {
-                    Ok(pipe) => read(BufReader::new(pipe), send),
-                    Err(error) => drop(send(Err((1, format!("cannot be read: {error}"))))),
-                },
-            }
-        }
-    };
-    thread::Builder::new().name("cfw-wait-input".to_owned()).spawn(read_all)?;
-    Ok(receiver)
-}
 
 /// Sends every line that is not blank, until the input ends or `send` returns false.
 fn read(mut input: impl BufRead, mut send: impl FnMut(Result<Job, (u64, String)>) -> bool) {
@@ -170,6 +132,8 @@ fn read(mut input: impl BufRead, mut send: impl FnMut(Result<Job, (u64, String)>
 
 #[cfg(test)]
 mod tests {
+    use std::io::BufReader;
+
     use super::*;
 
     fn lines(input: impl BufRead) -> Vec<Result<String, (u64, String)>> {

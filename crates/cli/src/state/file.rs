@@ -44,7 +44,8 @@ fn take(file: &File) -> Result<(), Problem> {
 }
 
 /// Replaces the file by one with this content, or makes it, and returns it open for writing. A process that dies meanwhile
-/// leaves the old file or the new one, also after a power failure.
+/// leaves the old file or the new one, and so does a failure of the system until [`sync_folder`] has returned. After an error
+/// the old file is as it was.
 pub(super) fn replace(path: &Path, content: &[u8]) -> io::Result<File> {
     let new = beside(path, ".new");
     let write = || {
@@ -62,14 +63,12 @@ pub(super) fn replace(path: &Path, content: &[u8]) -> io::Result<File> {
         fs::rename(&new, path)?;
         Ok(file)
     };
-    let file = write().inspect_err(|_| {
+    write().inspect_err(|_| {
         // The error counts. A full disk has room again.
         if check_leftover(&new).is_ok() {
             let _ = fs::remove_file(&new);
         }
-    })?;
-    sync_folder(path)?;
-    Ok(file)
+    })
 }
 
 /// Checks that a file in the way of the new one is what this command leaves behind when it dies, and not a file of the user.
@@ -151,17 +150,23 @@ pub(super) fn is_current(_: &File, _: &Path) -> io::Result<Option<bool>> {
 
 /// Makes the name of a new file last. A name is an entry of its folder.
 #[cfg(unix)]
-fn sync_folder(path: &Path) -> io::Result<()> {
+pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    match File::open(folder.unwrap_or(Path::new(".")))?.sync_all() {
+    let synced = File::open(folder.unwrap_or(Path::new("."))).and_then(|folder| folder.sync_all());
+    match synced.as_ref().map_err(io::Error::kind) {
         // Some file systems have no such thing.
-        Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
-        synced => synced,
+        Err(io::ErrorKind::InvalidInput) => Ok(()),
+        // A folder that its user cannot read cannot be synced alone.
+        Err(io::ErrorKind::PermissionDenied) => {
+            nix::unistd::sync();
+            Ok(())
+        }
+        _ => synced,
     }
 }
 
 #[cfg(not(unix))]
-fn sync_folder(_: &Path) -> io::Result<()> {
+pub(super) fn sync_folder(_: &Path) -> io::Result<()> {
     Ok(())
 }
 

@@ -9,7 +9,8 @@ use serde_json::value::RawValue;
 
 use super::place::Place;
 use super::problem::Problem;
-use crate::outcome;
+use crate::ends;
+use crate::printable::printable;
 
 /// The version of the format. Fields may be added within a version, records may not.
 pub(super) const VERSION: u64 = 1;
@@ -28,12 +29,14 @@ struct Header {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Record {
-    /// A job is waited for, from now on or still. It replaces what is known of the job.
+    /// The wait for a job begins, or has made progress. The record replaces all that is known of the job.
     Waiting(Waiting),
     /// The wait for a job has ended. It is recorded before it is reported.
     Ended(End),
     /// The end of a job was reported.
     Reported { job_id: String },
+    /// A line of the input does not describe a job. It is recorded before it is reported.
+    Rejected(Rejected),
     /// A run came to its end by itself. What follows belongs to the next one.
     Finished {},
 }
@@ -43,6 +46,22 @@ pub(super) struct Waiting {
     job: JobCheckpoint,
     #[serde(flatten)]
     own: Own,
+}
+
+impl Waiting {
+    pub(super) fn id(&self) -> &str {
+        self.job.id.as_str()
+    }
+}
+
+/// A line of the input that does not describe a job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Rejected {
+    /// The path of the file, or `None` for standard input.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) file: Option<String>,
+    pub(crate) line: u64,
+    pub(crate) message: String,
 }
 
 /// What the line of the input says of its job, instead of the flags.
@@ -94,7 +113,7 @@ struct Ending(Option<WaitErrorKind>);
 
 impl From<Ending> for &'static str {
     fn from(ending: Ending) -> Self {
-        ending.0.map_or(outcome::SUCCEEDED, WaitErrorKind::as_str)
+        ends::name(ending.0)
     }
 }
 
@@ -102,7 +121,7 @@ impl TryFrom<String> for Ending {
     type Error = String;
 
     fn try_from(name: String) -> Result<Self, String> {
-        outcome::from_name(&name).map(Self).ok_or_else(|| format!("outcome {name:?} is not known"))
+        ends::from_name(&name).map(Self).ok_or_else(|| format!("outcome {name:?} is not known"))
     }
 }
 
@@ -145,6 +164,8 @@ pub(super) struct Journal {
     /// In the order in which they were added.
     entries: Vec<Entry>,
     by_id: HashMap<JobId, usize>,
+    /// Lines that the last run has rejected, unless it came to its end by itself.
+    rejected: Vec<Rejected>,
     /// The last run came to its end by itself.
     is_finished: bool,
 }
@@ -159,7 +180,8 @@ pub(super) struct Parsed {
 
 impl Journal {
     pub(super) fn new(place: Place) -> Self {
-        Self { place, entries: Vec::new(), by_id: HashMap::new(), is_finished: false }
+        let (entries, rejected) = (Vec::new(), Vec::new());
+        Self { place, entries, by_id: HashMap::new(), rejected, is_finished: false }
     }
 
     /// Reads the content of a file. A last line without a line break is what a crash leaves of a record, and is ignored.
@@ -170,11 +192,11 @@ impl Journal {
         let mut len = header.len();
         let mut journal = Self::new(parse_header(header)?);
         for (number, line) in (2..).zip(lines) {
-            let damaged = |problem| Problem::Damaged(number, problem);
+            let damaged = |problem| Problem::Damaged(number, printable(problem));
             let record = serde_json::from_slice(line).map_err(|error| damaged(column(&error)))?;
-            if let Record::Waiting(Waiting { job, .. }) = &record {
+            if let Record::Waiting(waiting) = &record {
                 // It will be a part of a URL, and be shown on terminals.
-                let id = cfw_api::JobId::new(job.id.as_str());
+                let id = cfw_api::JobId::new(waiting.id());
                 id.map_err(|error| damaged(error.to_string()))?;
             }
             journal.apply(record).map_err(damaged)?;
@@ -208,9 +230,16 @@ impl Journal {
                 let end = entry.end.as_mut();
                 end.ok_or_else(|| format!("job {job_id:?} has not ended"))?.report = None;
             }
+            Record::Rejected(rejected) => {
+                self.is_finished = false;
+                if !self.rejected.contains(&rejected) {
+                    self.rejected.push(rejected);
+                }
+            }
             Record::Finished {} if self.is_finished => {}
             Record::Finished {} => {
                 self.is_finished = true;
+                self.rejected.clear();
                 for entry in self.entries.iter_mut().filter(|entry| entry.end.is_some()) {
                     entry.is_past = true;
                 }
@@ -230,6 +259,10 @@ impl Journal {
 
     pub(super) fn entries(&self) -> &[Entry] {
         &self.entries
+    }
+
+    pub(super) fn rejected(&self) -> &[Rejected] {
+        &self.rejected
     }
 
     pub(super) fn is_finished(&self) -> bool {
@@ -257,6 +290,9 @@ impl Journal {
                 write_line(&mut image, &Record::Ended(end.clone()))?;
             }
         }
+        for rejected in &self.rejected {
+            write_line(&mut image, &Record::Rejected(rejected.clone()))?;
+        }
         Ok(image)
     }
 }
@@ -283,15 +319,15 @@ pub(super) fn parse_header(text: &[u8]) -> Result<Place, Problem> {
     }
     let line = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
     let version = serde_json::from_slice(line).map_err(|error| match line.starts_with(START) {
-        true => Problem::Damaged(1, column(&error)),
+        true => Problem::Damaged(1, printable(column(&error))),
         false => Problem::Foreign,
     });
     let version: Version = version?;
     if version.cfw_wait_state != VERSION {
         return Err(Problem::Version(version.cfw_wait_state));
     }
-    let header: Header =
-        serde_json::from_slice(line).map_err(|error| Problem::Damaged(1, column(&error)))?;
+    let header: Header = serde_json::from_slice(line)
+        .map_err(|error| Problem::Damaged(1, printable(column(&error))))?;
     Ok(header.place)
 }
 

@@ -16,19 +16,26 @@ use std::path::{Path, PathBuf};
 use cfw_waiter::{JobCheckpoint, JobState};
 
 pub(crate) use self::journal::{End, Entry, Own, Report};
-use self::journal::{Journal, Parsed, Record};
+use self::journal::{Journal, Parsed, Record, Rejected};
 pub(crate) use self::place::Place;
 pub(crate) use self::problem::Problem;
 use crate::exit::CliError;
+use crate::input::BadLine;
 
 /// More than a file of a million jobs has.
 const LARGEST: u64 = 1 << 30;
 
 /// More than the first line has.
-const HEADER: u64 = 1 << 16;
+const HEADER: usize = 1 << 16;
 
 /// The file may be this much longer than twice its shortest content.
 const SLACK: u64 = 64 << 10;
+
+/// The most lines that were rejected of which the file has a record.
+const MAX_REJECTED: usize = 1_000;
+
+/// The most characters that are kept of what is wrong with a line.
+const MAX_MESSAGE: usize = 400;
 
 /// The state file of a run, which is locked while this lives.
 #[derive(Debug)]
@@ -44,12 +51,16 @@ pub(crate) struct State {
     pending: Vec<u8>,
     /// The length of what was written.
     len: u64,
-    /// The length of the shortest content when it was determined last.
+    /// The length of the shortest content when it was determined last, and of the jobs since.
     shortest: u64,
+    /// The file is not replaced by a shorter one before it has this length, after an attempt that failed.
+    retry_at: u64,
     /// More follows in the file, which a crash left of a record.
     is_cut: bool,
     /// All that was written is safe from a failure of the system.
     is_synced: bool,
+    /// And so is the name of the file.
+    is_name_synced: bool,
 }
 
 impl State {
@@ -66,6 +77,18 @@ impl State {
         self.journal.entries()
     }
 
+    /// Returns the lines that the last run has rejected, unless it came to its end by itself.
+    pub(crate) fn rejected(&self) -> Vec<BadLine> {
+        let rejected = self.journal.rejected().iter();
+        rejected
+            .map(|Rejected { file, line, message }| BadLine {
+                path: file.as_deref().map(Into::into),
+                number: *line,
+                problem: message.clone(),
+            })
+            .collect()
+    }
+
     pub(crate) fn contains(&self, id: &str) -> bool {
         self.journal.get(id).is_some()
     }
@@ -78,6 +101,24 @@ impl State {
     /// Records that a job is waited for. [`sync`](Self::sync) must follow before its first poll.
     pub(crate) fn add(&mut self, job: JobCheckpoint, own: Own) -> Result<(), CliError> {
         self.record(Record::waiting(job, own))
+    }
+
+    /// Records a line that does not describe a job, unless the file has as many as it may have. Returns whether it is news.
+    /// [`sync`](Self::sync) must follow before it is reported.
+    pub(crate) fn reject(&mut self, bad: &BadLine) -> Result<bool, CliError> {
+        let rejected = Rejected {
+            file: bad.path.as_deref().map(str::to_owned),
+            line: bad.number,
+            message: bad.problem.chars().take(MAX_MESSAGE).collect(),
+        };
+        let known = self.journal.rejected();
+        if known.contains(&rejected) {
+            return Ok(false);
+        }
+        if known.len() < MAX_REJECTED {
+            self.record(Record::Rejected(rejected))?;
+        }
+        Ok(true)
     }
 
     /// Records the status of a job, and its polls.
@@ -139,8 +180,14 @@ impl State {
     }
 
     fn record(&mut self, record: Record) -> Result<(), CliError> {
+        let len = self.pending.len();
         let written = record.write(&mut self.pending).map_err(io::Error::from);
         written.map_err(|problem| self.error(&Problem::Write(problem)))?;
+        if let Record::Waiting(waiting) = &record
+            && self.journal.get(waiting.id()).is_none()
+        {
+            self.shortest += (self.pending.len() - len) as u64;
+        }
         let applied = self.journal.apply(record);
         applied.map_err(|problem| self.error(&Problem::Write(io::Error::other(problem))))
     }
@@ -153,14 +200,20 @@ impl State {
     /// Writes all records, so that they outlive the system.
     pub(crate) fn sync(&mut self) -> Result<(), CliError> {
         self.append()
-            .and_then(|()| {
-                if !self.is_synced {
-                    self.file.sync_data().map_err(Problem::Write)?;
-                    self.is_synced = true;
-                }
-                Ok(())
-            })
+            .and_then(|()| self.sync_file().map_err(Problem::Write))
             .map_err(|problem| self.error(&problem))
+    }
+
+    fn sync_file(&mut self) -> io::Result<()> {
+        if !self.is_synced {
+            self.file.sync_data()?;
+            self.is_synced = true;
+        }
+        if !self.is_name_synced {
+            file::sync_folder(&self.path)?;
+            self.is_name_synced = true;
+        }
+        Ok(())
     }
 
     fn append(&mut self) -> Result<(), Problem> {
@@ -174,8 +227,15 @@ impl State {
             None => return self.compact(),
         }
         let len = self.len + self.pending.len() as u64;
-        if len > self.shortest.saturating_mul(2).saturating_add(SLACK) {
+        if len > LARGEST {
             return self.compact();
+        }
+        if len > self.shortest.saturating_mul(2).saturating_add(SLACK).max(self.retry_at) {
+            match self.compact() {
+                Ok(()) => return Ok(()),
+                // A full disk may have room for some records all the same.
+                Err(_) => self.retry_at = len + SLACK.max(self.shortest / 4),
+            }
         }
         if self.is_cut {
             self.file.set_len(self.len).map_err(Problem::Write)?;
@@ -195,10 +255,14 @@ impl State {
     /// Replaces the file by its shortest content, pending records included.
     fn compact(&mut self) -> Result<(), Problem> {
         let image = self.journal.image().map_err(|error| Problem::Write(error.into()))?;
+        if image.len() as u64 > LARGEST {
+            return Err(Problem::TooLarge(LARGEST));
+        }
         self.file = file::replace(&self.path, &image).map_err(Problem::Write)?;
         self.pending.clear();
         self.len = image.len() as u64;
-        (self.shortest, self.is_cut, self.is_synced) = (self.len, false, true);
+        (self.shortest, self.retry_at, self.is_cut) = (self.len, 0, false);
+        (self.is_synced, self.is_name_synced) = (true, false);
         Ok(())
     }
 
@@ -218,6 +282,7 @@ fn error(name: &Path, problem: &Problem) -> CliError {
 
 fn open(name: &Path, place: Place, may_create: bool) -> Result<State, Problem> {
     // What does not exist has no links, or one that leads nowhere, which is replaced.
+    place.check()?;
     let path = fs::canonicalize(name).unwrap_or_else(|_| name.to_owned());
     // Before anything is made beside a file that is not ours.
     match look(&path)? {
@@ -264,8 +329,11 @@ impl State {
             pending: Vec::new(),
             len,
             shortest: len,
+            retry_at: 0,
             is_cut: false,
             is_synced: true,
+            // The process before may have died as soon as the file had its name.
+            is_name_synced: false,
         }
     }
 }
@@ -288,7 +356,7 @@ fn look(path: &Path) -> Result<Look, Problem> {
     }
     let mut start = Vec::new();
     let file = File::open(path).map_err(Problem::Read)?;
-    file.take(HEADER).read_to_end(&mut start).map_err(Problem::Read)?;
+    file.take(HEADER as u64).read_to_end(&mut start).map_err(Problem::Read)?;
     journal::parse_header(&start).map(|_| Look::Ours)
 }
 

@@ -22,6 +22,8 @@ pub(crate) enum Problem {
     Damaged(u64, String),
     /// What differs, in the file and in this command.
     Elsewhere(&'static str, String, String),
+    /// What is too long, and the most bytes that it may have.
+    TooLong(&'static str, usize),
     Replaced,
 }
 
@@ -48,6 +50,9 @@ impl fmt::Display for Problem {
                 f,
                 "holds jobs of {what} {recorded:?}, and not of {given:?}; use a file for each"
             ),
+            Self::TooLong(what, limit) => {
+                write!(f, "cannot be used: the {what} is longer than {limit} bytes")
+            }
             Self::Replaced => f.write_str("was replaced by another program"),
         }
     }

@@ -11,6 +11,8 @@ use crate::summary::Reason;
 pub(crate) struct LastSteps {
     pub(super) exec: Option<Exec>,
     pub(super) state: Option<State>,
+    /// Jobs whose ends the summary has drawn at last.
+    pub(super) undrawn: Vec<String>,
     pub(super) reason: Reason,
     pub(super) signals: Signals,
 }
@@ -18,24 +20,28 @@ pub(crate) struct LastSteps {
 impl LastSteps {
     /// Waits for the runs to end, within limits, and reports them.
     pub(crate) async fn finish(self, output: &mut Output) {
-        let Self { exec, mut state, reason, signals } = self;
+        let Self { exec, mut state, undrawn, reason, signals } = self;
         let (limit, signals) = match reason {
             // A second signal ends the process at once.
             Reason::Interrupted(_) => (exec::SIGNAL_LIMIT, None),
             _ => (exec::EXIT_LIMIT, Some(signals)),
         };
         let mut written = Ok(());
+        if let Some(state) = &mut state {
+            written = undrawn.iter().try_for_each(|id| state.reported(id));
+            written = written.and_then(|()| state.write());
+        }
         if let Some(exec) = exec {
             let report = |report: exec::Report| {
+                output.exec(&report);
+                // Nothing draws frames any more.
+                output.draw_lines();
                 if let (Some(state), Some(id)) = (&mut state, &report.id)
                     && !output.is_closed()
                     && written.is_ok()
                 {
                     written = state.reported(id).and_then(|()| state.write());
                 }
-                output.exec(&report);
-                // Nothing draws frames any more.
-                output.draw_lines();
             };
             exec.finish(limit, signals, report).await;
         }

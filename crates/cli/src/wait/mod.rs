@@ -12,13 +12,12 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 use cfw_waiter::{JobId, Progress, Update, UpdateKind, Waiter, Watch, WatchHandle};
-use tokio::sync::mpsc;
 
 use crate::args::WaitArgs;
 use crate::clock::Stopwatch;
 use crate::exec::{self, Exec};
 use crate::exit::{CliError, Exit};
-use crate::input::Line;
+use crate::input::{Batch, Lines};
 use crate::jobs::{Defaults, Jobs};
 use crate::json;
 use crate::outcome;
@@ -30,7 +29,7 @@ use crate::timers::{Due, Timers};
 use crate::trouble::Troubles;
 
 pub(crate) use self::last_steps::LastSteps;
-use self::lines::next_line;
+use self::lines::next_lines;
 use self::look::Looks;
 
 /// The condition for stopping before all jobs have ended.
@@ -51,7 +50,7 @@ impl StopCondition {
     }
 }
 
-/// The most updates that are taken, and the most lines that are read, before their records are synced together.
+/// The most updates that are taken before their records are synced together.
 const BATCH: usize = 256;
 
 /// Waits for the jobs, writes the updates to `output`, and returns the summary and what is to be done after it.
@@ -68,17 +67,15 @@ pub(crate) async fn wait(
     exec: Option<Exec>,
     output: &mut Output,
 ) -> Result<(Summary, LastSteps), CliError> {
-    let watch = waiter.watch([] as [JobId; 0]);
-    // The handle keeps the watch open while more ids can be read.
-    let lines = jobs.lines.map(|lines| (lines, watch.handle()));
     let mut session = Session {
-        watch,
-        lines,
+        watch: waiter.watch([] as [JobId; 0]),
+        lines: None,
         origin: jobs.origin,
         defaults: jobs.defaults,
         state: jobs.state,
         earlier: Earlier::default(),
         recorded: VecDeque::new(),
+        undrawn: Vec::new(),
         added: 0,
         looks: Looks::default(),
         has_history: jobs.has_history,
@@ -99,8 +96,12 @@ pub(crate) async fn wait(
     let mut timers = Timers::start(output, session.state.is_some())?;
     let reason = match session.handle_written(resumed, output)?.or_else(|| session.earlier_stop()) {
         Some(reason) => reason,
-        None => session.run(waiter, output, &mut timers).await?,
+        None => {
+            session.read(jobs.sources)?;
+            session.run(waiter, output, &mut timers).await?
+        }
     };
+    session.record_lines(output).await?;
     session.record_progress()?;
     let exit = match reason {
         Reason::Interrupted(signal) => Exit::Interrupted(signal),
@@ -119,8 +120,8 @@ pub(crate) async fn wait(
         elapsed: session.stopwatch.elapsed(),
         stats: waiter.stats(),
     };
-    let Session { exec, state, signals, .. } = session;
-    Ok((summary, LastSteps { exec, state, reason, signals }))
+    let Session { exec, state, undrawn, signals, .. } = session;
+    Ok((summary, LastSteps { exec, state, undrawn, reason, signals }))
 }
 
 /// The jobs that ended in earlier runs, by the state file.
@@ -136,7 +137,7 @@ struct Earlier {
 struct Session {
     watch: Watch,
     /// `None` if no file and no standard input is read, or all have ended.
-    lines: Option<(mpsc::Receiver<Line>, WatchHandle)>,
+    lines: Option<(Lines, WatchHandle)>,
     /// Where the lines come from.
     origin: String,
     defaults: Defaults,
@@ -144,6 +145,8 @@ struct Session {
     earlier: Earlier,
     /// Updates that were taken from the watch, and of which the state file has what it must.
     recorded: VecDeque<Update>,
+    /// Jobs whose ends are reported when the live display is drawn next.
+    undrawn: Vec<String>,
     /// The number of jobs so far.
     added: u32,
     /// Jobs whose waits end with the answer to their first poll.
@@ -168,8 +171,8 @@ struct Session {
 }
 
 enum Event {
-    /// A line, or `None` after the last one.
-    Line(Option<Line>),
+    /// The lines of one read, or `None` after the last ones.
+    Lines(Option<Batch>),
     /// An update of the watch, or `None` after the last one.
     Update(Option<Update>),
     /// An update that was recorded.
@@ -191,7 +194,6 @@ impl Session {
         loop {
             let reason = match self.next_event(timers).await {
                 Event::Signal(signal) => {
-                    self.record_lines()?;
                     // The next run would report their ends again.
                     while let Some(update) = self.recorded.pop_front() {
                         let (written, _) = self.report(&update, waiter, output)?;
@@ -199,7 +201,7 @@ impl Session {
                     }
                     Some(Reason::Interrupted(signal))
                 }
-                Event::Line(line) => self.handle_lines(line, output)?,
+                Event::Lines(lines) => self.handle_lines(lines, output)?,
                 Event::Update(None) => Some(self.handle_last_end(output)),
                 Event::Update(Some(update)) => {
                     self.record(update)?;
@@ -218,8 +220,8 @@ impl Session {
                 }
                 Event::Exec(report) => {
                     output.exec(&report);
-                    if let Some(id) = report.id.filter(|_| !output.is_closed()) {
-                        self.record_report(&id)?;
+                    if let Some(id) = report.id {
+                        self.record_report(&id, output)?;
                     }
                     None
                 }
@@ -240,6 +242,7 @@ impl Session {
                 }
                 Event::Due(Due::Redraw) => {
                     self.draw(waiter, output);
+                    self.record_drawn()?;
                     None
                 }
                 Event::Due(Due::Heartbeat) => {
@@ -261,7 +264,7 @@ impl Session {
         let wants_checks = self.troubles.is_any() || self.has_history;
         let others = async {
             tokio::select! {
-                line = next_line(&mut self.lines), if self.lines.is_some() => Event::Line(line),
+                lines = next_lines(&mut self.lines), if self.lines.is_some() => Event::Lines(lines),
                 update = self.watch.next() => Event::Update(update.map(|update| self.looks.normalize(update))),
                 Some(report) = next_report(&mut self.exec) => Event::Exec(report),
                 due = timers.next(wants_checks) => Event::Due(due),
@@ -304,8 +307,8 @@ impl Session {
         let written = self.write_update(update, waiter, output);
         let is_end = matches!(update.kind, UpdateKind::Ended(_));
         // A run of --exec is part of the report.
-        if is_end && self.exec.is_none() && written.is_ok() && !output.is_closed() {
-            self.record_report(update.id.as_str())?;
+        if is_end && self.exec.is_none() && written.is_ok() {
+            self.record_report(update.id.as_str(), output)?;
         }
         let reason = self.handle_update(update)?;
         Ok((written, reason))

@@ -7,6 +7,7 @@ use cfw_waiter::{JobId, JobOptions, Outcome, Update, UpdateKind};
 use super::{BATCH, Session, StopCondition};
 use crate::clock::wall_clock;
 use crate::describe;
+use crate::ends;
 use crate::exec;
 use crate::exit::{CliError, Exit};
 use crate::input::Job;
@@ -30,6 +31,7 @@ impl Session {
         // What this run reports must not be lost if the system fails, either.
         state.sync()?;
         let entries = state.entries().to_vec();
+        let rejected = state.rejected().to_vec();
         let name = state.name().to_owned();
         let now = wall_clock();
         let (mut waiting, mut ended) = (Vec::new(), Vec::new());
@@ -46,10 +48,14 @@ impl Session {
             }
         }
         state.sync()?;
-        if waiting.is_empty() && ended.is_empty() {
+        if waiting.is_empty() && ended.is_empty() && rejected.is_empty() {
             return Ok(Ok(()));
         }
         let mut written = output.resumed(&name, waiting.len(), ended.len());
+        for bad in &rejected {
+            let again = self.reject(bad, true, output);
+            written = written.and(again);
+        }
         for (entry, end) in ended {
             let again = self.count(&entry.job.id, &end, output, written.is_ok())?;
             written = written.and(again);
@@ -92,11 +98,10 @@ impl Session {
         if written.is_ok() {
             match &mut self.exec {
                 Some(exec) => {
-                    let outcome =
-                        error.map_or(outcome::SUCCEEDED, cfw_waiter::WaitErrorKind::as_str);
+                    let outcome = ends::name(error);
                     exec.add(exec::End { id: id.as_str().to_owned(), outcome, exit, json });
                 }
-                None => self.record_report(id.as_str())?,
+                None => self.record_report(id.as_str(), output)?,
             }
         }
         Ok(written)
@@ -126,7 +131,9 @@ impl Session {
     pub(super) fn earlier_stop(&self) -> Option<Reason> {
         match self.stop_condition {
             StopCondition::FirstSuccess if self.earlier.succeeded > 0 => Some(Reason::FirstSuccess),
-            StopCondition::FirstFailure if self.earlier.failed > 0 => Some(Reason::FirstFailure),
+            StopCondition::FirstFailure if self.earlier.failed > 0 || self.rejected > 0 => {
+                Some(Reason::FirstFailure)
+            }
             _ => None,
         }
     }
@@ -166,10 +173,20 @@ impl Session {
         }
     }
 
-    /// Records that an end was reported.
-    pub(super) fn record_report(&mut self, id: &str) -> Result<(), CliError> {
-        let Some(state) = &mut self.state else { return Ok(()) };
-        state.reported(id)?;
+    /// Records that an end was reported: at once, or when the live display has drawn it.
+    pub(super) fn record_report(&mut self, id: &str, output: &mut Output) -> Result<(), CliError> {
+        if self.state.is_none() || output.is_closed() {
+            return Ok(());
+        }
+        self.undrawn.push(id.to_owned());
+        if output.screen().is_some() { Ok(()) } else { self.record_drawn() }
+    }
+
+    /// Records that the ends were reported that the live display has drawn.
+    pub(super) fn record_drawn(&mut self) -> Result<(), CliError> {
+        let drawn = std::mem::take(&mut self.undrawn);
+        let Some(state) = self.state.as_mut().filter(|_| !drawn.is_empty()) else { return Ok(()) };
+        drawn.iter().try_for_each(|id| state.reported(id))?;
         state.write()
     }
 

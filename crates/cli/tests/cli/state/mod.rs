@@ -1,6 +1,7 @@
 //! `--state`: what the next run knows of those before it.
 
 mod kills;
+mod lines;
 mod unusable;
 
 use std::fs;
@@ -13,6 +14,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::support::*;
+use crate::terminal::Terminal;
 
 /// Returns the command with a state file and JSON.
 fn command(sim: &Simulator, file: &Path, args: &[&str]) -> Command {
@@ -333,4 +335,21 @@ fn no_secret_is_in_the_file() {
     let text = fs::read_to_string(&file).unwrap();
     assert!(!text.contains("SENSITIVE") && !text.contains(sim.token()), "{text}");
     assert!(text.contains(sim.project_id()), "{text}");
+}
+
+#[test]
+fn an_end_is_recorded_as_reported_when_it_has_been_drawn() {
+    let (sim, folder) = (simulator(), Folder::new("state-drawn"));
+    let file = folder.file("jobs");
+    add(&sim, "a", JobScript::fails_after(ms(500)));
+    add(&sim, "b", JobScript::succeeds_after(ms(3_600_000)));
+    let mut command = wait_command(&sim, &["--state"]);
+    command.arg(&file).args(["a", "b"]);
+    let terminal = Terminal::start(command, 24, 100);
+    while !fs::read_to_string(&file).unwrap_or_default().contains("{\"reported\"") {
+        pause(ms(1));
+    }
+    terminal.child.signal(Signal::KILL);
+    let (screen, _, _) = terminal.end();
+    assert!(screen.contains("a  failed with status Failed"), "{screen}");
 }
