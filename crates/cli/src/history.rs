@@ -14,9 +14,9 @@ use crate::client::environment;
 use crate::exit::CliError;
 use crate::output::print_error;
 
-/// The longest time for reading or writing the file. It bounds what a slow file system or the lock of a stuck process
-/// adds to the time of the command.
-const LIMIT: Duration = Duration::from_secs(2);
+/// The longest time for reading or writing the file. It bounds what a slow file system adds to the time of the command. The
+/// library waits for other processes for less than that, and says so.
+const LIMIT: Duration = Duration::from_secs(3);
 
 /// The file with the durations of past jobs.
 #[derive(Debug, PartialEq, Eq)]
@@ -30,13 +30,23 @@ pub(crate) struct Store {
 ///
 /// # Errors
 ///
-/// Returns an error if the user named a file that cannot be read. One in the default place is only warned about.
+/// Returns an error if the user named a file that cannot be read. One in the default place is only warned about, and so is
+/// a named one that cannot be written: past jobs are used, and those to come are not recorded.
 pub(crate) fn open(args: &WaitArgs) -> Result<(Option<Store>, Option<History>), CliError> {
     let store = if args.no_history { None } else { Store::find(&args.past_jobs, environment) };
     let Some(store) = store else { return Ok((None, None)) };
     let path = store.path.clone();
     match store.within_limit(move || History::load(path)) {
-        Ok(history) => Ok((Some(store), Some(history))),
+        Ok(history) => {
+            let path = store.path.clone();
+            // The folder of the default place is made when there is something to record.
+            let is_writable = !store.is_named
+                || store
+                    .within_limit(move || History::check_writable(path))
+                    .inspect_err(|error| print_error(&not_recorded(error)))
+                    .is_ok();
+            Ok((is_writable.then_some(store), Some(history)))
+        }
         Err(error) if store.is_named => Err(CliError::misconfigured(format!("--history: {error}"))),
         Err(error) => {
             print_error(&format!("cfw-wait: warning: {error}; past jobs are not used"));
@@ -93,7 +103,7 @@ impl Store {
             learned.append_to(path)
         };
         if let Err(error) = self.within_limit(append) {
-            print_error(&format!("cfw-wait: warning: {error}; the durations are not recorded"));
+            print_error(&not_recorded(&error));
         }
     }
 
@@ -123,6 +133,10 @@ fn create_private(folder: &Path) {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     let _ = builder.create(folder);
+}
+
+fn not_recorded(error: &str) -> String {
+    format!("cfw-wait: warning: {error}; the durations are not recorded")
 }
 
 /// Describes an error and its cause in one line.

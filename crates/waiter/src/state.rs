@@ -152,6 +152,11 @@ impl ServerTime {
         self != Self::NONE && !self.0.get() % 1_000_000_000 == 0
     }
 
+    /// Returns a number of its own for each time; none if there is no time.
+    pub(crate) fn bits(self) -> Option<u64> {
+        (self != Self::NONE).then(|| self.0.get().cast_unsigned())
+    }
+
     /// Returns how long after `earlier` this is, in seconds, negative if it is before; none if one of them is none.
     pub(crate) fn secs_since(self, earlier: Self) -> Option<f64> {
         let are_known = self != Self::NONE && earlier != Self::NONE;

@@ -44,7 +44,7 @@ pub(crate) struct PastJobsArgs {
     /// File with the durations of past jobs [default: cfw-wait/history.json in the user's state directory]
     ///
     /// The state directory is $XDG_STATE_HOME, or ~/.local/state. Several commands can use the file at once. It holds
-    /// kinds and durations, and nothing else of the jobs.
+    /// kinds and durations, and a hash by which each job is known again.
     #[arg(
         long,
         value_name = "FILE",

@@ -124,16 +124,46 @@ fn a_named_file_that_is_no_history_is_an_error() {
 }
 
 #[test]
-fn a_file_that_cannot_be_written_is_a_warning() {
+fn a_file_that_cannot_be_written_is_a_warning_before_the_wait() {
     let (sim, folder) = (simulator(), Folder::new("missing"));
-    let file = folder.0.join("missing").join("history.json");
+    fs::create_dir(folder.0.join("h.json.lock")).unwrap();
+    for file in [folder.0.join("missing").join("h.json"), folder.0.join("h.json")] {
+        let output = wait(&sim, "a", &file, &["--no-progress"]);
+        assert_eq!(output.code, Some(0), "{output:?}");
+        let lines: Vec<&str> = output.stderr.lines().collect();
+        assert_eq!(output.stderr.matches("warning").count(), 1, "{}", output.stderr);
+        assert!(lines[0].starts_with("cfw-wait: warning: cannot write history "), "{lines:?}");
+        assert!(lines[0].ends_with("; the durations are not recorded"), "{lines:?}");
+        assert!(lines.len() > 1, "the wait has lines of its own: {lines:?}");
+    }
+}
+
+#[test]
+fn a_lock_that_another_process_keeps_is_a_warning_and_ends_no_wait() {
+    let (sim, folder) = (simulator(), Folder::new("stuck"));
+    let file = folder.file("history.json");
+    let lock = fs::File::create(folder.file("history.json.lock")).unwrap();
+    // As one that was stopped by Ctrl+Z holds it.
+    lock.lock().unwrap();
     let output = wait(&sim, "a", &file, &[]);
     assert_eq!(output.code, Some(0), "{output:?}");
-    let warnings: Vec<&str> =
-        output.stderr.lines().filter(|line| line.contains("warning")).collect();
-    assert_eq!(warnings.len(), 1, "{}", output.stderr);
-    assert!(warnings[0].starts_with("cfw-wait: warning: cannot write history "), "{warnings:?}");
-    assert!(warnings[0].ends_with("; the durations are not recorded"), "{warnings:?}");
+    let message =
+        "stays locked by another process, and is left as it is; the durations are not recorded";
+    assert!(output.stderr.contains(message), "{}", output.stderr);
+    assert!(!file.exists());
+}
+
+#[test]
+fn a_job_that_is_asked_about_again_and_again_is_recorded_once() {
+    let (sim, folder) = (simulator(), Folder::new("again"));
+    let file = folder.file("history.json");
+    add(&sim, "a", JobScript::succeeds_after(ms(300)));
+    for _ in 0..3 {
+        let mut command = wait_command(&sim, &["--history"]);
+        command.arg(&file).arg("a");
+        assert_eq!(run(command).code, Some(0));
+    }
+    assert_eq!(counts(&file), [("default".to_owned(), 1)]);
 }
 
 #[test]

@@ -385,6 +385,11 @@ impl Jobs {
         Some((age, if cold.answered.is_whole_second() { age + 1.0 } else { age }))
     }
 
+    /// Returns when the job began, as the last answer with a state says.
+    pub(super) fn begin(&self, key: Key<Job>) -> ServerTime {
+        if self.jobs[key].has_times { self.cold[key.cast()].begin } else { ServerTime::NONE }
+    }
+
     /// Returns how long ago the last known state was observed; none if there is no state.
     pub(super) fn age(&self, key: Key<Job>, now: Time) -> Option<Duration> {
         self.observed(key).map(|observed| now.since(observed))

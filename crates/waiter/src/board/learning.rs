@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +21,9 @@ use crate::{Eta, History, JobState, Policy, Sample, Schedule};
 const DEFAULT_KIND: &str = "default";
 /// By how much server times may disagree with each other, in seconds.
 const DISAGREEMENT: f64 = 5.0;
+/// How much longer a job may have taken than its wait knows of for its times to be believed: as long as polls follow what was
+/// learnt.
+const LONGEST_BEFORE: Duration = Duration::from_secs(86_400);
 /// Durations below this, in seconds, are blurred if the server tells whole seconds.
 const COARSE: f64 = 20.0;
 /// How long a job may have run before its wait began for what it saved to count, in seconds.
@@ -39,7 +43,8 @@ pub(super) struct Learning {
     names: BTreeMap<Arc<str>, u32>,
     /// Policies with the plans in use, each with the policy that it was made of: most waits share one.
     recent: Vec<(Arc<Policy>, Arc<Policy>)>,
-    /// Whether the ages of jobs are told by clocks that contradict each other.
+    /// Whether the ages of jobs are told by clocks that contradict each other: those of the service behind the source, whatever
+    /// the kind. The newest job that was seen running tells.
     has_bad_clocks: bool,
 }
 
@@ -103,9 +108,13 @@ impl Learning {
         made
     }
 
-    fn learn(&mut self, kind: &str, sample: Sample) {
-        self.kind(kind).0.learn(sample);
-        self.news.record(kind, sample);
+    /// Returns whether the sample says more than is known of its job.
+    fn learn(&mut self, kind: &str, sample: Sample) -> bool {
+        let is_new = self.kind(kind).0.learn(sample);
+        if is_new {
+            self.news.record(kind, sample);
+        }
+        is_new
     }
 }
 
@@ -162,12 +171,18 @@ impl Board {
             return;
         }
         let Some((wait, plan)) = self.planned_wait(key) else { return };
-        self.check_clocks(key, state);
-        let Some(duration) = self.duration(key, wait, state) else { return };
+        let do_clocks_agree = self.check_clocks(key, state);
+        let told = told_duration(state);
+        let Some(duration) = self.duration(key, wait, state, do_clocks_agree) else { return };
         let waited = self.now.since(self.waits[wait].started).as_secs_f64();
-        let is_whole = duration.as_secs_f64() <= waited + BEFORE_WAIT;
+        let longest = told.map_or(duration, |told| told.max(duration));
+        let is_whole = longest.as_secs_f64() <= waited + BEFORE_WAIT;
+        let job = self.mark(key, state.begin.into());
         let learning = &mut self.learning;
-        learning.learn(&plan.kind, Sample::ended(duration));
+        if !learning.learn(&plan.kind, Sample::ended(duration).of_job(job)) {
+            // Its polls were booked when it ended.
+            return;
+        }
         let (kind, history) = learning.kind(&plan.kind);
         let saved = kind.book(&plan, duration, is_whole, history);
         learning.news.save(&plan.kind, plan.settings.get_poll_cost(), saved);
@@ -185,7 +200,8 @@ impl Board {
         };
         let Some(age) = self.last_age(key, wait, &plan).filter(|_| is_last) else { return };
         if let Ok(age) = Duration::try_from_secs_f64(age) {
-            self.learning.learn(&plan.kind, Sample::at_least(age));
+            let job = self.mark(key, self.jobs.begin(key));
+            self.learning.learn(&plan.kind, Sample::at_least(age).of_job(job));
         }
     }
 
@@ -229,11 +245,26 @@ impl Board {
         at.nanos_since(self.waits[wait].started).saturating_add(since) as f64 / 1e9
     }
 
-    /// Returns how long a job took that has ended: by the server's clock, else halfway between the poll that saw it running and
-    /// the one that saw its end.
-    fn duration(&self, key: Key<Job>, wait: Key<Wait>, state: &JobState) -> Option<Duration> {
-        let told = state.end.zip(state.begin);
-        if let Some(duration) = told.and_then(|(end, begin)| end.duration_since(begin).ok()) {
+    /// Returns a hash by which a job is known again when it is waited for once more; none if the server tells no begin. Another
+    /// job may have its id, but not its begin as well.
+    fn mark(&self, key: Key<Job>, begin: ServerTime) -> Option<NonZeroU64> {
+        // Not the seed of the waiter: it is known to other processes.
+        let hash = jitter::hash_id(0, self.jobs[key].id.as_str());
+        NonZeroU64::new(jitter::splitmix64(hash ^ begin.bits()?))
+    }
+
+    /// Returns how long a job took that has ended: by the server's clock if that is credible, else halfway between the poll that
+    /// saw it running and the one that saw its end.
+    fn duration(
+        &self,
+        key: Key<Job>,
+        wait: Key<Wait>,
+        state: &JobState,
+        do_clocks_agree: bool,
+    ) -> Option<Duration> {
+        let is_credible =
+            |told: &Duration| self.is_credible(key, wait, state, *told, do_clocks_agree);
+        if let Some(duration) = told_duration(state).filter(is_credible) {
             let is_coarse = [state.end, state.begin]
                 .iter()
                 .all(|time| ServerTime::from(*time).is_whole_second());
@@ -244,6 +275,27 @@ impl Board {
         let seen = self.jobs.observed(key)?;
         let halfway = 0.5 * (self.own_age(wait, seen) + self.own_age(wait, self.now));
         Duration::try_from_secs_f64(halfway).ok()
+    }
+
+    /// Returns whether a job can have taken as long as the server tells.
+    fn is_credible(
+        &self,
+        key: Key<Job>,
+        wait: Key<Wait>,
+        state: &JobState,
+        told: Duration,
+        do_clocks_agree: bool,
+    ) -> bool {
+        let known = Duration::try_from_secs_f64(self.own_age(wait, self.now)).unwrap_or_default();
+        let is_too_long = told > known.saturating_add(LONGEST_BEFORE);
+        // It was seen running for longer than that.
+        let seen = self.jobs.observed(key).map(|seen| seen.since(self.waits[wait].started));
+        let is_too_short = !do_clocks_agree
+            && seen.is_some_and(|seen| told.as_secs_f64() + DISAGREEMENT < seen.as_secs_f64());
+        // It began later, said the answers that saw it running.
+        let earlier = self.jobs.begin(key).secs_since(state.begin.into());
+        let has_moved = earlier.is_some_and(|earlier| earlier > DISAGREEMENT);
+        !is_too_long && !is_too_short && !has_moved
     }
 
     /// Blurs a short duration that is the difference of two times cut to whole seconds, by up to a second either way: equal
@@ -258,13 +310,22 @@ impl Board {
     }
 
     /// Checks that the times of a job that has ended agree with the time of the answer: it ended after it was last seen
-    /// running, which our own clock knows. If not, the ages that the server tells are not used.
-    fn check_clocks(&mut self, key: Key<Job>, state: &JobState) {
+    /// running, which our own clock knows. If not, the ages that the server tells are not used until those of a later job
+    /// agree. Returns false if they do not agree.
+    fn check_clocks(&mut self, key: Key<Job>, state: &JobState) -> bool {
         let (answered, end) = (ServerTime::from(state.answered), ServerTime::from(state.end));
         let (Some(lag), Some(seen)) = (answered.secs_since(end), self.jobs.observed(key)) else {
-            return;
+            return true;
         };
         let longest = self.now.since(seen).as_secs_f64();
-        self.learning.has_bad_clocks = !(-DISAGREEMENT..=longest + DISAGREEMENT).contains(&lag);
+        let do_agree = (-DISAGREEMENT..=longest + DISAGREEMENT).contains(&lag);
+        self.learning.has_bad_clocks = !do_agree;
+        do_agree
     }
+}
+
+/// Returns how long a job took by the server's clock.
+fn told_duration(state: &JobState) -> Option<Duration> {
+    let (end, begin) = state.end.zip(state.begin)?;
+    end.duration_since(begin).ok()
 }

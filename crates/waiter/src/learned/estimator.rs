@@ -89,6 +89,15 @@ impl Estimator {
         self.push(Sample { log: Grid::log(seconds), is_censored: true });
     }
 
+    /// Forgets that a job ran this long at least whose end was not known.
+    pub(crate) fn forget_at_least(&mut self, seconds: f64) {
+        let log = Grid::log(seconds);
+        let is_it = |sample: &Sample| sample.is_censored && sample.log == log;
+        if let Some(at) = self.samples.iter().position(is_it) {
+            self.samples.remove(at);
+        }
+    }
+
     fn push(&mut self, sample: Sample) {
         self.samples.truncate(KEPT - 1);
         self.samples.push_front(sample);

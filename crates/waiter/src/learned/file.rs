@@ -10,27 +10,28 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Read as _, Write as _};
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use self::access::{Locked, check_new, follow, open_lock};
 use super::estimator::KEPT;
 use super::history::{History, Past, Sample, Savings};
+
+mod access;
 
 const FORMAT: &str = "cfw-waiter history";
 const VERSION: u32 = 1;
 /// Thousands of kinds fit in.
 const LARGEST: u64 = 16 << 20;
-/// How long another writer is waited for. Each takes some milliseconds.
-const PATIENCE: Duration = Duration::from_secs(3);
-const RETRY: Duration = Duration::from_millis(20);
 /// The longest duration that is believed, in seconds: thirty years.
 const LONGEST: f64 = 1e9;
-/// The most symbolic links from a path to its file, as on Linux.
-const MOST_LINKS: usize = 40;
+/// How often a file is written at most, if its lock is removed each time.
+const MOST_TRIES: usize = 10;
 
 /// Why a history could not be read or written: names the file.
 ///
@@ -52,6 +53,8 @@ enum Problem {
     Write(io::Error),
     Busy,
     Special,
+    /// A file where the new one would be made.
+    InTheWay(PathBuf),
     TooLarge,
     /// What would have to be written.
     TooMuch,
@@ -68,8 +71,13 @@ impl fmt::Display for HistoryError {
             Problem::Read(_) => write!(f, "cannot read history {path}"),
             Problem::Write(_) => write!(f, "cannot write history {path}"),
             Problem::Busy => {
-                write!(f, "history {path} is locked by another process for over {PATIENCE:?}")
+                write!(f, "history {path} stays locked by another process, and is left as it is")
             }
+            Problem::InTheWay(other) => write!(
+                f,
+                "history {path} cannot be replaced: {} is in the way, and is left as it is",
+                other.display()
+            ),
             Problem::Special => {
                 write!(f, "history {path} is not a regular file, and is left as it is")
             }
@@ -101,8 +109,9 @@ impl std::error::Error for HistoryError {
         match &self.problem {
             Problem::Read(error) | Problem::Write(error) => Some(error),
             Problem::Foreign(Some(error)) | Problem::Damaged(error) => Some(error),
-            Problem::Busy | Problem::Special | Problem::TooLarge | Problem::TooMuch => None,
-            Problem::Foreign(None) | Problem::Version(_) | Problem::Number(_) => None,
+            Problem::Busy | Problem::Special | Problem::InTheWay(_) => None,
+            Problem::TooLarge | Problem::TooMuch | Problem::Foreign(None) => None,
+            Problem::Version(_) | Problem::Number(_) => None,
         }
     }
 }
@@ -136,6 +145,29 @@ struct JobEntry {
     /// Whether the job had not ended by then.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     at_least: bool,
+    /// Versions of this crate that do not know it leave it out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    job: Option<JobHash>,
+}
+
+/// Which job it was, in hexadecimal: programs that read numbers of JSON may keep only 53 bits.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+struct JobHash(NonZeroU64);
+
+impl TryFrom<String> for JobHash {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let number = u64::from_str_radix(&text, 16).ok().and_then(NonZeroU64::new);
+        number.map(Self).ok_or("not a hexadecimal number above zero")
+    }
+}
+
+impl From<JobHash> for String {
+    fn from(JobHash(number): JobHash) -> Self {
+        format!("{number:016x}")
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -162,9 +194,11 @@ impl History {
     /// Appends this history to that in a file, which is made if it does not exist. Its folder must exist.
     ///
     /// Any number of processes may do so at once, and read meanwhile: a lock file beside it, of the same name and `.lock`,
-    /// keeps writers apart, and the file is replaced as a whole. On Unix both are made with mode 0600, whatever mode
-    /// the file had. A symbolic link is followed, and stays. It blocks the thread, for up to three seconds while other
-    /// processes write.
+    /// keeps writers apart, and the file is replaced as a whole, by way of one with the ending `.cfw-waiter-new`. On Unix all are
+    /// made with mode 0600, whatever mode the file had. A symbolic link is followed, and stays. It blocks the thread: for up
+    /// to two seconds while other processes write, and one second where a process that holds the lock does not.
+    ///
+    /// A job that both know counts once, where its begin is known.
     ///
     /// The file never exceeds 16 MiB: where it would, fewer than 256 past jobs of each kind are kept, the newest ones.
     /// Durations above 10⁹ seconds are written as such.
@@ -176,6 +210,22 @@ impl History {
     pub fn append_to(self, path: impl AsRef<Path>) -> Result<(), HistoryError> {
         let path = path.as_ref();
         append(self, path).map_err(|problem| HistoryError { path: path.to_owned(), problem })
+    }
+
+    /// Checks that [`append_to`](Self::append_to) can write to a file, as far as that is known without writing: to warn before
+    /// a long wait, and not after it. The lock file beside it is made.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such folder, it or the lock cannot be written to, or the file is not a regular one.
+    pub fn check_writable(path: impl AsRef<Path>) -> Result<(), HistoryError> {
+        let path = path.as_ref();
+        let check = || {
+            let path = &*follow(path)?;
+            open_lock(path)?;
+            check_new(path)
+        };
+        check().map_err(|problem| HistoryError { path: path.to_owned(), problem })
     }
 }
 
@@ -215,9 +265,8 @@ fn parse(text: &[u8]) -> Result<History, Problem> {
             let duration = duration(job.seconds)?;
             let sample =
                 if job.at_least { Sample::at_least(duration) } else { Sample::ended(duration) };
-            past.samples.push_back(sample);
+            past.samples.add(sample.of_job(job.job.map(|JobHash(job)| job)));
         }
-        past.forget_old();
         for account in entry.accounts {
             let price = duration(account.poll_cost)?;
             let ceiling = account.ceiling.unwrap_or(f64::INFINITY);
@@ -242,79 +291,18 @@ fn bounded(seconds: f64) -> f64 {
     if seconds.is_nan() { 0.0 } else { seconds.clamp(-LONGEST, LONGEST) }
 }
 
-/// Follows symbolic links to a file, which need not exist. A rename to the link would replace it, and leave its file without
-/// what is learnt.
-fn follow(path: &Path) -> Result<PathBuf, Problem> {
-    let mut path = path.to_owned();
-    for _ in 0..MOST_LINKS {
-        // What is no link, or cannot be read, is for the caller to open.
-        let Ok(target) = fs::read_link(&path) else { return Ok(path) };
-        path = path.parent().unwrap_or(Path::new("")).join(target);
-    }
-    Err(Problem::Write(io::Error::other("too many symbolic links")))
-}
-
 fn append(newer: History, path: &Path) -> Result<(), Problem> {
     let path = &*follow(path)?;
-    // A rename would replace a device, such as /dev/null, and to open a pipe may last for ever.
-    if fs::metadata(path).is_ok_and(|file| !file.is_file() && !file.is_dir()) {
-        return Err(Problem::Special);
-    }
-    let beside = |ending: &str| {
-        let mut name = path.as_os_str().to_owned();
-        name.push(ending);
-        PathBuf::from(name)
-    };
-    let lock = beside(".lock");
-    // Opening a named pipe would wait for its reader.
-    if fs::metadata(&lock).is_ok_and(|metadata| !metadata.is_file()) {
-        return Err(Problem::Write(io::Error::other("its lock is not a regular file")));
-    }
-    let lock = private().create(true).truncate(false).open(lock).map_err(Problem::Write)?;
-    acquire(&lock)?;
-    let mut history = read(path)?;
-    history.append(newer);
-    let text = text(history)?;
-    let new = beside(".new");
-    let write = || {
-        // One that a process left behind when it died may have another mode, or be a link.
-        match fs::remove_file(&new) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let mut file = private().create_new(true).open(&new)?;
-        file.write_all(&text)?;
-        file.sync_all()?;
-        fs::rename(&new, path)
-    };
-    // The lock goes with its file.
-    write().map_err(Problem::Write)
-}
-
-/// Returns the options for files that are written, which only their user can read or write.
-fn private() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    options.write(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options
-}
-
-/// Takes the lock, which its holder frees within milliseconds, and the system when the holder dies.
-#[expect(clippy::disallowed_methods, reason = "this blocks, as all of file input and output does")]
-fn acquire(lock: &File) -> Result<(), Problem> {
-    let mut waited = Duration::ZERO;
-    loop {
-        match lock.try_lock() {
-            Ok(()) => return Ok(()),
-            Err(TryLockError::Error(error)) => return Err(Problem::Write(error)),
-            Err(TryLockError::WouldBlock) if waited >= PATIENCE => return Err(Problem::Busy),
-            Err(TryLockError::WouldBlock) => {
-                std::thread::sleep(RETRY);
-                waited += RETRY;
-            }
+    // Once more for each time that the lock was removed.
+    for _ in 0..MOST_TRIES {
+        let locked = Locked::acquire(path)?;
+        let mut history = read(path)?;
+        history.append(newer.clone());
+        if locked.replace(&text(history)?)? {
+            return Ok(());
         }
     }
+    Err(Problem::Busy)
 }
 
 /// Returns the text of a history, which is one that can be read again.
@@ -340,10 +328,11 @@ fn document(history: History) -> Document {
     let entry = |past: Past| KindEntry {
         jobs: past
             .samples
-            .into_iter()
+            .iter()
             .map(|sample| JobEntry {
                 seconds: sample.duration().as_secs_f64().min(LONGEST),
                 at_least: sample.is_at_least(),
+                job: sample.job().map(JobHash),
             })
             .collect(),
         accounts: past

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use super::Account;
@@ -12,17 +13,19 @@ use super::estimator::KEPT;
 pub struct Sample {
     duration: Duration,
     is_censored: bool,
+    /// Which job it was, as a hash, if that is known.
+    job: Option<NonZeroU64>,
 }
 
 impl Sample {
     /// Makes the sample of a job that took this long.
     pub fn ended(duration: Duration) -> Self {
-        Self { duration, is_censored: false }
+        Self { duration, is_censored: false, job: None }
     }
 
     /// Makes the sample of a job that had not ended after this long, when the wait for it did.
     pub fn at_least(duration: Duration) -> Self {
-        Self { duration, is_censored: true }
+        Self { duration, is_censored: true, job: None }
     }
 
     /// Returns how long the job took, or how long it took at least.
@@ -34,9 +37,23 @@ impl Sample {
     pub fn is_at_least(self) -> bool {
         self.is_censored
     }
+
+    /// Sets which job it was, as a hash: of the samples of one job, one counts.
+    #[must_use]
+    pub(crate) fn of_job(self, job: Option<NonZeroU64>) -> Self {
+        Self { job, ..self }
+    }
+
+    #[cfg(feature = "history")]
+    pub(super) fn job(self) -> Option<NonZeroU64> {
+        self.job
+    }
 }
 
 /// What is known of past jobs, by kind. Of each kind the newest 256 count.
+///
+/// A job whose begin the server tells counts once, however often it is waited for: its waiters know it by a hash of its id and
+/// its begin. If it had not ended when a wait for it did, what a later wait learns replaces that.
 ///
 /// A waiter with a [learned schedule](crate::Schedule::learned) begins with the history that
 /// [`WaiterBuilder::history`](crate::WaiterBuilder::history) gives it, and hands out what it has learnt since by
@@ -58,10 +75,23 @@ pub struct History {
 /// The past jobs of one kind.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Past {
-    /// The oldest first.
-    pub(super) samples: VecDeque<Sample>,
+    pub(super) samples: Samples,
     /// By the price of a poll, in nanoseconds.
     pub(super) savings: BTreeMap<u64, Savings>,
+}
+
+/// The newest past jobs of a kind, the oldest first. Invariant: at most [`KEPT`], and none of them twice.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Samples(VecDeque<Sample>);
+
+/// What became of a sample.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Added {
+    New,
+    /// It replaces what was known of a job that had not ended: how long that had run at least.
+    InPlaceOf(Duration),
+    /// It says no more than is known of its job, and was left out.
+    Known,
 }
 
 /// What some jobs in a row do to an account: it grows by a sum, as far as a ceiling.
@@ -102,8 +132,7 @@ impl History {
     /// Adds a past job, the newest of its kind.
     pub fn record(&mut self, kind: impl Into<String>, sample: Sample) {
         let past = self.kinds.entry(kind.into()).or_default();
-        past.samples.push_back(sample);
-        past.forget_old();
+        past.samples.add(sample);
     }
 
     /// Adds what another history holds, as newer: what [`Waiter::take_learned`](crate::Waiter::take_learned) returned, or the
@@ -111,8 +140,7 @@ impl History {
     pub fn append(&mut self, newer: Self) {
         for (kind, newer) in newer.kinds {
             let past = self.kinds.entry(kind).or_default();
-            past.samples.extend(newer.samples);
-            past.forget_old();
+            newer.samples.iter().for_each(|sample| _ = past.samples.add(sample));
             for (price, savings) in newer.savings {
                 let before = past.savings.entry(price).or_insert(Savings::NONE);
                 *before = before.then(savings);
@@ -132,7 +160,7 @@ impl History {
 
     /// Returns the past jobs of a kind, the oldest first.
     pub fn samples(&self, kind: &str) -> impl Iterator<Item = Sample> + '_ {
-        self.kinds.get(kind).into_iter().flat_map(|past| past.samples.iter().copied())
+        self.kinds.get(kind).into_iter().flat_map(|past| past.samples.iter())
     }
 
     /// Adds what a job has saved.
@@ -149,10 +177,38 @@ impl History {
     }
 }
 
-impl Past {
-    pub(super) fn forget_old(&mut self) {
-        let surplus = self.samples.len().saturating_sub(KEPT);
-        self.samples.drain(..surplus);
+impl Samples {
+    /// Adds the newest sample.
+    pub(super) fn add(&mut self, sample: Sample) -> Added {
+        let same_job = |known: &Sample| known.job == sample.job;
+        let known = sample.job.and_then(|_| self.0.iter().position(same_job));
+        let added = match known.map(|at| (at, self.0[at])) {
+            None => Added::New,
+            Some((_, known)) if !known.is_censored => return Added::Known,
+            Some((_, known)) if sample.is_censored && sample.duration <= known.duration => {
+                return Added::Known;
+            }
+            Some((at, known)) => {
+                self.0.remove(at);
+                Added::InPlaceOf(known.duration)
+            }
+        };
+        self.0.push_back(sample);
+        self.keep_newest(KEPT);
+        added
+    }
+
+    /// Forgets all but the newest.
+    pub(super) fn keep_newest(&mut self, kept: usize) {
+        self.0.drain(..self.0.len().saturating_sub(kept));
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = Sample> + '_ {
+        self.0.iter().copied()
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::eta::Eta;
 use super::explain::{ExpectedCost, Explanation, shown};
 use super::guard::{gain, polls, worst};
-use super::history::{History, Sample, Savings};
+use super::history::{Added, History, Sample, Samples, Savings};
 use super::settings::Learned;
 use super::{Account, Leash, Pace, Plan, Survival, Tracker};
 
@@ -80,6 +80,8 @@ impl Planned {
 #[derive(Debug)]
 pub(crate) struct Kind {
     name: Arc<str>,
+    /// What the tracker has learnt, to know each job again.
+    samples: Samples,
     tracker: Tracker,
     /// How many jobs were learnt, to know whether a law is the newest.
     learnt: u64,
@@ -107,24 +109,29 @@ struct InUse {
 
 impl Kind {
     pub(crate) fn new(name: &str, history: &History) -> Self {
-        let mut tracker = Tracker::new();
-        for sample in history.samples(name) {
-            learn(&mut tracker, sample);
-        }
-        Self {
+        let mut kind = Self {
             name: name.into(),
-            tracker,
+            samples: Samples::default(),
+            tracker: Tracker::new(),
             learnt: 0,
             law: None,
             law_made: Duration::ZERO,
             prices: Vec::new(),
-        }
+        };
+        history.samples(name).for_each(|sample| _ = kind.learn(sample));
+        kind
     }
 
-    /// Takes a past job.
-    pub(crate) fn learn(&mut self, sample: Sample) {
+    /// Takes a past job. Returns whether it says more than is known of that job.
+    pub(crate) fn learn(&mut self, sample: Sample) -> bool {
+        match self.samples.add(sample) {
+            Added::New => {}
+            Added::InPlaceOf(before) => self.tracker.forget_at_least(before.as_secs_f64()),
+            Added::Known => return false,
+        }
         learn(&mut self.tracker, sample);
         self.learnt += 1;
+        true
     }
 
     /// Returns the newest law that was computed for a plan.

@@ -45,6 +45,12 @@ impl Tracker {
         self.younger.learn_at_least(seconds);
     }
 
+    /// Forgets that a job ran this long at least whose end was not known.
+    pub(crate) fn forget_at_least(&mut self, seconds: f64) {
+        self.current.forget_at_least(seconds);
+        self.younger.forget_at_least(seconds);
+    }
+
     /// Returns the law that the past jobs suggest.
     pub fn survival(&self) -> Survival {
         self.current.survival()

@@ -209,6 +209,121 @@ fn a_job_saves_nothing_that_was_not_waited_for_from_its_begin() {
     }
 }
 
+/// A begin that the server misstates, in milliseconds before the wait: 1970, ten years before, and three days before.
+const LONG_BEFORE: [i64; 3] = [1_000_000_000_000, 315_000_000_000, 3 * 86_400_000];
+
+#[test]
+fn a_duration_of_years_is_not_learnt() {
+    for began in LONG_BEFORE {
+        let mut world = World::new(budget());
+        let polls = poll_secs(&mut world, Script::succeeds(100_000).clock(began, 0), &policy());
+        let [.., before, after] = polls[..] else { panic!("{polls:?}") };
+        let news = world.board.take_learned();
+        let learnt = durations(&news, "default");
+        assert_eq!(learnt.len(), 1, "{learnt:?}");
+        assert!((learnt[0].0 - (before + after) / 2.0).abs() < 0.1, "{began}: {learnt:?}");
+        let account = news.savings("default", secs(1)).account(1.0);
+        assert!(account.balance() <= Account::new(1.0).balance(), "{began}: {account:?}");
+        // Of one that had ended already nothing is known.
+        world.script("ended", Script::succeeds(0).clock(began, 0));
+        world.watch(["ended"], &policy());
+        world.run();
+        assert!(world.board.take_learned().is_empty(), "{began}");
+    }
+}
+
+#[test]
+fn a_long_duration_is_learnt_where_the_wait_or_its_user_knows_of_it() {
+    let hours = |hours: i64| hours * 3_600_000;
+    for (began, since, expected) in [
+        // It may have run for most of a day before anyone asked.
+        (hours(23), 0, 23.0 * 3_600.0 + 30.0),
+        (hours(72), 50 * 3_600, 72.0 * 3_600.0 + 30.0),
+    ] {
+        let mut world = World::new(budget());
+        world.script("job", Script::succeeds(30_000).clock(began, 0));
+        world.watch_with(["job"], options(&policy(), None, since));
+        world.run();
+        let learnt = durations(&world.board.take_learned(), "default");
+        assert_eq!(learnt, [(expected, false)]);
+    }
+}
+
+#[test]
+fn a_begin_that_was_later_while_the_job_ran_is_not_believed() {
+    for (earlier, is_believed) in [(0, true), (4_000, true), (6_000, false), (60_000, false)] {
+        let mut world = World::new(budget());
+        let script = Script::succeeds(100_000).clock(0, 0).misstates_once_ended([earlier, 0]);
+        poll_secs(&mut world, script, &policy());
+        let learnt = durations(&world.board.take_learned(), "default");
+        let told = 100.0 + earlier as f64 / 1e3;
+        assert_eq!(learnt == [(told, false)], is_believed, "{earlier}: {learnt:?}");
+        assert!((90.0..105.0).contains(&learnt[0].0), "{learnt:?}");
+    }
+}
+
+#[test]
+fn a_job_that_was_seen_running_took_no_less_than_that() {
+    // Its end is told as 90 s before: as its begin.
+    let mut world = World::new(budget());
+    let script = Script::succeeds(100_000).clock(0, 0).misstates_once_ended([0, 90_000]);
+    poll_secs(&mut world, script, &policy());
+    let learnt = durations(&world.board.take_learned(), "default");
+    assert!((90.0..105.0).contains(&learnt[0].0), "{learnt:?}");
+    // It was created a minute before it began, and the server tells the begin.
+    let mut world = World::new(budget());
+    poll_secs(&mut world, Script::succeeds(100_000).clock(-60_000, 0), &policy());
+    assert_eq!(durations(&world.board.take_learned(), "default"), [(40.0, false)]);
+}
+
+#[test]
+fn a_job_counts_once_however_often_it_is_waited_for() {
+    let mut world = World::new(budget());
+    // Its waits end before it does, twice.
+    for timeout in [20, 40] {
+        world.script("job", Script::succeeds(100_000).clock(500, 0));
+        world.watch(["job"], &policy().timeout(secs(timeout)));
+        world.run();
+    }
+    let first = world.board.take_learned();
+    let [(age, true)] = durations(&first, "default")[..] else { panic!("{first:?}") };
+    assert!((40.0..60.0).contains(&age), "{age}");
+    world.watch(["job"], &policy());
+    world.run();
+    let ended = world.board.take_learned();
+    assert_eq!(durations(&ended, "default"), [(100.5, false)]);
+    let mut all = first;
+    all.append(ended.clone());
+    assert_eq!(durations(&all, "default"), [(100.5, false)]);
+    // It has ended: to ask again says nothing more, in this process and in the next.
+    for is_next in [false, true] {
+        if is_next {
+            world = World::new(budget());
+            world.board.set_history(all.clone());
+            world.script("job", Script::succeeds(100_000).clock(500, 0));
+            world.run_until(at(150_000));
+        }
+        for _ in 0..3 {
+            world.watch(["job"], &policy());
+            world.run();
+            assert!(world.board.take_learned().is_empty());
+        }
+    }
+}
+
+#[test]
+fn another_job_of_the_same_name_counts_as_well() {
+    let mut world = World::new(budget());
+    for run in 1..=3 {
+        let start = world.now.as_nanos() / 1_000_000;
+        let script = Script::succeeds(start + 30_000).clock(-start.cast_signed(), 0);
+        world.script("nightly", script);
+        world.watch(["nightly"], &policy());
+        world.run();
+        assert_eq!(durations(&world.board.take_learned(), "default").len(), 1, "{run}");
+    }
+}
+
 #[test]
 fn durations_are_learnt_by_kind_from_the_servers_times() {
     let mut world = world();

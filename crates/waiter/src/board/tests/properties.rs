@@ -57,7 +57,8 @@ pub(super) fn script() -> impl Strategy<Value = Script> {
     let ends = prop::option::weighted(0.85, (0_u64..120_000, prop::bool::weighted(0.7)));
     let latency = prop_oneof![8 => 1_u64..3_000, 1 => 3_000_u64..45_000];
     let clock = prop::option::of((-9_000_i64..90_000, -4_000_i64..90_000));
-    let clock = clock.prop_map(|clock| clock.map(|(age, ahead)| ServerClock { age, ahead }));
+    let clock = clock
+        .prop_map(|clock| clock.map(|(age, ahead)| ServerClock { age, ahead, misstated: [0; 2] }));
     let detail = prop::option::weighted(0.3, (100_u64..40_000).prop_map(ms));
     let parts = (0_u64..20_000, ends, faults, latency, clock, detail);
     parts.prop_map(|(appears, ends, faults, latency, clock, detail_every)| Script {

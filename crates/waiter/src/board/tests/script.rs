@@ -43,6 +43,8 @@ pub(super) struct ServerClock {
     pub(super) age: i64,
     /// How much its times of answers are ahead of those of jobs, in milliseconds.
     pub(super) ahead: i64,
+    /// By how much earlier it says that the job began, and ended, once it has ended, in milliseconds.
+    pub(super) misstated: [i64; 2],
 }
 
 impl Script {
@@ -58,7 +60,13 @@ impl Script {
     }
 
     pub(super) fn clock(mut self, age: i64, ahead: i64) -> Self {
-        self.clock = Some(ServerClock { age, ahead });
+        self.clock = Some(ServerClock { age, ahead, misstated: [0; 2] });
+        self
+    }
+
+    /// The server changes its mind of when the job began and ended, by so many milliseconds.
+    pub(super) fn misstates_once_ended(mut self, misstated: [i64; 2]) -> Self {
+        self.clock = self.clock.map(|clock| ServerClock { misstated, ..clock });
         self
     }
 
@@ -110,11 +118,15 @@ fn state(script: &Script, now: Time) -> JobState {
         Some((end, false)) if end <= now => (JobState::failed(), Some(end)),
         Some(_) | None => (running(script, now), None),
     };
-    let Some(ServerClock { age, ahead }) = script.clock else { return state };
+    let Some(ServerClock { age, ahead, misstated }) = script.clock else { return state };
+    let [earlier, sooner] = if end.is_some() { misstated } else { [0; 2] };
     let now = (now.as_nanos() / 1_000_000).cast_signed();
-    let end = end.map(|end| server_time((end.as_nanos() / 1_000_000).cast_signed()));
+    let end = end.map(|end| server_time((end.as_nanos() / 1_000_000).cast_signed() - sooner));
     // Answers are sent at once and take the latency to arrive.
-    state.with_begin(server_time(-age)).with_answered(server_time(now + ahead)).with_end(end)
+    state
+        .with_begin(server_time(-age - earlier))
+        .with_answered(server_time(now + ahead))
+        .with_end(end)
 }
 
 fn running(script: &Script, now: Time) -> JobState {

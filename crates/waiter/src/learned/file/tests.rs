@@ -1,5 +1,6 @@
 use super::*;
 use std::error::Error as _;
+use std::fs;
 
 /// A folder of its own, removed at the end.
 struct Folder(PathBuf);
@@ -164,22 +165,131 @@ fn only_its_user_can_read_or_write_what_is_written() {
     let folder = Folder::new("mode");
     let beside = |ending: &str| folder.0.join(format!("history.json{ending}"));
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
-    // A link in the place of the new file is not followed, and a file that was left behind is not written to.
-    let other = folder.0.join("other");
-    fs::write(&other, "other").unwrap();
-    for left_behind in [false, true] {
-        match left_behind {
-            false => symlink(&other, beside(".new")).unwrap(),
-            true => fs::write(beside(".new"), "left behind").unwrap(),
-        }
+    let new = beside(".cfw-waiter-new");
+    // What a process leaves behind when it dies is not written to.
+    for left_behind in ["", "{\"for", "{\"format\":\"cfw-waiter history\",\"vers", "\0\0\0"] {
+        fs::write(&new, left_behind).unwrap();
+        History::check_writable(folder.file()).unwrap();
         one("create", 5.0).append_to(folder.file()).unwrap();
         assert_eq!([mode(&folder.file()), mode(&beside(".lock"))], [0o600; 2]);
-        assert!(!beside(".new").exists() && !folder.file().is_symlink());
+        assert!(!new.exists() && !folder.file().is_symlink());
         fs::set_permissions(folder.file(), fs::Permissions::from_mode(0o644)).unwrap();
     }
-    assert_eq!(fs::read_to_string(&other).unwrap(), "other");
-    let history = History::load(folder.file()).unwrap();
-    assert_eq!(history.samples("create").count(), 2);
+    let before = fs::read(folder.file()).unwrap();
+    // Another file in its place is left alone, and a link is not followed.
+    let other = folder.0.join("other");
+    fs::write(&other, "other").unwrap();
+    symlink(&other, &new).unwrap();
+    for _ in 0..2 {
+        let error = one("create", 5.0).append_to(folder.file()).unwrap_err().to_string();
+        assert!(error.contains("is in the way, and is left as it is"), "{error}");
+        assert_eq!(error, History::check_writable(folder.file()).unwrap_err().to_string());
+        assert_eq!(fs::read_to_string(&other).unwrap(), "other");
+        assert_eq!(fs::read(folder.file()).unwrap(), before);
+        fs::remove_file(&new).unwrap();
+        fs::write(&new, "a poem").unwrap();
+    }
+    assert_eq!(fs::read_to_string(&new).unwrap(), "a poem");
+    assert_eq!(History::load(folder.file()).unwrap().samples("create").count(), 4);
+}
+
+#[test]
+fn a_file_of_the_user_beside_a_history_stays() {
+    let folder = Folder::new("beside");
+    let other = folder.0.join("history.json.new");
+    fs::write(&other, "{}").unwrap();
+    one("create", 5.0).append_to(folder.file()).unwrap();
+    assert_eq!(fs::read_to_string(&other).unwrap(), "{}");
+}
+
+#[test]
+#[cfg(unix)]
+fn a_writer_whose_lock_was_removed_replaces_nothing() {
+    let folder = Folder::new("unlocked");
+    let (file, lock) = (folder.file(), folder.0.join("history.json.lock"));
+    one("a", 1.0).append_to(&file).unwrap();
+    for is_there_again in [false, true] {
+        let before = fs::read(&file).unwrap();
+        let locked = Locked::acquire(&file).unwrap();
+        fs::remove_file(&lock).unwrap();
+        if is_there_again {
+            // Another process writes.
+            one("a", 2.0).append_to(&file).unwrap();
+        }
+        let now = fs::read(&file).unwrap();
+        assert!(!locked.replace(&before).unwrap());
+        assert_eq!(fs::read(&file).unwrap(), now);
+        assert!(!folder.0.join("history.json.cfw-waiter-new").exists());
+    }
+    // One that waits for a lock that is removed takes the new one.
+    let holder = fs::OpenOptions::new().write(true).open(&lock).unwrap();
+    holder.lock().unwrap();
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| one("a", 3.0).append_to(&file));
+        fs::remove_file(&lock).unwrap();
+        drop(holder);
+        waiting.join().unwrap().unwrap();
+    });
+    assert!(lock.exists());
+    assert_eq!(History::load(&file).unwrap().samples("a").count(), 3);
+}
+
+#[test]
+fn a_lock_that_is_not_freed_is_named_and_waited_for_a_moment() {
+    let folder = Folder::new("stuck");
+    let file = folder.file();
+    one("a", 1.0).append_to(&file).unwrap();
+    let _held = Locked::acquire(&file).unwrap();
+    let error = one("a", 2.0).append_to(&file).unwrap_err().to_string();
+    let expected = "stays locked by another process, and is left as it is";
+    assert!(error.ends_with(expected), "{error}");
+    assert_eq!(History::load(&file).unwrap(), one("a", 1.0));
+}
+
+#[test]
+fn where_nothing_can_be_written_is_known_beforehand() {
+    let folder = Folder::new("check");
+    History::check_writable(folder.file()).unwrap();
+    assert!(!folder.file().exists());
+    let missing = folder.0.join("missing").join("history.json");
+    let error = History::check_writable(&missing).unwrap_err().to_string();
+    assert_eq!(error, one("a", 1.0).append_to(&missing).unwrap_err().to_string());
+    fs::write(folder.file(), "").unwrap();
+    let error = History::check_writable(folder.file().join("history.json")).unwrap_err();
+    assert!(error.to_string().starts_with("cannot write history "), "{error}");
+}
+
+#[test]
+fn a_job_that_two_processes_waited_for_counts_once() {
+    let folder = Folder::new("once");
+    let sample = |seconds| Sample::ended(Duration::from_secs(seconds));
+    let running = |seconds| Sample::at_least(Duration::from_secs(seconds));
+    let append = |sample: Sample, job| {
+        let mut history = History::new();
+        history.record("a", sample.of_job(NonZeroU64::new(job)));
+        history.append_to(folder.file()).unwrap();
+        let history = History::load(folder.file()).unwrap();
+        let samples = history.samples("a").map(|s| (s.duration().as_secs(), s.is_at_least()));
+        samples.collect::<Vec<_>>()
+    };
+    assert_eq!(append(running(5), 7), [(5, true)]);
+    assert_eq!(append(running(9), 7), [(9, true)]);
+    assert_eq!(append(running(8), 7), [(9, true)], "that is known");
+    assert_eq!(append(sample(3), u64::MAX), [(9, true), (3, false)]);
+    assert_eq!(append(sample(11), 7), [(3, false), (11, false)]);
+    for again in [sample(11), sample(50), running(60)] {
+        assert_eq!(append(again, 7), [(3, false), (11, false)]);
+    }
+    // Of jobs without a begin it is not known which they are.
+    assert_eq!(append(sample(3), 0).len(), 3);
+    assert_eq!(append(sample(3), 0).len(), 4);
+    let text = fs::read_to_string(folder.file()).unwrap();
+    assert!(text.contains("\"job\":\"0000000000000007\""), "{text}");
+    for job in ["\"\"", "\"0\"", "\"x\"", "7"] {
+        fs::write(folder.file(), text.replace("\"0000000000000007\"", job)).unwrap();
+        let error = History::load(folder.file()).unwrap_err().to_string();
+        assert!(error.ends_with("is damaged, and is left as it is"), "{job}: {error}");
+    }
 }
 
 #[test]

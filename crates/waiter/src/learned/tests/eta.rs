@@ -250,3 +250,28 @@ fn equal_zero_and_huge_durations_give_finite_times() {
     let [mean, p50, p90] = remaining(&eta(&[100.0; 30], 0.0).unwrap());
     assert!((99.0..101.0).contains(&p50) && mean <= p90 && p90 < 106.0, "{mean} {p50} {p90}");
 }
+
+/// A server may misstate when one job began. The newest jobs weigh most.
+#[test]
+fn one_wrong_duration_among_twenty_moves_no_median_and_is_no_percentile() {
+    let percentiles = |durations: &[f64]| {
+        let mut tracker = Tracker::new();
+        durations.iter().for_each(|seconds| tracker.learn(*seconds));
+        assert_eq!(tracker.len(), durations.len(), "no past job is forgotten for it");
+        remaining(&Eta::new(&tracker.survival(), durations.len(), 0.0).unwrap())
+    };
+    let [_, p50, p90] = percentiles(&REGULAR);
+    for wrong in [0.1, 3_600.0, 20_000.0, 80_000.0] {
+        for at in 0..=REGULAR.len() {
+            let mut durations = REGULAR.to_vec();
+            durations.insert(at, wrong);
+            let [_, other_p50, other_p90] = percentiles(&durations);
+            assert_within(other_p50, p50, 0.05);
+            // Of the newest job the shortest memories make a seventh.
+            assert!(
+                other_p90 > 0.95 * p90 && other_p90 < 2.5 * p90,
+                "{wrong} at {at}: {other_p90}"
+            );
+        }
+    }
+}
