@@ -58,6 +58,6 @@ async fn start_jobs(sim: Simulator, watch: WatchHandle) {
         watch.add(sim.add_job(script.id(name)));
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    // Nobody wants this one any more. The job goes on, only the polls end.
+    // No longer of interest. The job goes on, only the polls end.
     watch.remove("endless");
 }

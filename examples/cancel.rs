@@ -28,7 +28,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .build()?;
     let patience = Duration::from_millis(200);
 
-    // A deadline of its own, which every wait has: half an hour unless told otherwise. It tells most.
+    // A deadline of its own, which every wait has: half an hour unless set. Its error says most.
     if let Err(error) = waiter.wait_for_job(&id).timeout(patience).await {
         println!("deadline: {error}");
     }
@@ -49,6 +49,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     // All of these end in a drop, and with the last wait for a job its polls end at once.
     let polls = sim.counts().polls;
     sleep(patience).await;
-    println!("drop: {} polls so far, {} since nobody waits", polls, sim.counts().polls - polls);
+    println!(
+        "drop: {} polls so far, {} since the last wait was dropped",
+        polls,
+        sim.counts().polls - polls
+    );
     Ok(())
 }

@@ -88,10 +88,10 @@ async fn rule_13_secrets_are_never_shown_not_even_when_the_server_echoes_them() 
             let error =
                 waiter(client.clone()).wait_for_job(&id).await.expect_err("it never ends well");
             sim.clear_faults();
-            shown += &format!("{client:?} {error} {error:?} {:#?}", error.cause());
+            shown += &format!("{client:?} {error} {error:?} {error:#?} {:#?}", error.cause());
             let mut next = std::error::Error::source(&error);
             while let Some(source) = next {
-                shown += &format!("{source} {source:?}");
+                shown += &format!("{source} {source:?} {source:#?}");
                 next = source.source();
             }
         }

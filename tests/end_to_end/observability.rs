@@ -128,11 +128,11 @@ async fn a_token_is_told_nowhere_not_even_when_the_server_echoes_it() {
     );
     let error = bad_end(waiter.wait_for_job(&id).await, cfw_waiter::WaitErrorKind::Fatal);
     assert!(error.to_string().contains("bad header"), "{error}");
-    heard += &format!("{error} {error:?} {} {:?}", chain(&error), error.cause());
+    heard += &format!("{error} {error:?} {error:#?} {} {:?}", chain(&error), error.cause());
 
     let refused = brisk_with(client_with_token(&sim, WRONG)).build().unwrap();
     let error = bad_end(refused.wait_for_job(&id).await, cfw_waiter::WaitErrorKind::Refused);
-    heard += &format!("{error} {error:?} {} {refused:?}", chain(&error));
+    heard += &format!("{error} {error:#?} {} {refused:?} {refused:#?}", chain(&error));
 
     // All of it was listened to, the crates below included.
     assert!(log.text().contains("polling") && log.text().contains("hyper"), "{}", log.text());

@@ -5,6 +5,7 @@ use std::{borrow::Cow, fmt, str::FromStr, sync::Arc};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::clean::{self, clean, is_invisible};
+use crate::error::fmt_chain;
 
 /// The characters that are written as `%XX` in a path segment or a query: all but the unreserved characters
 /// of RFC 3986. Signatures encode with the same set, so that the gateway reads what was signed.
@@ -125,7 +126,9 @@ macro_rules! id {
         }
 
         $(#[$error_doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+        ///
+        /// `{:?}` writes the message, as a `main` that returns the error does, and `{:#?}` the fields.
+        #[derive(Clone, PartialEq, Eq, thiserror::Error)]
         #[error("invalid {} {}: {problem}", $what, quoted(id))]
         pub struct $error {
             id: String,
@@ -136,6 +139,16 @@ macro_rules! id {
             /// Returns the refused text.
             pub fn value(&self) -> &str {
                 &self.id
+            }
+        }
+
+        impl fmt::Debug for $error {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                if !f.alternate() {
+                    return fmt_chain(self, f);
+                }
+                let Self { id, problem } = self;
+                f.debug_struct(stringify!($error)).field("id", id).field("problem", problem).finish()
             }
         }
     };

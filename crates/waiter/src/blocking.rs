@@ -34,8 +34,8 @@ use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
 use crate::{
-    Checkpoint, ConfigError, JobId, JobOptions, JobSource, JobState, JobView, Outcome, Policy,
-    Progress, Stats, Update, WaiterBuilder, WatchHandle,
+    Checkpoint, ConfigError, History, JobCheckpoint, JobId, JobOptions, JobSource, JobState,
+    JobView, Outcome, Policy, Progress, Stats, Update, WaiterBuilder, WatchHandle,
 };
 
 /// The thread on which everything is driven. It ends with the last waiter, wait and watch that needs it.
@@ -103,6 +103,12 @@ impl Waiter {
         self.wrap(self.waiter.resume(checkpoint))
     }
 
+    /// Goes on with one job of a checkpoint: see [`crate::Waiter::resume_job`].
+    pub fn resume_job(&self, job: &JobCheckpoint) -> Wait {
+        let background = Arc::clone(&self.background);
+        Wait { wait: self.waiter.resume_job(job), background }
+    }
+
     /// Takes a state that is known from elsewhere: see [`crate::Waiter::tell`].
     pub fn tell(&self, id: impl AsRef<str>, state: JobState) -> bool {
         self.waiter.tell(id, state)
@@ -116,6 +122,11 @@ impl Waiter {
     /// Returns what this waiter has done so far.
     pub fn stats(&self) -> Stats {
         self.waiter.stats()
+    }
+
+    /// Takes what schedules that learn have learnt since it was taken last: see [`crate::Waiter::take_learned`].
+    pub fn take_learned(&self) -> History {
+        self.waiter.take_learned()
     }
 
     fn wrap(&self, watch: crate::Watch) -> Watch {
@@ -160,6 +171,11 @@ impl Wait {
     pub fn kind(mut self, kind: impl Into<Arc<str>>) -> Self {
         self.wait = self.wait.kind(kind);
         self
+    }
+
+    /// Returns the id of the job.
+    pub fn id(&self) -> &JobId {
+        self.wait.id()
     }
 
     /// Blocks until the job has ended, or the wait has: at its deadline at the latest.
@@ -265,6 +281,11 @@ impl Watch {
     /// Returns how each job stands: see [`crate::Watch::jobs`].
     pub fn jobs(&self) -> Vec<JobView> {
         self.watch.jobs()
+    }
+
+    /// Returns how one job stands: see [`crate::Watch::job`].
+    pub fn job(&self, id: impl AsRef<str>) -> Option<JobView> {
+        self.watch.job(id)
     }
 
     /// Returns how many jobs are where.

@@ -141,13 +141,13 @@ fn source_error(error: Error) -> SourceError {
         (_, _, message) => message,
     };
     let request_id = error.request_id().map(str::to_owned);
-    let mut told = SourceError::new(class, error);
+    let mut error = SourceError::new(class, error);
     if code.is_some() || message.is_some() {
-        told = told.with_code(code.unwrap_or_default(), message.unwrap_or_default());
+        error = error.with_code(code.unwrap_or_default(), message.unwrap_or_default());
     }
     match request_id {
-        Some(id) => told.with_request_id(id),
-        None => told,
+        Some(id) => error.with_request_id(id),
+        None => error,
     }
 }
 

@@ -247,7 +247,7 @@ mod serialize {
         SystemTime::try_from(time).map_err(E::custom)
     }
 
-    /// Rounds to the millisecond. Times that no timestamp can tell become the nearest one that can be told.
+    /// Rounds to the millisecond. A time outside the range of timestamps becomes the nearest one in it.
     fn timestamp(time: SystemTime) -> Timestamp {
         let is_early = time < SystemTime::UNIX_EPOCH;
         let limit = if is_early { Timestamp::MIN } else { Timestamp::MAX };

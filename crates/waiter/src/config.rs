@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::util::chain::error_chain;
+
 /// A setting that cannot be: names the field and the value.
 ///
 /// ```
@@ -11,8 +13,11 @@ use std::fmt;
 /// let error = Schedule::fixed(Duration::ZERO).unwrap_err();
 /// assert_eq!(error.field(), "interval");
 /// assert_eq!(error.to_string(), "interval 0s is not above zero");
+/// assert_eq!(format!("{error:?}"), error.to_string());
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// `{:?}` writes the message, as a `main` that returns the error does, and `{:#?}` the fields.
+#[derive(Clone, PartialEq, Eq)]
 pub struct ConfigError {
     field: &'static str,
     problem: String,
@@ -23,7 +28,7 @@ impl ConfigError {
         Self { field, problem: problem.into() }
     }
 
-    /// The name of the setting that is wrong.
+    /// Returns the name of the setting that is wrong.
     pub fn field(&self) -> &'static str {
         self.field
     }
@@ -32,6 +37,16 @@ impl ConfigError {
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.field, self.problem)
+    }
+}
+
+impl fmt::Debug for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !f.alternate() {
+            return f.write_str(&error_chain(self));
+        }
+        let Self { field, problem } = self;
+        f.debug_struct("ConfigError").field("field", field).field("problem", problem).finish()
     }
 }
 

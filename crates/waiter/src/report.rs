@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::util::chain::error_chain;
 use crate::util::human::Human;
 use crate::{JobId, JobState, Phase, SourceError};
 
@@ -44,6 +45,8 @@ pub type Outcome = Result<JobReport, WaitError>;
 /// After a mutation, `wait.await?` goes on only if the job succeeded. Where it did not, [`kind`] says
 /// whether the job failed or its end is unknown, and the message says the rest: the job, its last status and
 /// how old it is, polls made, time spent, the limit, the service's own words.
+///
+/// `{:?}` writes the message and what caused the last failure, as a `main` that returns the error does, and `{:#?}` the fields.
 ///
 /// [`kind`]: Self::kind
 #[derive(Clone)]
@@ -238,7 +241,7 @@ impl WaitError {
             WaitErrorKind::TooManyFailures => f.write_str("too many failures"),
             WaitErrorKind::Unreachable => match &self.0.cause {
                 // The cause comes first, and whole: it is why the wait ended.
-                Some(cause) => fmt_chain(cause, f),
+                Some(cause) => f.write_str(&error_chain(cause)),
                 None => f.write_str("not reached"),
             },
             WaitErrorKind::UnknownStatus => {
@@ -324,23 +327,11 @@ impl fmt::Display for WaitError {
     }
 }
 
-/// Writes an error and its sources, each unless the one before ends with it.
-fn fmt_chain(error: &SourceError, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let mut last = error.to_string();
-    f.write_str(&last)?;
-    let mut next = std::error::Error::source(error);
-    while let Some(source) = next {
-        let text = source.to_string();
-        if !last.ends_with(&text) {
-            write!(f, ": {text}")?;
-        }
-        (last, next) = (text, source.source());
-    }
-    Ok(())
-}
-
 impl fmt::Debug for WaitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !f.alternate() {
+            return f.write_str(&error_chain(self));
+        }
         f.debug_struct("WaitError")
             .field("kind", &self.0.kind)
             .field("message", &self.to_string())

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::Quota;
+use crate::util::chain::error_chain;
 
 /// What a failed fetch means for the wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,8 +25,8 @@ pub enum ErrorClass {
     /// An answer that is not the service's own word: a gateway's or a proxy's, say. This counts as a transient failure until
     /// it has come three times in a row over at least 10 s; then it ends the wait as a fatal error.
     Unexpected {
-        /// Whether such an answer is known to pass. One that is not known to is fatal at once, unless the source has told
-        /// the state of any job before.
+        /// Whether such an answer is known to pass. One that is not known to is fatal at once, unless the source has
+        /// reported the state of any job before.
         can_pass: bool,
     },
     /// The service refuses for want of quota: the whole source slows down.
@@ -102,6 +103,8 @@ impl fmt::Display for ErrorClass {
 /// `std::io::Error` it speaks for that error, so [`source`](std::error::Error::source) continues below it and a chain that is
 /// joined says nothing twice; [`get_ref`](Self::get_ref) returns the wrapped error. Keep secrets out of the cause and the
 /// words: people read them.
+///
+/// `{:?}` writes the joined chain, as a `main` that returns the error does, and `{:#?}` the fields.
 ///
 /// ```
 /// use cfw_waiter::{ErrorClass, SourceError};
@@ -195,6 +198,9 @@ impl fmt::Display for SourceError {
 
 impl fmt::Debug for SourceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !f.alternate() {
+            return f.write_str(&error_chain(self));
+        }
         f.debug_struct("SourceError")
             .field("class", &self.0.class)
             .field("code", &self.0.code)
@@ -234,7 +240,6 @@ impl StdError for NoCause {}
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::util::chain::error_chain;
 
     #[test]
     fn display_and_sources_of_an_error_say_each_thing_once() {
@@ -276,9 +281,10 @@ mod tests {
         ];
         for (error, text, chain) in rows {
             assert_eq!(
-                (error.to_string(), error_chain(&error)),
-                (text.to_owned(), chain.to_owned())
+                (error.to_string(), error_chain(&error), format!("{error:?}")),
+                (text.to_owned(), chain.to_owned(), chain.to_owned())
             );
+            assert!(format!("{error:#?}").starts_with("SourceError {\n    class: "), "{error:#?}");
         }
         assert_eq!(SourceError::from(ErrorClass::Fatal).get_ref().to_string(), "no cause is known");
     }

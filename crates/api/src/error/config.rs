@@ -1,9 +1,14 @@
 //! The error for a setting of a client.
 
+use std::fmt;
+
+use super::fmt_chain;
 use crate::id::quoted;
 
 /// The error for a setting that cannot be used. It names the setting and its value, unless that is a secret.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+///
+/// `{:?}` writes the message, as a `main` that returns the error does, and `{:#?}` the fields.
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{field}{}: {problem}", value.as_ref().map(|value| format!(" {}", quoted(value))).unwrap_or_default())]
 pub struct ConfigError {
     field: &'static str,
@@ -33,5 +38,19 @@ impl ConfigError {
     /// Returns its value, unless it is missing or secret.
     pub fn value(&self) -> Option<&str> {
         self.value.as_deref()
+    }
+}
+
+impl fmt::Debug for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !f.alternate() {
+            return fmt_chain(self, f);
+        }
+        let Self { field, value, problem } = self;
+        f.debug_struct("ConfigError")
+            .field("field", field)
+            .field("value", value)
+            .field("problem", problem)
+            .finish()
     }
 }

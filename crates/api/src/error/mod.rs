@@ -4,9 +4,11 @@ use std::{error::Error as StdError, fmt, sync::Arc, time::Duration};
 
 use crate::{FirewallId, JobId};
 
+mod chain;
 mod class;
 mod config;
 
+pub(crate) use self::chain::fmt_chain;
 pub use self::{
     class::{Class, Quota},
     config::ConfigError,
@@ -20,7 +22,8 @@ pub(crate) const CODE_CHARS: usize = 64;
 ///
 /// [`class`](Self::class) says what to do about it, [`kind`](Self::kind) what happened. The message is for
 /// people. It holds no secret, even if the server echoed one, and does not repeat the cause, which is in
-/// [`source`](StdError::source). Cloning is cheap.
+/// [`source`](StdError::source). `{:?}` writes the message and its causes, as a `main` that returns the error does, and
+/// `{:#?}` the fields. Cloning is cheap.
 #[derive(Clone)]
 pub struct Error(Arc<Inner>);
 
@@ -257,6 +260,9 @@ impl fmt::Display for Error {
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !f.alternate() {
+            return fmt_chain(self, f);
+        }
         let Inner { call, kind, class, summary, details, source } = &*self.0;
         let Details { status, code, message, request_id } = details;
         f.debug_struct("Error")

@@ -1,21 +1,43 @@
 //! What can be wrong with settings.
 
-use std::io;
 use std::path::PathBuf;
+use std::{fmt, io};
+
+#[cfg(feature = "clouds-yaml")]
+use super::file_error::FileProblem;
+use crate::error::fmt_chain;
 
 /// The error for settings that are missing, contradictory or not understood.
 ///
 /// The message names the variable, or the file and the key. It never holds a token, a password or a key, nor a part
-/// of the file around one.
-#[derive(Debug, thiserror::Error)]
+/// of the file around one. `{:?}` writes the message and its cause, as a `main` that returns the error does, and `{:#?}` the
+/// fields.
+#[derive(thiserror::Error)]
 #[error(transparent)]
 pub struct SettingsError(Box<Problem>);
 
 pub(super) type Result<T> = std::result::Result<T, SettingsError>;
 
-impl<P: Into<Problem>> From<P> for SettingsError {
-    fn from(problem: P) -> Self {
-        Self(Box::new(problem.into()))
+impl From<Problem> for SettingsError {
+    fn from(problem: Problem) -> Self {
+        Self(Box::new(problem))
+    }
+}
+
+#[cfg(feature = "clouds-yaml")]
+impl From<FileProblem> for SettingsError {
+    fn from(problem: FileProblem) -> Self {
+        Problem::from(problem).into()
+    }
+}
+
+impl fmt::Debug for SettingsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if f.alternate() {
+            f.debug_tuple("SettingsError").field(&self.0).finish()
+        } else {
+            fmt_chain(self, f)
+        }
     }
 }
 
@@ -65,5 +87,5 @@ pub(super) enum Problem {
 
     #[cfg(feature = "clouds-yaml")]
     #[error(transparent)]
-    File(#[from] super::file_error::FileProblem),
+    File(#[from] FileProblem),
 }

@@ -4,10 +4,11 @@ use std::future::pending;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
+use std::time::{Duration, SystemTime};
 
 use cfw_waiter::{
-    Checkpoint, ConfigError, JobState, Policy, UpdateKind, WaitErrorKind, Waiter, WaiterBuilder,
-    blocking, source_fn,
+    Checkpoint, ConfigError, JobCheckpoint, JobState, Learned, Policy, Schedule, UpdateKind,
+    WaitErrorKind, Waiter, WaiterBuilder, blocking, source_fn,
 };
 
 use tokio::runtime::Handle;
@@ -51,6 +52,28 @@ fn one_job_and_many_on_threads_without_a_runtime() {
             .collect();
         threads.into_iter().for_each(|thread| thread.join().unwrap());
         assert_eq!(waiter.stats().watched, 0);
+    });
+}
+
+#[test]
+fn a_job_of_a_checkpoint_is_waited_for_and_its_duration_learnt() {
+    within(secs(20), || {
+        let learned = Schedule::learned(Learned::new()).unwrap();
+        let source = source_fn(|_id| async {
+            let end = SystemTime::UNIX_EPOCH + secs(1_000);
+            Ok(JobState::succeeded().with_begin(end - secs(60)).with_end(end))
+        });
+        let policy = Policy::new().schedule(learned).first_poll_at_once(true);
+        let waiter = blocking::Waiter::new(Waiter::builder(source).policy(policy)).unwrap();
+        let mut job = JobCheckpoint::new("one", SystemTime::UNIX_EPOCH, Duration::MAX);
+        job.kind = Some("create".into());
+        let wait = waiter.resume_job(&job).timeout(secs(30));
+        assert_eq!(wait.id(), "one");
+        wait.wait().unwrap();
+        assert_eq!(waiter.take_learned().samples("create").count(), 1);
+        let watch = waiter.watch(["two"]);
+        assert_eq!(watch.job("two").unwrap().report.id, "two");
+        assert!(watch.job("one").is_none());
     });
 }
 

@@ -12,7 +12,10 @@ use crate::{IdOrName, User, auth::Kind};
 #[cfg(feature = "clouds-yaml")]
 mod cloud_errors;
 #[cfg(feature = "clouds-yaml")]
+mod cloud_files;
+#[cfg(feature = "clouds-yaml")]
 mod clouds;
+mod credentials;
 mod environment;
 #[cfg(feature = "clouds-yaml")]
 mod one_source;
