@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::board::SavedJob;
-use crate::options::Resumed;
+use crate::options::{Resumed, WallTimes};
 use crate::{JobId, JobOptions, Phase};
 
 /// The jobs that a [`Watch`](crate::Watch) or [`Wait`](crate::Wait) waits for: enough for another process to go on.
@@ -35,7 +35,7 @@ use crate::{JobId, JobOptions, Phase};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Checkpoint {
-    /// The jobs that had not ended, in the order in which they were added.
+    /// The jobs that had not ended, or whose end was not reported yet, in the order in which they were added.
     pub jobs: Vec<JobCheckpoint>,
 }
 
@@ -55,7 +55,7 @@ pub struct JobCheckpoint {
     pub deadline: SystemTime,
     /// How many polls were made for the wait.
     pub polls: u32,
-    /// The last status, and what the source made of it; none before the first.
+    /// The last status that was reported, and what the source made of it; none before the first.
     pub status: Option<(Phase, Cow<'static, str>)>,
 }
 
@@ -84,15 +84,28 @@ impl JobCheckpoint {
     }
 
     pub(crate) fn of(job: SavedJob, now: SystemTime) -> Self {
-        Self {
-            id: job.id,
-            kind: job.kind,
+        let mut times = WallTimes {
             created: earlier(now, job.age),
             started: earlier(now, job.elapsed),
             deadline: later(now, job.time_left),
-            polls: job.polls,
-            status: job.status,
+        };
+        if let Some(known) = job.times {
+            // Each reading of the two clocks, and each rounding, would move them a little.
+            let keep = |time: &mut SystemTime, known| {
+                if is_same(*time, known) {
+                    *time = known;
+                }
+            };
+            keep(&mut times.created, known.created);
+            keep(&mut times.started, known.started);
+            keep(&mut times.deadline, known.deadline);
+            if job.is_overdue && times.started == known.started {
+                times.deadline = known.deadline;
+            }
         }
+        let WallTimes { created, started, deadline } = times;
+        let (id, kind, polls, status) = (job.id, job.kind, job.polls, job.status);
+        Self { id, kind, created, started, deadline, polls, status }
     }
 }
 
@@ -107,12 +120,22 @@ impl JobOptions {
         let whole = job.deadline.duration_since(job.started).unwrap_or_default();
         let time_left = job.deadline.duration_since(now).unwrap_or_default().min(whole);
         let (polls, status) = (job.polls, job.status.clone());
-        let resumed = Resumed { elapsed: since(job.started), limit: whole, polls, status };
+        let JobCheckpoint { created, started, deadline, .. } = *job;
+        let times = Some(WallTimes { created, started, deadline });
+        let elapsed = since(job.started);
+        let resumed = Resumed { at: None, times, elapsed, limit: whole, polls, status };
         let mut options = Self::new().timeout(time_left).since(since(job.created));
         options.kind.clone_from(&job.kind);
         options.resumed = Some(Arc::new(resumed));
         options
     }
+}
+
+/// Returns whether two times differ by less than the clocks of a process do, unless one is set.
+fn is_same(one: SystemTime, other: SystemTime) -> bool {
+    const MOST: Duration = Duration::from_secs(1);
+    let apart = one.duration_since(other).unwrap_or_else(|error| error.duration());
+    apart < MOST
 }
 
 fn earlier(time: SystemTime, by: Duration) -> SystemTime {

@@ -2,8 +2,9 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use crate::board::Time;
 use crate::{Phase, Policy};
 
 /// Options for one job of a watch: see [`Watch::add_with`](crate::Watch::add_with).
@@ -35,6 +36,10 @@ pub struct JobOptions {
 /// What an earlier wait knew of a job, which another wait resumes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Resumed {
+    /// When the options became those of a wait: the time until its first poll counts. None counts from that poll.
+    pub(crate) at: Option<Time>,
+    /// The times of the checkpoint, so that the next one has the same.
+    pub(crate) times: Option<WallTimes>,
     /// How long the job had been waited for when the wait resumed, the time in which nothing waited included.
     pub(crate) elapsed: Duration,
     /// How long it could be waited for in all.
@@ -44,7 +49,22 @@ pub(crate) struct Resumed {
     pub(crate) status: Option<(Phase, Cow<'static, str>)>,
 }
 
+/// The times of a checkpoint, by the wall clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct WallTimes {
+    pub(crate) created: SystemTime,
+    pub(crate) started: SystemTime,
+    pub(crate) deadline: SystemTime,
+}
+
 impl JobOptions {
+    /// Lets the time of a resumed wait run from now on, though its watch may start later.
+    pub(crate) fn resume_at(&mut self, now: Time) {
+        if let Some(resumed) = &mut self.resumed {
+            Arc::make_mut(resumed).at.get_or_insert(now);
+        }
+    }
+
     /// Makes options of which none is set.
     pub fn new() -> Self {
         Self::default()

@@ -102,7 +102,8 @@ impl Wait {
     pub fn checkpoint(&self) -> Checkpoint {
         match &self.state {
             State::New(options) => {
-                let saved = SavedJob::pending(self.id.clone(), options, Duration::ZERO);
+                let now = self.shared.now();
+                let saved = SavedJob::pending(self.id.clone(), options, Duration::ZERO, now);
                 Checkpoint::new([saved], wall_clock())
             }
             State::Waiting(key) => self.shared.checkpoint(*key),

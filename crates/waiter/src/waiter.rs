@@ -110,7 +110,9 @@ impl Waiter {
 
     /// Goes on with one job of a checkpoint as a future: see [`resume`](Self::resume).
     pub fn resume_job(&self, job: &JobCheckpoint) -> Wait {
-        let options = self.options().for_job(Some(&JobOptions::resumed(job, wall_clock())));
+        let mut options = JobOptions::resumed(job, wall_clock());
+        options.resume_at(self.shared.now());
+        let options = self.options().for_job(Some(&options));
         Wait::new(Arc::clone(&self.shared), job.id.clone(), options).span_level(self.span_level)
     }
 

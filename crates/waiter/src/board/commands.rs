@@ -227,7 +227,8 @@ impl Board {
             }
             None => self.jobs.insert(self.now, id),
         };
-        let options = self.with_plan(options);
+        let options = options.at(started);
+        let options = self.with_plan(&options);
         let generation = self.agenda.next_generation();
         let wait = self.waits.insert(&mut self.jobs, job, watch, (&options, started), generation);
         let progress = self.waits.progress_mut(watch);

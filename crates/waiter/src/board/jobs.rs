@@ -399,6 +399,10 @@ impl Jobs {
         status.map(|status| self.statuses[status].1.clone())
     }
 
+    pub(super) fn status(&self, status: Option<StatusKey>) -> Option<Status> {
+        status.map(|status| self.statuses[status].clone())
+    }
+
     pub(super) fn reads_the_same(&self, one: Option<StatusKey>, other: Option<StatusKey>) -> bool {
         let text = |status: Option<StatusKey>| status.map(|status| &self.statuses[status].1);
         one == other || text(one) == text(other)

@@ -60,7 +60,7 @@ use self::reach::Reach;
 use self::requests::{AbortReason, Request, Requests};
 use self::throttle::Throttle;
 use self::waits::{Waits, Watch};
-use crate::options::Resumed;
+use crate::options::{Resumed, WallTimes};
 use crate::util::slab::Key;
 use crate::{
     History, JobId, JobOptions, JobState, Outcome, Phase, Policy, Quota, SourceError, Stats,
@@ -120,6 +120,27 @@ impl WaitOptions {
     pub(crate) fn timeout(&self) -> Duration {
         self.timeout.unwrap_or(self.policy.timeout)
     }
+
+    /// Returns the options of a wait that begins at a time: for one that resumes another, what is left of them by then.
+    pub(crate) fn at(&self, started: Time) -> Cow<'_, Self> {
+        let passed = self.resumed_at().map_or(Duration::ZERO, |at| started.since(at));
+        if passed.is_zero() {
+            return Cow::Borrowed(self);
+        }
+        let mut options = self.clone();
+        options.timeout = Some(self.timeout().saturating_sub(passed));
+        options.since = self.since.saturating_add(passed);
+        if let Some(resumed) = &mut options.resumed {
+            let resumed = Arc::make_mut(resumed);
+            resumed.elapsed = resumed.elapsed.saturating_add(passed);
+            resumed.at = Some(started);
+        }
+        Cow::Owned(options)
+    }
+
+    fn resumed_at(&self) -> Option<Time> {
+        self.resumed.as_ref()?.at
+    }
 }
 
 /// What another process needs to know of a job that is waited for, to go on.
@@ -132,13 +153,18 @@ pub(crate) struct SavedJob {
     /// How long it has been waited for.
     pub(crate) elapsed: Duration,
     pub(crate) time_left: Duration,
+    /// Its time was up before its wait began.
+    pub(crate) is_overdue: bool,
     pub(crate) polls: u32,
     pub(crate) status: Option<(Phase, Cow<'static, str>)>,
+    /// The times of the checkpoint from which it was resumed.
+    pub(crate) times: Option<WallTimes>,
 }
 
 impl SavedJob {
-    /// Makes the entry of a job whose wait has not begun, from the options of that wait.
-    pub(crate) fn pending(id: JobId, options: &WaitOptions, elapsed: Duration) -> Self {
+    /// Makes the entry of a job whose wait has not begun, from the options of that wait and the time since its watch started.
+    pub(crate) fn pending(id: JobId, options: &WaitOptions, elapsed: Duration, now: Time) -> Self {
+        let elapsed = options.resumed_at().map_or(elapsed, |at| now.since(at));
         let resumed = options.resumed.as_deref();
         Self {
             id,
@@ -146,6 +172,8 @@ impl SavedJob {
             age: options.since.saturating_add(elapsed),
             elapsed: resumed.map_or(Duration::ZERO, |known| known.elapsed).saturating_add(elapsed),
             time_left: options.timeout().saturating_sub(elapsed),
+            is_overdue: options.timeout() <= elapsed,
+            times: resumed.and_then(|known| known.times),
             polls: resumed.map_or(0, |known| known.polls),
             status: resumed.and_then(|known| known.status.clone()),
         }

@@ -8,7 +8,7 @@ use super::jobs::{Job, Stage};
 use super::waits::{PendingJob, Wait, Watch};
 use super::{Board, SavedJob, Time, WaitOptions, WatchKey};
 use crate::util::slab::Key;
-use crate::{JobReport, JobState, JobView, Stats, Update, UpdateKind};
+use crate::{JobReport, JobState, JobView, Stats, Update, UpdateKind, WaitErrorKind};
 
 /// Where a listing of a watch's jobs goes on.
 #[derive(Clone, Copy, Debug)]
@@ -132,11 +132,16 @@ impl Board {
         limit: usize,
     ) -> (Vec<JobView>, Option<Cursor>) {
         let now = self.tick(now);
-        self.list(watch, (cursor, limit), |board, key| board.view(now, key), pending_view)
+        self.list(
+            watch,
+            (cursor, limit),
+            |board, key| board.view(now, key),
+            |job, options, elapsed| pending_view(job, options, elapsed, now),
+        )
     }
 
-    /// Lists what another process needs to go on, of up to `limit` live jobs of a watch, in the order in which they were
-    /// added, and where to go on.
+    /// Lists what another process needs to go on, of up to `limit` jobs of a watch whose ends were not reported, in the order
+    /// in which they were added, and where to go on.
     pub(crate) fn saved_jobs(
         &mut self,
         now: Time,
@@ -144,10 +149,10 @@ impl Board {
         cursor: Option<Cursor>,
         limit: usize,
     ) -> (Vec<SavedJob>, Option<Cursor>) {
-        self.tick(now);
+        let now = self.tick(now);
         let save = |board: &mut Self, key| board.save(key);
         self.list(watch, (cursor, limit), save, |job, options, elapsed| {
-            SavedJob::pending(job.id.clone(), options, elapsed)
+            SavedJob::pending(job.id.clone(), options, elapsed, now)
         })
     }
 
@@ -193,18 +198,42 @@ impl Board {
 
     fn save(&self, key: Key<Wait>) -> Option<SavedJob> {
         let wait = &self.waits[key];
-        let job = wait.job?;
-        let JobReport { id, state, polls, elapsed } = self.report(key, job);
+        let JobReport { id, state, polls, .. } = match wait.job {
+            Some(job) => self.report(key, job),
+            // The next process finds the end again with its first poll.
+            None => self.unreported(key)?,
+        };
+        // A change that was not reported is one for the next process.
+        let status = match self.waits[wait.watch].ends_only() {
+            true => state.map(|state| (state.phase, state.status)),
+            false => self.jobs.status(wait.last_reported),
+        };
         let age = self.now.nanos_since(wait.started).saturating_add(self.waits.head_start(key).age);
         Some(SavedJob {
             id,
             kind: self.waits.kind(key).cloned(),
             age: Duration::from_nanos(age),
-            elapsed,
+            elapsed: self.waits.elapsed(key, self.now),
             time_left: wait.deadline.since(self.now),
+            is_overdue: wait.deadline <= wait.started,
             polls,
-            status: state.map(|state| (state.phase, state.status)),
+            status: status.filter(|(phase, _)| !phase.is_terminal()),
+            times: self.waits.resumed(key).and_then(|known| known.times),
         })
+    }
+
+    /// Returns the report of a wait whose end was not reported yet, unless the job was removed, or is waited for again.
+    fn unreported(&self, key: Key<Wait>) -> Option<JobReport> {
+        let watch = self.waits[key].watch;
+        let outcome = self.waits.outcome(key)?;
+        if matches!(outcome, Err(error) if error.kind() == WaitErrorKind::Removed) {
+            return None;
+        }
+        let report = outcome.as_ref().unwrap_or_else(|error| error.report());
+        let job = self.jobs.find(report.id.as_str());
+        let again = job.and_then(|job| self.waits.find(watch, job, &self.jobs[job]));
+        let is_again = again.is_some() || self.waits[watch].pending.contains(report.id.as_str());
+        (!is_again).then(|| report.clone())
     }
 
     /// Returns a live job of a watch.
@@ -215,7 +244,7 @@ impl Board {
             let started = self.waits[watch].started();
             let elapsed = started.map_or(Duration::ZERO, |started| now.since(started));
             let options = self.waits[watch].options().for_job(job.options.as_deref());
-            return Some(pending_view(job, &options, elapsed));
+            return Some(pending_view(job, &options, elapsed, now));
         }
         let job = self.jobs.find(id)?;
         let wait = self.waits.find(watch, job, &self.jobs[job])?;
@@ -259,9 +288,9 @@ impl Board {
     }
 }
 
-fn pending_view(job: &PendingJob, options: &WaitOptions, elapsed: Duration) -> JobView {
+fn pending_view(job: &PendingJob, options: &WaitOptions, elapsed: Duration, now: Time) -> JobView {
     let SavedJob { id, elapsed, time_left, polls, status, .. } =
-        SavedJob::pending(job.id.clone(), options, elapsed);
+        SavedJob::pending(job.id.clone(), options, elapsed, now);
     let state = status.map(|(phase, status)| JobState::new(phase, status));
     JobView {
         report: JobReport { id, state, polls, elapsed },

@@ -31,8 +31,10 @@ fn times_that_no_clock_can_tell_are_the_nearest_ones() {
         age: Duration::MAX,
         elapsed: Duration::MAX,
         time_left: Duration::MAX,
+        is_overdue: false,
         polls: u32::MAX,
         status: None,
+        times: None,
     };
     let job = JobCheckpoint::of(saved, NOW + secs(100));
     assert_eq!((job.created, job.started), (NOW, NOW));

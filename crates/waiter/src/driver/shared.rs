@@ -260,9 +260,12 @@ impl Shared {
         self: &Arc<Self>,
         watch: WatchKey,
         id: JobId,
-        options: Option<JobOptions>,
+        mut options: Option<JobOptions>,
     ) -> bool {
         self.change(|core, now| {
+            if let Some(options) = &mut options {
+                options.resume_at(now);
+            }
             let is_new = core.board.add(now, watch, id, options);
             if is_new && core.board.is_started(watch) {
                 core.stop_if_homeless(watch, now);

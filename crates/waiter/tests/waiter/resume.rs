@@ -245,3 +245,151 @@ async fn a_detail_is_reported_though_the_status_is_known() {
     let UpdateKind::Progressed(heard) = update.kind else { panic!("{update:?}") };
     assert_eq!(heard, state);
 }
+
+/// Writes a checkpoint and reads it again, as another process does.
+#[cfg(feature = "serde")]
+fn reread(checkpoint: &Checkpoint) -> Checkpoint {
+    serde_json::from_str(&serde_json::to_string(checkpoint).unwrap()).unwrap()
+}
+
+#[cfg(not(feature = "serde"))]
+fn reread(checkpoint: &Checkpoint) -> Checkpoint {
+    checkpoint.clone()
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_end_that_was_not_reported_is_reported_by_the_next_process() {
+    let service = Service::new([("one", succeeded()), ("two", succeeded()), ("off", running())]);
+    let mut watch = service.waiter().watch(["one", "two", "off"]).kind("create").timeout(secs(60));
+    let first = loop {
+        let update = watch.next().await.unwrap();
+        if let UpdateKind::Ended(_) = update.kind {
+            break update.id;
+        }
+    };
+    tokio::time::sleep(secs(8)).await;
+    assert!(watch.remove("off"));
+    assert_eq!(watch.progress().succeeded, 2);
+    assert_eq!(watch.jobs().len(), 0);
+    let checkpoint = watch.checkpoint();
+    let [job] = &checkpoint.jobs[..] else { panic!("{checkpoint:?}") };
+    let second = if first.as_str() == "one" { "two" } else { "one" };
+    assert_eq!((job.id.as_str(), job.kind.as_deref()), (second, Some("create")));
+    assert_eq!((job.polls, &job.status), (1, &None));
+    // It keeps its times though it has ended.
+    let left = job.deadline.duration_since(SystemTime::now()).unwrap();
+    assert!(left < secs(53), "{left:?}");
+    // It was added again: that wait goes on, and not the one that has ended.
+    service.set(second, running());
+    assert!(watch.add_with(second, JobOptions::new().timeout(secs(1_000))));
+    let again = watch.checkpoint();
+    assert_eq!(again.jobs.len(), 1);
+    assert!(again.jobs[0].deadline > job.deadline + secs(900), "{again:?}");
+    drop(watch);
+
+    service.set(second, succeeded());
+    let ends = service.waiter().resume(&reread(&checkpoint)).all().await;
+    assert!(matches!(&ends[..], [(id, Ok(_))] if id.as_str() == second), "{ends:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_end_that_a_future_has_not_returned_is_found_by_the_next_process() {
+    let service = Service::new([("job", succeeded())]);
+    let waiter = service.waiter();
+    let resumed = JobCheckpoint::new("job", SystemTime::now() - secs(10), secs(60));
+    let mut wait = waiter.resume_job(&resumed);
+    assert!(futures_util::poll!(&mut wait).is_pending());
+    tokio::time::sleep(secs(5)).await;
+    let checkpoint = wait.checkpoint();
+    assert_eq!(checkpoint.jobs.len(), 1);
+    assert_eq!((checkpoint.jobs[0].polls, &checkpoint.jobs[0].status), (1, &None));
+    assert!(wait.await.is_ok());
+    assert!(waiter.resume_job(&checkpoint.jobs[0]).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_that_was_not_reported_is_reported_by_the_next_process() {
+    let service = Service::new([("job", running())]);
+    let mut watch = service.waiter().watch(["job"]).timeout(secs(600));
+    assert!(watch.next().await.is_some());
+    service.set("job", Act::Answer(Ok(JobState::unknown("Paused"))));
+    tokio::time::sleep(secs(30)).await;
+    let seen = watch.jobs()[0].report.state.clone().unwrap();
+    assert_eq!(&*seen.status, "Paused");
+    let checkpoint = reread(&watch.checkpoint());
+    assert_eq!(checkpoint.jobs[0].status, Some((Phase::Running, "Running".into())));
+    let update = service.waiter().resume(&checkpoint).next().await.unwrap();
+    let UpdateKind::Changed { from, to } = update.kind else { panic!("{update:?}") };
+    assert_eq!((from.as_deref(), &*to.status), (Some("Running"), "Paused"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_between_resuming_and_the_first_poll_counts() {
+    let service = Service::new([("job", running())]);
+    let waiter = service.waiter();
+    let now = SystemTime::now();
+    let mut checkpoint = Checkpoint::default();
+    checkpoint.jobs.push(JobCheckpoint::new("job", now, secs(60)));
+    let later = || async {
+        tokio::time::sleep(secs(40)).await;
+        Instant::now()
+    };
+    let watch = waiter.resume(&checkpoint);
+    let start = later().await;
+    let view = watch.job("job").unwrap();
+    assert!(is_near(view.time_left, secs(20)) && is_near(view.report.elapsed, secs(40)));
+    let (_, outcome) = watch.all().await.pop().unwrap();
+    let error = outcome.unwrap_err();
+    assert!(is_near(start.elapsed(), secs(20)), "{error}");
+    assert!(is_near(error.report().elapsed, secs(60)), "{error}");
+
+    let wait = waiter.resume_job(&checkpoint.jobs[0]);
+    let start = later().await;
+    let error = wait.await.unwrap_err();
+    assert!(is_near(start.elapsed(), secs(20)), "{error}");
+
+    // With the deadline behind it, one last look is left.
+    let polls = service.polls();
+    let watch = waiter.resume(&checkpoint);
+    later().await;
+    let start = later().await;
+    let (_, outcome) = watch.all().await.pop().unwrap();
+    let error = outcome.unwrap_err();
+    assert!(start.elapsed() < secs(2) && service.polls() == polls + 1, "{error}");
+    assert!(error.to_string().contains("(deadline 1m 00s, "), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn times_do_not_drift_however_often_a_wait_is_resumed() {
+    let service = Service::new([("job", running()), ("late", Act::Hang)]);
+    let start = SystemTime::now() - secs(100) + Duration::from_nanos(1_999_999);
+    let mut first = Checkpoint::default();
+    first.jobs.push(JobCheckpoint::new("job", start, secs(600)));
+    first.jobs[0].created -= secs(7);
+    first.jobs.push(JobCheckpoint::new("late", start, secs(60)));
+    let mut first = reread(&first);
+    let mut checkpoint = first.clone();
+    for round in 0..1_000 {
+        let mut watch = service.waiter().resume(&checkpoint);
+        if round % 20 == 0 {
+            assert!(futures_util::poll!(std::pin::pin!(watch.next())).is_pending());
+            tokio::time::sleep(ms(1)).await;
+        }
+        checkpoint = reread(&watch.checkpoint());
+    }
+    for (job, first) in checkpoint.jobs.iter().zip(&mut first.jobs) {
+        (first.polls, first.status) = (job.polls, job.status.clone());
+    }
+    assert_eq!(checkpoint, first);
+
+    // A clock that was set back is another matter, and so are options of the user.
+    let future = JobCheckpoint::new("job", SystemTime::now() + secs(500), secs(60));
+    let job = service.waiter().resume_job(&future).checkpoint().jobs.remove(0);
+    assert!(job.started < future.started - secs(400) && job.deadline < future.deadline - secs(400));
+    let watch = service.waiter().watch([] as [&str; 0]);
+    let options = JobOptions::resumed(&first.jobs[1], SystemTime::now()).timeout(secs(900));
+    watch.add_with("late", options);
+    let job = watch.checkpoint().jobs.remove(0);
+    assert_eq!(job.started, first.jobs[1].started);
+    assert!(job.deadline > SystemTime::now() + secs(890), "{job:?}");
+}

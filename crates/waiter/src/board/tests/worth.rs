@@ -121,7 +121,8 @@ fn in_a_pause(policy: &Policy, change: impl FnOnce(&mut World)) -> Vec<String> {
 #[test]
 fn a_poll_that_is_wanted_now_is_not_overtaken_though_its_job_was_due_before() {
     let policy = learned(Learned::new());
-    let resumed = Resumed { elapsed: secs(0), limit: secs(1_800), polls: 0, status: None };
+    let (elapsed, limit) = (secs(0), secs(1_800));
+    let resumed = Resumed { at: None, times: None, elapsed, limit, polls: 0, status: None };
     let others = [
         WaitOptions { resumed: Some(Arc::new(resumed)), ..options(&policy, "long") },
         options(&learned(Learned::new()).first_poll_at_once(true), "long"),

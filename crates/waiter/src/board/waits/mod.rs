@@ -299,9 +299,6 @@ impl Waits {
         }
         remove_rare(&mut self.failures, key);
         remove_rare(&mut self.last_looks, key);
-        remove_rare(&mut self.head_starts, key);
-        remove_rare(&mut self.kinds, key);
-        remove_rare(&mut self.resumed, key);
         remove_rare(&mut self.reported_details, key);
         Some(job)
     }
@@ -323,6 +320,10 @@ impl Waits {
             Some(next) => self.waits[next].prev_in_watch = wait.prev_in_watch,
             None => watch.last = wait.prev_in_watch,
         }
+        // A checkpoint needs them until the end has been reported.
+        remove_rare(&mut self.head_starts, key);
+        remove_rare(&mut self.kinds, key);
+        remove_rare(&mut self.resumed, key);
         self.policies.release(wait.policy);
         jobs.release_status(wait.last_reported);
     }

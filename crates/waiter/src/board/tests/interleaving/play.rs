@@ -30,6 +30,8 @@ impl Wake for Flag {
 /// What resumed waits knew.
 fn earlier() -> Resumed {
     Resumed {
+        at: None,
+        times: None,
         elapsed: secs(3),
         limit: secs(60),
         polls: 2,
