@@ -228,6 +228,14 @@ impl State {
             // A program that tidies up is no reason to forget the jobs.
             None => return self.compact(),
         }
+        let found = self.file.metadata().map_err(Problem::Write)?.len();
+        match found {
+            0 => return self.compact(),
+            // What follows the last record is what a crash left of one.
+            _ if found == self.len || self.is_cut && found > self.len => {}
+            // A record appended to it would stand in the middle of what another program wrote, or behind a hole.
+            _ => return Err(Problem::Changed),
+        }
         let len = self.len + self.pending.len() as u64;
         if len > LARGEST {
             return self.compact();

@@ -25,6 +25,7 @@ pub(crate) enum Problem {
     /// What is too long, and the most bytes that it may have.
     TooLong(&'static str, usize),
     Replaced,
+    Changed,
 }
 
 impl fmt::Display for Problem {
@@ -54,6 +55,7 @@ impl fmt::Display for Problem {
                 write!(f, "cannot be used: the {what} is longer than {limit} bytes")
             }
             Self::Replaced => f.write_str("was replaced by another program"),
+            Self::Changed => f.write_str("was changed by another program, and is left as it is"),
         }
     }
 }

@@ -75,3 +75,30 @@ fn a_file_that_was_removed_is_made_again_and_another_one_is_left_alone() {
     assert!(error.ends_with("was replaced by another program"), "{error}");
     assert_eq!(fs::read_to_string(folder.file()).unwrap(), "a poem");
 }
+
+#[test]
+fn a_file_that_was_emptied_is_made_again_and_one_that_was_changed_is_left_alone() {
+    let folder = Folder::new("changed");
+    let path = folder.file();
+    let mut state = open(&path).unwrap();
+    state.add(job("a"), Own::default()).unwrap();
+    state.sync().unwrap();
+    fs::write(&path, "").unwrap();
+    state.add(job("b"), Own::default()).unwrap();
+    state.sync().unwrap();
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(text.contains("\"job_id\":\"a\"") && text.contains("\"job_id\":\"b\""), "{text}");
+    drop(state);
+    for changed in
+        [&text[..text.len() / 2], "a poem", &format!("{text}a poem"), &format!("{text}\n")]
+    {
+        fs::write(&path, &text).unwrap();
+        let mut state = open(&path).unwrap();
+        fs::write(&path, changed).unwrap();
+        state.add(job("c"), Own::default()).unwrap();
+        let error = state.sync().unwrap_err().message.unwrap();
+        let said = "was changed by another program, and is left as it is";
+        assert!(error.ends_with(said), "{error}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), changed);
+    }
+}
