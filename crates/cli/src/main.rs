@@ -13,6 +13,8 @@ mod ends;
 mod exec;
 mod exit;
 mod explain;
+#[cfg(test)]
+mod fuzz_corpus;
 mod hint;
 mod history;
 mod ids;

@@ -1,7 +1,7 @@
 //! Jobs from files and from standard input, one per line.
 
 #[cfg(test)]
-mod fuzzing;
+pub(crate) mod fuzzing;
 mod line;
 mod reader;
 

@@ -5,6 +5,8 @@
 //! reported is reported again, with a flag. The journal is replaced by a shorter one when most of it is outdated.
 
 mod file;
+#[cfg(test)]
+pub(crate) mod fuzzing;
 mod journal;
 mod place;
 mod problem;

@@ -191,3 +191,15 @@ fn a_price_of_nothing_is_refused() {
     assert_eq!(output.code, Some(2), "{output:?}");
     assert!(output.stderr.contains("--poll-cost"), "{}", output.stderr);
 }
+
+#[test]
+#[cfg(unix)]
+fn a_file_that_cannot_be_read_in_time_is_named() {
+    let (sim, folder) = (simulator(), Folder::new("slow"));
+    let pipe = folder.file("history.json");
+    // Opening it blocks until there is a writer.
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let output = wait(&sim, "a", &pipe, &[]);
+    assert_eq!(output.code, Some(3), "{output:?}");
+    assert!(output.stderr.contains("history.json is not accessible within 3s"), "{output:?}");
+}

@@ -206,3 +206,21 @@ fn a_place_for_which_the_header_has_no_room_makes_no_file() {
     assert!(error.ends_with("the project name is longer than 1024 bytes"), "{error}");
     assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 0);
 }
+
+#[test]
+fn a_file_that_is_refused_is_never_written() {
+    let folder = Folder::new("refused");
+    let head = b"{\"cfw_wait_state\":1}\n".as_slice();
+    let mut text = head.to_vec();
+    Record::waiting(running(3), Own::default()).write(&mut text).unwrap();
+    Record::Ended(end("a", None)).write(&mut text).unwrap();
+    // Each place is damaged in turn.
+    for at in (0..text.len()).step_by(7) {
+        let mut damaged = text.clone();
+        damaged[at] ^= 0x15;
+        fs::write(folder.file(), &damaged).unwrap();
+        let opened = open(&folder.file());
+        assert_eq!(fs::read(folder.file()).unwrap(), damaged, "{at}: {opened:?}");
+        assert!(!folder.0.join("jobs.state.new").exists());
+    }
+}

@@ -14,10 +14,10 @@ use rustix::process::Signal;
 use super::{command, counts, ends};
 use crate::support::*;
 
-/// How many instants are tried: 12, or as many as `CFW_WAIT_KILLS` says.
+/// How many instants are tried: 9, or as many as `CFW_WAIT_KILLS` says.
 fn instants() -> u64 {
     let named = std::env::vars().find(|(name, _)| name == "CFW_WAIT_KILLS");
-    named.map_or(12, |(_, number)| number.parse().unwrap())
+    named.map_or(9, |(_, number)| number.parse().unwrap())
 }
 
 /// Numbers that look random: splitmix64.
@@ -151,7 +151,7 @@ fn whenever_it_is_killed_each_end_is_reported_once_or_again_with_the_flag() {
             let jobs = match instant % 3 {
                 0 => 1,
                 1 => 50,
-                _ if instant > 2 && instants <= 12 => 50,
+                _ if instant > 2 && instants <= 9 => 50,
                 _ => 1_000,
             };
             let span = if jobs == 1_000 { 3_000 } else { 800 };

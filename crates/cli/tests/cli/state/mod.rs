@@ -1,5 +1,6 @@
 //! `--state`: what the next run knows of those before it.
 
+mod calls;
 mod kills;
 mod lines;
 mod unusable;

@@ -275,3 +275,24 @@ fn one_wrong_duration_among_twenty_moves_no_median_and_is_no_percentile() {
         }
     }
 }
+
+#[test]
+fn a_job_is_overdue_at_the_age_that_a_twentieth_of_the_past_jobs_alone_exceed() {
+    for known in [7, 20] {
+        let law = learnt(&REGULAR[..known]).survival();
+        let late = law.past_quantile(0.95).unwrap();
+        let past = |age| (1.0 - law.guess(age)) * law.probability(age);
+        let part = past(late) / past(0.0);
+        assert!((part - 0.05).abs() < 1e-9, "{known}: {part}");
+        // The guess expects some jobs to take far longer.
+        assert!(law.quantile(0.0, 0.95).is_none_or(|all| all > 1.01 * late), "{known}: {late}");
+    }
+}
+
+#[test]
+fn without_past_jobs_all_is_a_guess() {
+    let law = Estimator::new().survival();
+    for age in [0.0, 0.3, 7.0, 100.0, 5_000.0, 100_000.0] {
+        assert!((law.guess(age) - 1.0).abs() < 1e-9, "{age}: {}", law.guess(age));
+    }
+}

@@ -134,3 +134,16 @@ fn odd_durations_are_explained_with_finite_numbers() {
         }
     }
 }
+
+#[test]
+fn percentiles_are_those_of_the_past_jobs_alone() {
+    let explanation = explain(&history((80..120).step_by(6)), "create").unwrap();
+    let law = &explanation.law;
+    for part in [0.5, 0.9, 0.95] {
+        let found = explanation.percentile(part).unwrap().as_secs_f64();
+        let expected = law.past_quantile(part).unwrap();
+        assert!((found - expected).abs() < 1e-6, "{part}: {found}, not {expected}");
+        // The guess would move it.
+        assert!((law.quantile(0.0, part).unwrap() - found).abs() > 0.05, "{part}: {found}");
+    }
+}

@@ -160,6 +160,18 @@ fn a_history_keeps_the_newest_and_can_be_appended_to() {
 }
 
 #[test]
+fn a_job_that_ends_replaces_what_was_known_of_it_while_it_ran() {
+    let (settings, job) = (Arc::new(Learned::new()), std::num::NonZeroU64::new(7));
+    let mut kind = Kind::new(KIND, &History::new());
+    assert!(kind.learn(Sample::at_least(secs(50.0)).of_job(job)));
+    assert!(kind.learn(Sample::at_least(secs(50.0))));
+    assert!(kind.learn(Sample::ended(secs(60.0)).of_job(job)));
+    assert!(!kind.learn(Sample::ended(secs(60.0)).of_job(job)));
+    let explanation = kind.explain(&settings, MIN, &History::new());
+    assert_eq!((explanation.ended, explanation.unfinished), (1, 1));
+}
+
+#[test]
 fn settings_that_cannot_be_are_named() {
     let problem =
         |settings| Schedule::learned(settings).map_err(|error: ConfigError| error.to_string());
