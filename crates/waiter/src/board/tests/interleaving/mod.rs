@@ -1,7 +1,7 @@
 //! Handles that act between any two orders of the driver, not only between its turns.
 //!
-//! Each event is followed by `Board::check` and by a comparison with the reference in `model`. A million steps take half a minute;
-//! `CFW_WAITER_CASES=100000` plays that many cases with fresh seeds, which takes minutes.
+//! Each event is followed by `Board::check` and by a comparison with the reference in `model`. A million steps take half a minute.
+//! `CFW_WAITER_CASES=100000` plays that many other cases, which takes minutes; `PROPTEST_RNG_SEED` selects which.
 
 mod checks;
 mod model;
@@ -269,7 +269,8 @@ fn handles_may_act_between_any_two_orders_of_the_driver() {
     let config = Config {
         cases: cases.unwrap_or(CASES),
         failure_persistence: None,
-        max_shrink_iters: 5_000,
+        // `.ci/mutants` sets fewer in the environment.
+        max_shrink_iters: Config::default().max_shrink_iters.min(5_000),
         ..Config::default()
     };
     let mut runner = match cases {
@@ -315,11 +316,15 @@ fn handles_may_act_between_any_two_orders_of_the_driver() {
     let seen = seen.into_inner();
     let steps = steps.into_inner();
     println!("{steps} steps");
-    assert!(cases.is_some() || steps >= STEPS, "{steps} steps, and not {STEPS}");
-    let cases = cases.unwrap_or(CASES);
+    let played = cases.unwrap_or(CASES);
     for (path, times) in &seen {
-        println!("{:5.1} % of the cases: {path}", f64::from(*times) * 100.0 / f64::from(cases));
+        println!("{:5.1} % of the cases: {path}", f64::from(*times) * 100.0 / f64::from(played));
     }
+    if cases.is_some() {
+        // A few cases do not reach everything.
+        return;
+    }
+    assert!(steps >= STEPS, "{steps} steps, and not {STEPS}");
     let ends = [
         "None",
         "Some(Failed)",
@@ -369,5 +374,5 @@ fn handles_may_act_between_any_two_orders_of_the_driver() {
     let missing: Vec<_> =
         ends.iter().chain(&paths).filter(|path| !seen.contains_key(**path)).collect();
     assert!(missing.is_empty(), "no case reaches {missing:?}");
-    assert!(seen["(3 ids or more)"] > cases / 2, "most cases must be worth their name");
+    assert!(seen["(3 ids or more)"] > CASES / 2, "most cases must be worth their name");
 }
