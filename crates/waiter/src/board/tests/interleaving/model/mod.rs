@@ -290,6 +290,8 @@ impl<R: Copy + Ord + std::fmt::Debug> Model<R> {
                 self.forget(job);
             }
         }
+        // Whose turn it was means nothing to waits that begin after all others have ended.
+        self.has_overtaken &= self.waits.iter().any(ModelWait::is_live);
     }
 
     fn forget(&mut self, job: usize) {
