@@ -208,13 +208,40 @@ fn case() -> impl Strategy<Value = Case> {
     let events = prop::collection::vec(event(), 60..250);
     let is_cut_off = prop::bool::weighted(0.1);
     let options = (prop::collection::vec(options, 4), kinds, history);
-    (budget, options, ill, is_cut_off, events).prop_map(
-        |(budget, (options, kinds, history), ill, is_cut_off, events)| {
-            let events = [begin(), events].concat();
+    let crowd = prop::option::weighted(0.1, (crowded(), durations()));
+    (budget, options, ill, (is_cut_off, crowd), events).prop_map(
+        |(mut budget, (mut options, kinds, mut history), ill, (is_cut_off, crowd), events)| {
+            let mut events = [begin(), events].concat();
+            if let Some(((quota, settings), durations)) = crowd {
+                budget.quota = Some(quota);
+                history = durations;
+                for ((policy, ..), spec) in
+                    options.iter_mut().map(|(options, spec)| (options, spec))
+                {
+                    *spec = Spec::Learned(settings.clone());
+                    *policy = policy.clone().schedule(spec.schedule());
+                }
+                // Answers are mostly good: a plan does not count after a bad one.
+                for (n, event) in events.iter_mut().enumerate() {
+                    if let Event::Answer(_, reply) = event
+                        && n % 8 > 0
+                    {
+                        *reply = Reply::State(n % 3);
+                    }
+                }
+            }
             let (options, schedules) = options.into_iter().unzip();
             Case { budget, options, schedules, kinds, history, ill, is_cut_off, events }
         },
     )
+}
+
+/// A rate that holds polls back, and a schedule that asks for more than it allows.
+fn crowded() -> impl Strategy<Value = (Quota, Learned)> {
+    (1_u64..6, 1_u64..500, 30_u64..200).prop_map(|(per, cost, interval)| {
+        let quota = Quota::new(1, secs(per)).unwrap().with_burst(1);
+        (quota, Learned::new().poll_cost(ms(cost)).max_interval(secs(interval)))
+    })
 }
 
 /// Schedules, some of which learn, with short intervals, so that polls are forced.
@@ -367,6 +394,7 @@ fn handles_may_act_between_any_two_orders_of_the_driver() {
         "a stop in slices",
         "a listing in slices",
         "a poll that is worth more",
+        "a poll that is worth most",
         "a poll that is forced",
         "a poke of a ready job",
         "a watch that resumes others",
