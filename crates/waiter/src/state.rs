@@ -152,9 +152,9 @@ impl ServerTime {
         self != Self::NONE && !self.0.get() % 1_000_000_000 == 0
     }
 
-    /// Returns a number of its own for each time; none if there is no time.
-    pub(crate) fn bits(self) -> Option<u64> {
-        (self != Self::NONE).then(|| self.0.get().cast_unsigned())
+    /// Returns whole seconds from the Unix epoch, rounded down; none if there is no time.
+    pub(crate) fn seconds(self) -> Option<i64> {
+        (self != Self::NONE).then(|| (!self.0.get()).div_euclid(1_000_000_000))
     }
 
     /// Returns how long after `earlier` this is, in seconds, negative if it is before; none if one of them is none.

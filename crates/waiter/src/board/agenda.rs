@@ -32,11 +32,18 @@ pub(super) struct Agenda {
     scheduled: OrderedQueue<ReadyEntry>,
     /// Those of them that give their turn to the one whose poll is worth most.
     candidates: Ranking<Candidate>,
-    /// Whether the last poll taken overtook scheduled ones.
+    /// Whether the last poll made overtook scheduled ones.
     has_overtaken: bool,
     /// How many of the next poll timers have been prefetched.
     prefetched: usize,
     generation: u32,
+}
+
+/// Whose turn it was.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Turn {
+    /// Whether a last poll overtook scheduled ones.
+    has_overtaken: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -147,28 +154,29 @@ impl Agenda {
         }
     }
 
-    /// Takes the ready job to be polled next.
+    /// Takes the ready job to be polled next, and returns what [`note_turn`](Self::note_turn) is to be told if it is polled.
     ///
     /// Last polls overtake scheduled ones, but never two in a row: waits with short timeouts that are made again and
     /// again leave at least every other poll to the others (rule 5).
-    pub(super) fn pop_ready(&mut self, jobs: &Jobs) -> Option<Key<Job>> {
+    pub(super) fn pop_ready(&mut self, jobs: &Jobs) -> Option<(Key<Job>, Turn)> {
         loop {
             let overtakes = !self.last_polls.is_empty() && !self.scheduled.is_empty();
             let from_last = if overtakes { !self.has_overtaken } else { self.scheduled.is_empty() };
             let queue = if from_last { &mut self.last_polls } else { &mut self.scheduled };
             let entry = queue.pop()?;
             if is_ready(jobs, &entry) {
-                // One whose waits have changed is looked at again, and has had no turn.
-                if !jobs[entry.job].is_plan_stale {
-                    self.has_overtaken = overtakes && from_last;
-                }
-                return Some(entry.job);
+                return Some((entry.job, Turn { has_overtaken: overtakes && from_last }));
             }
         }
     }
 
+    /// Notes that a job taken is polled. One whose waits have changed is looked at again instead, and has had no turn.
+    pub(super) fn note_turn(&mut self, turn: Turn) {
+        self.has_overtaken = turn.has_overtaken;
+    }
+
     /// Takes the candidate whose poll is worth most, if another than `first` is. That one, which was taken from the queue of
-    /// scheduled polls, gets its place there.
+    /// scheduled polls, gets its place there, unless that one is to be looked at again.
     ///
     /// So candidates as a whole are polled as often as if all were polled in the order in which they became due, and jobs
     /// that are none notice nothing of the order among those that are.
@@ -183,10 +191,10 @@ impl Agenda {
         // Stale ones end here. A crowd of them must not hold the lock.
         let mut popped = (0..STALE).map_while(|_| self.candidates.pop(&worth));
         let best = popped.find(is_candidate)?.job;
-        let place = jobs[best].due;
         if best == first {
             return None;
         }
+        let place = if jobs[best].is_plan_stale { jobs[first].due } else { jobs[best].due };
         let job = &mut jobs[first];
         job.due = place;
         let generation = job.timer_generation;
@@ -262,6 +270,14 @@ impl Agenda {
     pub(super) fn current_candidates(&self, jobs: &Jobs) -> Vec<Key<Job>> {
         let current = |candidate: &&Candidate| is_current_candidate(jobs, candidate);
         self.candidates.iter().filter(current).map(|candidate| candidate.job).collect()
+    }
+}
+
+#[cfg(test)]
+impl Agenda {
+    pub(super) fn current_standings(&self, jobs: &Jobs) -> Vec<(Key<Job>, Standing)> {
+        let current = self.candidates.iter().filter(|it| is_current_candidate(jobs, it));
+        current.map(|candidate| (candidate.job, candidate.standing)).collect()
     }
 }
 

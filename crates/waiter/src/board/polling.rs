@@ -79,13 +79,14 @@ impl Board {
             }
         }
         while self.may_send() && self.throttle.free_at(now) <= now {
-            let Some(job) = self.pop_ready() else { break };
+            let Some((job, turn)) = self.pop_ready() else { break };
             // A wait that has left may have been the one that wanted this poll.
             if self.jobs[job].is_plan_stale {
                 self.jobs[job].stage = Stage::Resting;
                 self.schedule(job);
                 continue;
             }
+            self.agenda.note_turn(turn);
             return Some(self.send(job));
         }
         None

@@ -6,7 +6,9 @@
 use std::cmp::Reverse;
 
 use super::Board;
+use super::agenda::Turn;
 use super::jobs::{Job, Stage};
+use super::learning::Learning;
 use super::time::Time;
 use super::waits::Wait;
 use crate::learned::Planned;
@@ -42,24 +44,34 @@ pub(super) struct Standing {
 pub(super) type Worth = (f64, Reverse<Time>, Reverse<Key<Job>>);
 
 impl Board {
-    /// Takes the ready job to be polled next.
-    pub(super) fn pop_ready(&mut self) -> Option<Key<Job>> {
-        let first = self.agenda.pop_ready(&self.jobs)?;
+    /// Takes the ready job to be polled next, with whose turn it is.
+    pub(super) fn pop_ready(&mut self) -> Option<(Key<Job>, Turn)> {
+        let (first, turn) = self.agenda.pop_ready(&self.jobs)?;
         if !matches!(self.jobs[first].stage, Stage::Ready { by_worth: true, .. }) {
-            return Some(first);
+            return Some((first, turn));
         }
         if self.is_overdue(first) {
             self.agenda.compact_candidates(&self.jobs);
-            return Some(first);
+            return Some((first, turn));
         }
         let (learning, now) = (&self.learning, self.now);
-        let worth = |candidate: &Candidate| -> Worth {
-            let Standing { kind, price, seen, age, at } = candidate.standing;
-            let age = f64::from(age) + now.nanos_since(at) as f64 / 1e9;
-            let worth = learning.law(kind).map_or(0.0, |law| law.worth(f64::from(seen), age));
-            (worth / f64::from(price), Reverse(at), Reverse(candidate.job))
+        let rank = |candidate: &Candidate| -> Worth {
+            let standing = &candidate.standing;
+            (worth(learning, now, standing), Reverse(standing.at), Reverse(candidate.job))
         };
-        Some(self.agenda.pop_worthiest(&mut self.jobs, first, worth).unwrap_or(first))
+        Some((self.agenda.pop_worthiest(&mut self.jobs, first, rank).unwrap_or(first), turn))
+    }
+
+    /// Returns the jobs whose worth decides when they are polled, and where they stand.
+    #[cfg(test)]
+    pub(super) fn standings(&self) -> Vec<(Key<Job>, Standing)> {
+        self.agenda.current_standings(&self.jobs)
+    }
+
+    /// Returns what a poll is worth now.
+    #[cfg(test)]
+    pub(super) fn worth_now(&self, standing: &Standing) -> f64 {
+        worth(&self.learning, self.now, standing)
     }
 
     /// Returns where a job stands on the plan that its polls follow; none if they follow none, or not it alone.
@@ -115,4 +127,12 @@ impl Board {
             self.make_ready(key, due, false);
         }
     }
+}
+
+/// Returns what a poll is worth, in prices of a poll.
+fn worth(learning: &Learning, now: Time, standing: &Standing) -> f64 {
+    let &Standing { kind, price, seen, age, at } = standing;
+    let age = f64::from(age) + now.nanos_since(at) as f64 / 1e9;
+    let worth = learning.law(kind).map_or(0.0, |law| law.worth(f64::from(seen), age));
+    worth / f64::from(price)
 }

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use self::access::{Locked, check_new, follow, open_lock};
+use self::access::{Locked, check_folder, follow};
 use super::estimator::KEPT;
 use super::history::{History, Past, Sample, Savings};
 
@@ -212,19 +212,15 @@ impl History {
         append(self, path).map_err(|problem| HistoryError { path: path.to_owned(), problem })
     }
 
-    /// Checks that [`append_to`](Self::append_to) can write to a file, as far as that is known without writing: to warn before
-    /// a long wait, and not after it. The lock file beside it is made.
+    /// Checks that [`append_to`](Self::append_to) can write to a file, to warn before a long wait rather than after it. The lock
+    /// file beside it is made, and an empty new file, which is removed again.
     ///
     /// # Errors
     ///
     /// If there is no such folder, it or the lock cannot be written to, or the file is not a regular one.
     pub fn check_writable(path: impl AsRef<Path>) -> Result<(), HistoryError> {
         let path = path.as_ref();
-        let check = || {
-            let path = &*follow(path)?;
-            open_lock(path)?;
-            check_new(path)
-        };
+        let check = || check_folder(&*follow(path)?);
         check().map_err(|problem| HistoryError { path: path.to_owned(), problem })
     }
 }

@@ -8,6 +8,11 @@ use std::time::Duration;
 use super::Account;
 use super::estimator::KEPT;
 
+/// The bits of a mark that tell the time.
+const SECONDS: u64 = (1 << 24) - 1;
+/// How far the times of one job may be apart, in seconds: some servers round them, or tell them by several clocks.
+const SAME: u64 = 5;
+
 /// How long one past job took.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sample {
@@ -53,7 +58,7 @@ impl Sample {
 /// What is known of past jobs, by kind. Of each kind the newest 256 count.
 ///
 /// A job whose begin the server tells counts once, however often it is waited for: its waiters know it by a hash of its id and
-/// its begin. If it had not ended when a wait for it did, what a later wait learns replaces that.
+/// its begin, which may differ by 5 seconds from one answer to another. If it had not ended when a wait for it did, what a later wait learns replaces that.
 ///
 /// A waiter with a [learned schedule](crate::Schedule::learned) begins with the history that
 /// [`WaiterBuilder::history`](crate::WaiterBuilder::history) gives it, and hands out what it has learnt since by
@@ -180,8 +185,9 @@ impl History {
 impl Samples {
     /// Adds the newest sample.
     pub(super) fn add(&mut self, sample: Sample) -> Added {
-        let same_job = |known: &Sample| known.job == sample.job;
-        let known = sample.job.and_then(|_| self.0.iter().position(same_job));
+        let known = sample.job.and_then(|job| {
+            self.0.iter().position(|known| known.job.is_some_and(|known| is_same_job(known, job)))
+        });
         let added = match known.map(|at| (at, self.0[at])) {
             None => Added::New,
             Some((_, known)) if !known.is_censored => return Added::Known,
@@ -210,6 +216,20 @@ impl Samples {
     pub(super) fn iter(&self) -> impl Iterator<Item = Sample> + '_ {
         self.0.iter().copied()
     }
+}
+
+/// Returns the mark by which a job is known again: its upper bits are those of a hash of its id, and its lower ones the second
+/// of a time that the server tells of it, shifted by the hash.
+pub(crate) fn job_mark(hash: u64, seconds: i64) -> Option<NonZeroU64> {
+    let second = hash.wrapping_add(seconds.cast_unsigned()) & SECONDS;
+    NonZeroU64::new(hash & !SECONDS | second)
+}
+
+/// Returns whether two marks are of one job: of one id, and of times that differ by no more than a server's may.
+fn is_same_job(a: NonZeroU64, b: NonZeroU64) -> bool {
+    let (a, b) = (a.get(), b.get());
+    let apart = a.wrapping_sub(b) & SECONDS;
+    a & !SECONDS == b & !SECONDS && apart.min(SECONDS + 1 - apart) <= SAME
 }
 
 impl fmt::Debug for History {

@@ -37,6 +37,7 @@ pub use self::file::HistoryError;
 #[cfg(all(feature = "history", any(test, fuzzing)))]
 pub(crate) use self::file::read_and_write;
 pub use self::guard::{Account, cost, gain, paced, polls, worst};
+pub(crate) use self::history::job_mark;
 pub use self::history::{History, Sample};
 pub(crate) use self::kind::{Kind, Planned};
 pub use self::pace::{Leash, Pace};

@@ -13,6 +13,7 @@ mod many;
 mod progress;
 mod properties;
 mod reach;
+mod samples;
 mod script;
 mod single;
 mod starts;

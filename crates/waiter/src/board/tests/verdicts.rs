@@ -224,9 +224,16 @@ fn rule_13_details_are_those_of_the_last_answer() {
     let mut world = World::new(budget());
     world.watch(["job"], &every(1));
     let time = std::time::SystemTime::UNIX_EPOCH + secs(7);
-    let full = JobState::running().with_detail("step 1").with_begin(time).with_answered(time);
-    let full = full.with_end(time);
-    for state in [full, JobState::running()] {
+    let plain = JobState::running();
+    let full = plain.clone().with_detail("step 1").with_begin(time).with_answered(time);
+    let parts = [
+        full.with_end(time),
+        plain.clone().with_answered(time),
+        plain.clone().with_begin(time),
+        plain.clone().with_end(time),
+        plain.clone().with_detail("step 2"),
+    ];
+    for state in parts.into_iter().flat_map(|part| [plain.clone(), part, plain.clone()]) {
         world.now = world.board.next_wake().unwrap();
         world.board.handle_time(world.now);
         let Some(Action::Poll { request, .. }) = world.board.poll_action(world.now, Role::Leader)

@@ -78,6 +78,8 @@ pub(super) struct World {
     pub(super) ended_watches: Vec<usize>,
     paused_until: Time,
     pause_began: Option<Time>,
+    /// Until when a driver sleeps, where the world is driven as by one.
+    sleeps_until: Time,
     /// When the first answer came, good or bad.
     pub(super) first_answer: Option<Time>,
 }
@@ -101,6 +103,7 @@ impl World {
             ended_watches: Vec::new(),
             paused_until: Time::ZERO,
             pause_began: None,
+            sleeps_until: Time::NEVER,
             first_answer: None,
         }
     }
@@ -222,6 +225,39 @@ impl World {
         self.run_until(Time::NEVER);
     }
 
+    /// Runs until just before the time, as a driver does on Tokio's clock, which knows whole milliseconds.
+    pub(super) fn drive_until(&mut self, end: Time) {
+        let whole_ms = |time: Time| Time::at(ms(time.as_nanos().div_ceil(1_000_000)));
+        for _ in 0..200_000 {
+            let answer = self.flying.iter().filter_map(|f| f.answered.as_ref().map(|(at, _)| *at));
+            let wake = self.sleeps_until.some().map(whole_ms);
+            let Some(next) = answer.chain(wake).min().filter(|&next| next < end) else {
+                self.now = end;
+                return;
+            };
+            self.now = self.now.max(next);
+            self.take_driven_turn();
+        }
+        panic!("the world does not come to rest");
+    }
+
+    /// Does what a driver does when a handle has acted: it takes a turn if it would sleep for too long.
+    pub(super) fn follow(&mut self) {
+        let turn = self.board.next_turn().unwrap_or(Time::NEVER);
+        if turn < self.sleeps_until || self.board.has_aborts() {
+            self.take_driven_turn();
+        } else {
+            self.listen();
+        }
+    }
+
+    fn take_driven_turn(&mut self) {
+        self.turn();
+        // A driver whose waits have all ended has ended, too.
+        let next = self.board.next_turn().filter(|_| !self.board.is_idle());
+        self.sleeps_until = next.unwrap_or(Time::NEVER);
+    }
+
     /// What the driver does in one turn, and then the consumers.
     fn turn(&mut self) {
         let now = self.now;
@@ -252,6 +288,11 @@ impl World {
             self.flying.len() <= self.budget.max_in_flight as usize,
             "more in flight than allowed"
         );
+        self.listen();
+    }
+
+    /// Takes all updates of the watches whose consumers keep up.
+    fn listen(&mut self) {
         for number in 0..self.watches.len() {
             if let Some((_, true)) = self.watches[number] {
                 self.drain(number);

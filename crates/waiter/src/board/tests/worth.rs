@@ -291,6 +291,36 @@ fn rule_05_last_polls_still_go_first() {
 }
 
 #[test]
+fn rule_05_a_poll_worth_most_whose_wait_has_left_gives_last_polls_no_second_turn() {
+    let mut world = World::new(limited(5, 1));
+    world.board.set_history(history());
+    let policy = learned(Learned::new());
+    add(&mut world, "long", 5, &policy);
+    world.run_until(at(20_000));
+    add(&mut world, "short", 5, &policy);
+    let short = ids("short", 5);
+    let leaving = world.watch_with(short.iter().map(String::as_str), options(&policy, "short"));
+    world.script("other", Script::never().faults([Fault::Unavailable(secs(120))]));
+    world.run_until(at(40_000));
+    world.watch(["other"], &Policy::new().first_poll_at_once(true).timeout(secs(10)));
+    world.run_until(at(140_000));
+    // Their last polls are due at the end of the pause.
+    let urgent = Policy::new().schedule(Schedule::fixed(secs(500)).unwrap()).timeout(secs(21));
+    world.script("urgent-0", Script::never());
+    world.script("urgent-1", Script::never());
+    world.watch(["urgent-0", "urgent-1"], &urgent);
+    world.run_until(at(155_000));
+    // All polls that are worth most are looked at again before they are made.
+    world.close(leaving);
+    world.polls.clear();
+    world.run_until(at(161_000));
+    let polls: Vec<&str> = world.polls.iter().map(|(_, id)| id.as_str()).collect();
+    let is_urgent: Vec<bool> = polls.iter().map(|id| id.starts_with("urgent")).collect();
+    assert_eq!(is_urgent.get(..3), Some(&[true, false, true][..]), "{polls:?}");
+    assert!(polls.get(1).is_some_and(|id| id.starts_with("short")), "{polls:?}");
+}
+
+#[test]
 fn a_first_poll_at_once_does_not_wait_until_it_is_worth_something() {
     let mut world = World::new(limited(1, 4));
     world.board.set_history(history());

@@ -545,6 +545,7 @@ impl Wait {
     }
 }
 
+/// Removes what few waits have. A map hashes even to find itself empty, and keeps the memory of a crowd that has gone.
 fn remove_rare<T>(map: &mut KeyMap<Wait, T>, key: Key<Wait>) -> Option<T> {
     if map.is_empty() {
         return None;

@@ -102,7 +102,6 @@ impl Pending {
     }
 }
 
-/// Removes what few waits have. A map hashes even to find itself empty, and keeps the memory of a crowd that has gone.
 impl FromIterator<JobId> for Pending {
     fn from_iter<I: IntoIterator<Item = JobId>>(ids: I) -> Self {
         let mut pending = Self::default();

@@ -38,7 +38,7 @@ pub(super) fn follow(path: &Path) -> Result<PathBuf, Problem> {
 }
 
 /// Opens the lock of a file, and makes it if need be.
-pub(super) fn open_lock(path: &Path) -> Result<File, Problem> {
+fn open_lock(path: &Path) -> Result<File, Problem> {
     // A rename would replace a device such as /dev/null, and opening a named pipe blocks until it has a writer.
     if fs::metadata(path).is_ok_and(|file| !file.is_file() && !file.is_dir()) {
         return Err(Problem::Special);
@@ -52,7 +52,7 @@ pub(super) fn open_lock(path: &Path) -> Result<File, Problem> {
 }
 
 /// Checks that nothing is in the way of a new file but what a process left behind when it died.
-pub(super) fn check_new(path: &Path) -> Result<(), Problem> {
+fn check_new(path: &Path) -> Result<(), Problem> {
     let new = new_beside(path);
     match fs::symlink_metadata(&new) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -111,6 +111,10 @@ impl<'a> Locked<'a> {
         check_new(self.path)?;
         let new = new_beside(self.path);
         let write = || {
+            // The new file of the process that has the lock by now is not one to remove.
+            if !self.is_valid()? {
+                return Ok(false);
+            }
             // One that a process left behind when it died may have another mode.
             match fs::remove_file(&new) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -119,6 +123,10 @@ impl<'a> Locked<'a> {
             let mut file = private().create_new(true).open(&new)?;
             file.write_all(content)?;
             file.sync_all()?;
+            // Nor is the new file of another process one to rename: it may be half written.
+            if !is_named(&file, &new)? {
+                return Ok(false);
+            }
             if !self.is_valid()? {
                 fs::remove_file(&new)?;
                 return Ok(false);
@@ -136,23 +144,47 @@ impl<'a> Locked<'a> {
     }
 
     /// Returns whether the lock still has its name: other processes take the lock of the file that has.
-    #[cfg(unix)]
     fn is_valid(&self) -> io::Result<bool> {
-        use std::os::unix::fs::MetadataExt as _;
+        is_named(&self.lock, &beside(self.path, ".lock"))
+    }
+}
 
-        let own = self.lock.metadata()?;
-        match fs::metadata(beside(self.path, ".lock")) {
-            Ok(named) => Ok((named.dev(), named.ino()) == (own.dev(), own.ino())),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(error),
+/// Returns whether an open file is the one of this name, and not one that was removed.
+#[cfg(unix)]
+fn is_named(file: &File, path: &Path) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt as _;
+
+    let own = file.metadata()?;
+    match fs::metadata(path) {
+        Ok(named) => Ok((named.dev(), named.ino()) == (own.dev(), own.ino())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Other systems do not let others remove an open file.
+#[cfg(not(unix))]
+fn is_named(_: &File, _: &Path) -> io::Result<bool> {
+    Ok(true)
+}
+
+/// Checks that files can be made beside a history. While another process writes, its own show that they can.
+pub(super) fn check_folder(path: &Path) -> Result<(), Problem> {
+    let lock = open_lock(path)?;
+    if lock.try_lock().is_err() {
+        return Ok(());
+    }
+    check_new(path)?;
+    let new = new_beside(path);
+    let make = || {
+        match fs::remove_file(&new) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
         }
-    }
-
-    /// Other systems do not let others remove an open file.
-    #[cfg(not(unix))]
-    fn is_valid(&self) -> io::Result<bool> {
-        Ok(true)
-    }
+        private().create_new(true).open(&new)?;
+        fs::remove_file(&new)
+    };
+    make().map_err(Problem::Write)
 }
 
 /// Returns what changes whenever a writer replaces the file.

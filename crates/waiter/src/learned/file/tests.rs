@@ -221,6 +221,15 @@ fn a_writer_whose_lock_was_removed_replaces_nothing() {
         assert_eq!(fs::read(&file).unwrap(), now);
         assert!(!folder.0.join("history.json.cfw-waiter-new").exists());
     }
+    // The process that has the lock by now is writing its new file.
+    let (new, half) =
+        (folder.0.join("history.json.cfw-waiter-new"), "{\"format\":\"cfw-waiter hist");
+    let locked = Locked::acquire(&file).unwrap();
+    fs::remove_file(&lock).unwrap();
+    fs::write(&lock, "").unwrap();
+    fs::write(&new, half).unwrap();
+    assert!(!locked.replace(b"other").unwrap());
+    assert_eq!(fs::read_to_string(&new).unwrap(), half);
     // One that waits for a lock that is removed takes the new one.
     let holder = fs::OpenOptions::new().write(true).open(&lock).unwrap();
     holder.lock().unwrap();
@@ -250,7 +259,9 @@ fn a_lock_that_is_not_freed_is_named_and_waited_for_a_moment() {
 fn where_nothing_can_be_written_is_known_beforehand() {
     let folder = Folder::new("check");
     History::check_writable(folder.file()).unwrap();
-    assert!(!folder.file().exists());
+    let left: Vec<_> =
+        fs::read_dir(&folder.0).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["history.json.lock"]);
     let missing = folder.0.join("missing").join("history.json");
     let error = History::check_writable(&missing).unwrap_err().to_string();
     assert_eq!(error, one("a", 1.0).append_to(&missing).unwrap_err().to_string());

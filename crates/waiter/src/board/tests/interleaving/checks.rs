@@ -11,6 +11,7 @@ use super::model::*;
 use super::play::{Consumer, Play};
 use super::{JOBS, RUNTIMES, Reply};
 use crate::board::jobs::{Job, Stage};
+use crate::board::worth::Standing;
 use crate::board::{Action, Deferred, Role, RuntimeKey, Time};
 use crate::util::slab::Key;
 use crate::{ErrorClass, Stats, Update, UpdateKind, WaitError, WaitErrorKind, WaitingOn};
@@ -29,12 +30,13 @@ impl Play {
     pub(super) fn act(&mut self, role: Role) -> bool {
         self.tick();
         let queue = self.queue();
+        let standings = self.board.standings();
         match self.board.poll_action(self.now, role) {
             Some(Action::Poll { request, id: polled, timeout }) => {
                 assert_eq!(role, Role::Leader);
                 let job = (0..JOBS).find(|&job| polled.as_str() == id(job)).expect("it is known");
                 if let Some(queue) = queue {
-                    self.check_order(&queue, job);
+                    self.check_order(&queue, &standings, job);
                 }
                 self.model.send(request, job, timeout);
                 self.sent.push(request);
@@ -75,7 +77,7 @@ impl Play {
     }
 
     /// Checks that a poll was its job's turn, or that of another job that may give it its turn.
-    fn check_order(&mut self, queue: &[Queued], polled: usize) {
+    fn check_order(&mut self, queue: &[Queued], standings: &[(Key<Job>, Standing)], polled: usize) {
         let turn = queue.iter().find(|queued| queued.job == polled).expect("it was ready");
         let mut expected: Vec<_> =
             queue.iter().filter(|queued| queued.job != polled).cloned().collect();
@@ -93,8 +95,23 @@ impl Play {
             } else if first.by_worth && !may_wait {
                 self.model.note("a poll that is forced");
             }
+            if first.by_worth && may_wait {
+                self.check_worth(standings, turn.place.1);
+            }
         }
         assert_eq!(self.queue(), Some(expected), "after the poll of {polled}");
+    }
+
+    /// Checks that no other poll was worth more of those whose worth decides.
+    fn check_worth(&mut self, standings: &[(Key<Job>, Standing)], polled: Key<Job>) {
+        let worths = standings.iter().map(|(key, standing)| (*key, self.board.worth_now(standing)));
+        let (polled, others): (Vec<_>, Vec<_>) = worths.partition(|(key, _)| *key == polled);
+        let most = others.iter().map(|(_, worth)| *worth).fold(f64::NEG_INFINITY, f64::max);
+        let worth = polled.iter().map(|(_, worth)| *worth).fold(f64::NEG_INFINITY, f64::max);
+        assert!(worth >= most, "{polled:?} was polled, and not one of {others:?}");
+        if worth > most && !others.is_empty() {
+            self.model.note("a poll that is worth most");
+        }
     }
 
     pub(super) fn take_deferred(&mut self) {

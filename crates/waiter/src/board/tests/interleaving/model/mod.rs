@@ -290,11 +290,16 @@ impl<R: Copy + Ord + std::fmt::Debug> Model<R> {
                 self.forget(job);
             }
         }
+        // Whose turn it was means nothing to waits that begin after all others have ended.
+        self.has_overtaken &= self.waits.iter().any(ModelWait::is_live);
     }
 
     fn forget(&mut self, job: usize) {
         let known = self.jobs.remove(&job).expect("it is known");
-        self.forgotten.extend(known.last_answer.map(|last| (job, last)));
+        // Of one whose requests were all revoked nothing is known but that it was polled.
+        let remembered = self.forgotten.get(&job).copied().unwrap_or(Time::ZERO);
+        let last = known.last_answer.or((known.polls > 0).then_some(remembered));
+        self.forgotten.extend(last.map(|last| (job, last)));
     }
 
     fn ring(&mut self, until: Time, is_jump: bool) {
