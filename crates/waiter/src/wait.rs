@@ -98,7 +98,7 @@ impl Wait {
     }
 
     /// Returns what another process needs to go on, by [`Waiter::resume`](crate::Waiter::resume): a checkpoint of this job, of
-    /// none once the wait has ended.
+    /// none once the future has returned its end.
     pub fn checkpoint(&self) -> Checkpoint {
         match &self.state {
             State::New(options) => {

@@ -158,12 +158,12 @@ impl Watch {
     /// Returns what another process needs to go on with the jobs that have not ended, by
     /// [`Waiter::resume`](crate::Waiter::resume).
     ///
-    /// An end that was not reported yet by [`next`](Self::next) is lost with the process: write a checkpoint after each
-    /// update, or keep ends elsewhere. Of many jobs it is taken in parts, between which some may change.
+    /// What was not reported yet by [`next`](Self::next), an end or a change of status, is reported by the next process, which
+    /// finds it with its first poll. Write a checkpoint after each update that you have dealt with. Of many jobs it is taken in
+    /// parts, between which some may change.
     ///
     /// Each process adds to its [`History`](crate::History) what it has seen of a job: that it ran at least as long, if its
-    /// waits are dropped before the end, or its duration. The records of one job are not matched, so a job whose end two
-    /// processes see counts as two past jobs.
+    /// waits are dropped before the end, or its duration. A job whose begin the source tells counts once.
     pub fn checkpoint(&self) -> Checkpoint {
         self.shared.checkpoint(self.key)
     }
