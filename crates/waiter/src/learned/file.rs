@@ -220,7 +220,7 @@ impl History {
     /// If there is no such folder, it or the lock cannot be written to, or the file is not a regular one.
     pub fn check_writable(path: impl AsRef<Path>) -> Result<(), HistoryError> {
         let path = path.as_ref();
-        let check = || check_folder(&*follow(path)?);
+        let check = || check_folder(&follow(path)?);
         check().map_err(|problem| HistoryError { path: path.to_owned(), problem })
     }
 }
