@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use self::access::{Locked, check_folder, follow};
 use super::estimator::KEPT;
 use super::history::{History, Past, Sample, Savings};
+use crate::util::chain::error_chain;
 
 mod access;
 
@@ -35,13 +36,15 @@ const MOST_TRIES: usize = 10;
 
 /// Why a history could not be read or written: names the file.
 ///
+/// `{:?}` writes the message and its cause, as a `main` that returns the error does, and `{:#?}` the fields.
+///
 /// ```
 /// use cfw_waiter::History;
 ///
 /// let error = History::load(std::env::temp_dir()).unwrap_err();
 /// assert!(error.to_string().starts_with("cannot read history "));
+/// assert!(format!("{error:?}").starts_with(&error.to_string()));
 /// ```
-#[derive(Debug)]
 pub struct HistoryError {
     path: PathBuf,
     problem: Problem,
@@ -62,6 +65,16 @@ enum Problem {
     Version(u32),
     Damaged(serde_json::Error),
     Number(f64),
+}
+
+impl fmt::Debug for HistoryError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !f.alternate() {
+            return f.write_str(&error_chain(self));
+        }
+        let Self { path, problem } = self;
+        f.debug_struct("HistoryError").field("path", path).field("problem", problem).finish()
+    }
 }
 
 impl fmt::Display for HistoryError {

@@ -89,9 +89,12 @@ fn a_file_that_was_emptied_is_made_again_and_one_that_was_changed_is_left_alone(
     let text = fs::read_to_string(&path).unwrap();
     assert!(text.contains("\"job_id\":\"a\"") && text.contains("\"job_id\":\"b\""), "{text}");
     drop(state);
-    for changed in
-        [&text[..text.len() / 2], "a poem", &format!("{text}a poem"), &format!("{text}\n")]
-    {
+    for changed in [
+        text.get(..text.len() / 2).unwrap(),
+        "a poem",
+        &format!("{text}a poem"),
+        &format!("{text}\n"),
+    ] {
         fs::write(&path, &text).unwrap();
         let mut state = open(&path).unwrap();
         fs::write(&path, changed).unwrap();
