@@ -22,13 +22,15 @@ use std::{
     time::Duration,
 };
 
-use tokio::time;
+use tokio::{task, time};
 use tower_layer::Layer;
 use tower_service::Service;
 
-/// How long a new or returned connection takes to join the pool. A few tasks run once, without waiting for the
-/// network; Tokio's timer has no finer resolution.
+/// How long a new or returned connection takes to join the pool, if the machine is idle. A few tasks run once, without waiting
+/// for the network; Tokio's timer has no finer resolution.
 const SETTLE: Duration = Duration::from_millis(2);
+/// How often all tasks that are ready run before none of them is expected to bring a connection: one wakes the next.
+const ROUNDS: u32 = 8;
 /// The longest wait for another connection. Connections being opened may hang, and all connections may be to
 /// another host, such as IAM's.
 const MAX_WAIT: Duration = Duration::from_millis(250);
@@ -89,10 +91,16 @@ impl ConnectionLimiter {
         }
         // After the longest wait, one connection too many is better than a late request.
         #[expect(clippy::disallowed_methods, reason = "far below the delays between polls")]
-        let _ = time::timeout(self.max_wait, self.settled()).await;
+        let is_settled = time::timeout(self.max_wait, self.settled()).await.is_ok();
+        if !is_settled {
+            // The thread of the connections may have been busy for all that time, with a flood.
+            run_ready_tasks().await;
+        }
         let mut counts = self.counts();
-        // No connection is idle, so each has a request other than this one.
-        counts.connections = counts.connections.min(counts.requests.saturating_sub(1));
+        if is_settled {
+            // No connection is idle, so each has a request other than this one.
+            counts.connections = counts.connections.min(counts.requests.saturating_sub(1));
+        }
         self.open(&mut counts)
     }
 
@@ -101,17 +109,34 @@ impl ConnectionLimiter {
         PendingConnection { limiter: self, is_orphaned: false, has_failed: true }
     }
 
-    /// Waits until no connection is about to join the pool.
+    /// Waits until no connection is about to join the pool or to reach a request.
     #[expect(clippy::disallowed_methods, reason = "far below the delays between polls")]
     async fn settled(&self) {
         loop {
             let before = self.counts().events;
             time::sleep(SETTLE).await;
+            run_ready_tasks().await;
             let counts = self.counts();
             if counts.orphans == 0 && counts.events == before {
                 break;
             }
         }
+    }
+}
+
+/// Lets the tasks run that bring a connection to the request that is polled, which ends this wait: those of the runtime of the
+/// connections, where this is polled, and then those of the caller's. A busy machine may have run none of them while time passed.
+async fn run_ready_tasks() {
+    #[expect(clippy::disallowed_methods, reason = "ends by itself, as soon as the runtime turns")]
+    let turned = tokio::spawn(yield_often());
+    // A runtime that has ended brings no connection.
+    let _ = turned.await;
+    yield_often().await;
+}
+
+async fn yield_often() {
+    for _ in 0..ROUNDS {
+        task::yield_now().await;
     }
 }
 

@@ -75,7 +75,7 @@ impl World {
         active_request.send(until_begun).await;
         drop(active_request);
         let mark_orphaned = tokio::spawn(connecting);
-        tokio::task::yield_now().await;
+        task::yield_now().await;
         [mark_orphaned, self.connect()]
     }
 }
@@ -90,13 +90,13 @@ async fn as_many_as_there_are_requests_are_opened_at_once() {
     let mut world = World::new();
     world.limiter.counts().connections = 0;
     let _all = [world.connect(), world.connect(), world.connect()];
-    tokio::task::yield_now().await;
+    task::yield_now().await;
     assert_eq!(world.wires.asked(), 3);
     // One fails, and the next request may have its place.
     world.wires.asked.lock().unwrap().remove(0);
     lease(0).await;
     let _next = world.connect();
-    tokio::task::yield_now().await;
+    task::yield_now().await;
     assert_eq!(world.wires.asked(), 3);
 }
 
@@ -115,7 +115,7 @@ async fn beyond_that_one_waits_for_a_moment_in_which_nothing_ends() {
     assert_eq!(world.wires.asked(), 1);
     // Now it is known again how many there are: no more than there are requests.
     let _third = world.connect();
-    tokio::task::yield_now().await;
+    task::yield_now().await;
     assert_eq!(world.wires.asked(), 2);
     world.wires.open(0);
     second.await.unwrap().unwrap();
@@ -126,7 +126,7 @@ async fn a_connection_counts_after_its_request_has_ended() {
     let mut world = World::new();
     world.limiter.counts().connections = 0;
     let first = world.connect();
-    tokio::task::yield_now().await;
+    task::yield_now().await;
     world.wires.open(0);
     first.await.unwrap().unwrap();
     let _second = world.connect();
@@ -182,6 +182,52 @@ async fn a_wait_has_a_limit() {
     assert_eq!(world.wires.asked(), 1);
     lease(2).await;
     assert_eq!(world.wires.asked(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_the_longest_wait_it_is_still_unknown_how_many_are_open() {
+    let mut world = World::new();
+    let [_hanging, _next] = world.leave_behind().await;
+    lease(251).await;
+    assert_eq!(world.wires.asked(), 2);
+    // So the one after it waits as well.
+    let _third = world.connect();
+    lease(249).await;
+    assert_eq!(world.wires.asked(), 2);
+    lease(2).await;
+    assert_eq!(world.wires.asked(), 3);
+}
+
+/// A busy machine runs nothing for a while, and then one after the other the tasks that bring a connection to a request.
+async fn is_brought_after(world: &mut World, millis: u64) -> bool {
+    let (bring, brought) = oneshot::channel();
+    let (connecting, limiter) = (world.connector.call(()), world.limiter.clone());
+    let request = tokio::spawn(async move {
+        let first = async {
+            tokio::select! { biased; _ = brought => true, _ = connecting => false }
+        };
+        limiter.start_request().send(first).await
+    });
+    tokio::spawn(async move {
+        lease(millis).await;
+        // Some of them are tasks of the connections, and some those of the caller.
+        for _ in 0..12 {
+            task::yield_now().await;
+        }
+        bring.send(()).unwrap();
+    });
+    request.await.unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_busy_machine_opens_none_before_it_has_run_what_brings_one_back() {
+    let mut world = World::new();
+    assert!(is_brought_after(&mut world, 2).await);
+    assert_eq!(world.wires.asked(), 0);
+    // Nor after the longest wait.
+    world.limiter.counts().orphans = 1;
+    assert!(is_brought_after(&mut world, 250).await);
+    assert_eq!(world.wires.asked(), 0);
 }
 
 #[test]
