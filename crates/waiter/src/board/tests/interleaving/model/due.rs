@@ -195,6 +195,27 @@ impl<R: Copy + Ord + std::fmt::Debug> Model<R> {
         (self.was_last, self.has_overtaken) = (is_last, overtakes);
     }
 
+    /// Returns whether a job that is due may give its turn to another one whose poll is worth more: all its waits have
+    /// schedules that learn, none wants this poll at once, and it has not gone unpolled for its longest interval.
+    pub(in super::super) fn may_be_overtaken(&self, job: usize) -> bool {
+        let known = &self.jobs[&job];
+        let waits: Vec<_> = self.live_on(job).into_iter().map(|wait| &self.waits[wait]).collect();
+        let wants_now = |wait: &&ModelWait| {
+            wait.polls == 0 && (wait.policy.first_poll_at_once || wait.resumed.is_some())
+        };
+        if known.is_due_now || waits.iter().any(wants_now) {
+            return false;
+        }
+        let first = waits.iter().map(|wait| wait.started).min();
+        let was_polled = waits.iter().any(|wait| wait.polls > 0);
+        let since = known.last_answer.filter(|_| was_polled).or(first).unwrap_or(Time::ZERO);
+        let gone = self.now.since(since);
+        waits.iter().all(|wait| {
+            let settings = wait.policy.schedule.settings();
+            settings.is_some_and(|settings| gone < settings.get_max_interval())
+        })
+    }
+
     /// Checks that a driver that has nothing to do has left nothing undone.
     pub(in super::super) fn check_all_sent(&self) {
         if !self.has_room(self.rung) || self.limits.free_at(self.now) > self.now {
