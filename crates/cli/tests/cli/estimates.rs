@@ -11,14 +11,14 @@ use serde_json::Value;
 use crate::support::*;
 use crate::terminal::Terminal;
 
-/// A file with past jobs of the kind create, removed at the end.
-struct Past(PathBuf);
+/// A file with past jobs of the kind create, and its folder, removed at the end.
+struct Past(PathBuf, #[expect(dead_code, reason = "it removes what is in it")] Folder);
 
 impl Past {
     /// Twenty jobs, each a hundredth longer than the one before.
     fn new(name: &str, seconds: f64) -> Self {
-        let name = format!("cfw-wait-{}-past-{name}.json", std::process::id());
-        let path = std::env::temp_dir().join(name);
+        let folder = Folder::new(&format!("past-{name}"));
+        let path = folder.file("past.json");
         let job = |n| format!("{{\"seconds\":{}}}", seconds * (1.0 + 0.01 * f64::from(n)));
         let jobs: Vec<String> = (0..20).map(job).collect();
         let text = format!(
@@ -26,13 +26,7 @@ impl Past {
             jobs.join(",")
         );
         fs::write(&path, text).unwrap();
-        Self(path)
-    }
-}
-
-impl Drop for Past {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
+        Self(path, folder)
     }
 }
 
@@ -93,7 +87,6 @@ fn each_overdue_job_is_reported_with_its_kind_and_the_others_are_not() {
     }
     child.signal(Signal::TERM);
     drop(stderr.rest());
-    fs::remove_file(&ids).unwrap();
     let mut overdue = of_type(&stdout.rest(), "overdue");
     overdue.sort_by_key(|line| line["job_id"].to_string());
     let named: Vec<_> = overdue.iter().map(|line| (&line["job_id"], &line["kind"])).collect();
@@ -325,7 +318,6 @@ fn a_kind_that_is_not_known_is_a_usage_error_that_names_the_known_ones() {
     let mut command = bare_command(&["explain", "create", "--history"]);
     command.arg(&none);
     let output = run(command);
-    fs::remove_file(&none).unwrap();
     assert_eq!(output.code, Some(3), "{output:?}");
     assert!(output.stderr.contains("--history: "), "{}", output.stderr);
     let output = run(bare_command(&["explain", "create"]));

@@ -7,28 +7,11 @@ use cfw_simulator::{JobScript, Simulator};
 use rustix::process::Signal;
 
 use crate::support::{
-    Lines, Output, Running, add, ms, parse_objects, run, simulator, wait_command,
+    Folder, Lines, Output, Running, add, ms, parse_objects, run, simulator, wait_command,
 };
 
-/// A directory for what the commands write, which is removed at the end of the test.
-struct TempDir(PathBuf);
-
-impl TempDir {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("cfw-wait-{}-{name}", std::process::id()));
-        std::fs::create_dir(&path).unwrap();
-        Self(path)
-    }
-
-    fn read(&self, name: &str) -> String {
-        std::fs::read_to_string(self.0.join(name)).unwrap()
-    }
-}
-
-impl Drop for TempDir {
-    fn drop(&mut self) {
-        std::fs::remove_dir_all(&self.0).unwrap();
-    }
+fn read(dir: &Folder, name: &str) -> String {
+    std::fs::read_to_string(dir.file(name)).unwrap()
 }
 
 fn exec_command(sim: &Simulator, dir: &Path, script: &str, args: &[&str]) -> Command {
@@ -43,7 +26,7 @@ fn it_runs_once_at_each_end_with_the_object_and_variables() {
     add(&sim, "good", JobScript::succeeds_after(ms(50)));
     add(&sim, "bad", JobScript::fails_after(ms(0)));
     add(&sim, "slow", JobScript::never());
-    let dir = TempDir::new("exec-object");
+    let dir = Folder::new("exec-object");
     let script =
         r#"cat >>"$DIR/$CFW_JOB_ID.json"; echo "$CFW_OUTCOME $CFW_EXIT" >>"$DIR/$CFW_JOB_ID""#;
     let args = ["--timeout=500ms", "--output=json", "good", "bad", "slow"];
@@ -52,8 +35,8 @@ fn it_runs_once_at_each_end_with_the_object_and_variables() {
     for (id, variables) in
         [("good", "succeeded 0\n"), ("bad", "failed 1\n"), ("slow", "timed_out 124\n")]
     {
-        assert_eq!(dir.read(id), variables);
-        let [object] = &*parse_objects(&dir.read(&format!("{id}.json"))) else { panic!("{id}") };
+        assert_eq!(read(&dir, id), variables);
+        let [object] = &*parse_objects(&read(&dir, &format!("{id}.json"))) else { panic!("{id}") };
         let is_end = |other: &&serde_json::Value| other["type"] == "ended" && other["job_id"] == id;
         let printed = parse_objects(&output.stdout);
         let printed = printed.iter().find(is_end).unwrap();
@@ -119,7 +102,7 @@ fn secrets_are_removed_unless_asked_for() {
 fn at_most_eight_run_at_once() {
     let sim = simulator();
     let ids = sim.add_jobs(30, &JobScript::succeeds_after(ms(0)));
-    let dir = TempDir::new("exec-many");
+    let dir = Folder::new("exec-many");
     std::fs::create_dir(dir.0.join("running")).unwrap();
     let script = r#"
         mkdir "$DIR/running/$CFW_JOB_ID"
@@ -130,7 +113,7 @@ fn at_most_eight_run_at_once() {
     let ids: Vec<_> = ids.iter().map(String::as_str).collect();
     let output = run(exec_command(&sim, &dir.0, script, &ids));
     assert_eq!(output.code, Some(0), "{}", output.stderr);
-    let counts: Vec<u32> = ids.iter().map(|id| dir.read(id).trim().parse().unwrap()).collect();
+    let counts: Vec<u32> = ids.iter().map(|id| read(&dir, id).trim().parse().unwrap()).collect();
     let most = counts.iter().max().unwrap();
     assert!((2..=8).contains(most), "{counts:?}");
 }
@@ -154,7 +137,7 @@ fn a_run_can_end_after_a_signal_that_ends_the_wait() {
 const LONG: &str = r#"trap "" INT TERM HUP
 exec 3>"$DIR/pipe"; echo started >&3; (sleep 40; echo survived >&3) & sleep 40"#;
 
-fn make_pipe(dir: &TempDir) -> PathBuf {
+fn make_pipe(dir: &Folder) -> PathBuf {
     let pipe = dir.0.join("pipe");
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     pipe
@@ -165,7 +148,7 @@ fn a_second_signal_kills_it_after_the_summary() {
     let sim = simulator();
     add(&sim, "a", JobScript::succeeds_after(ms(0)));
     add(&sim, "b", JobScript::never());
-    let dir = TempDir::new("exec-second-signal");
+    let dir = Folder::new("exec-second-signal");
     let pipe = make_pipe(&dir);
     let mut command = exec_command(&sim, &dir.0, LONG, &["--output=json", "a", "b"]);
     let mut child = Running::start(command.stdout(Stdio::piped()));
@@ -184,7 +167,7 @@ fn a_second_signal_kills_it_after_the_summary() {
 fn a_signal_stops_the_wait_for_it_and_kills_it() {
     let sim = simulator();
     add(&sim, "a", JobScript::succeeds_after(ms(0)));
-    let dir = TempDir::new("exec-signal");
+    let dir = Folder::new("exec-signal");
     let pipe = make_pipe(&dir);
     let mut command = exec_command(&sim, &dir.0, LONG, &["a"]);
     let mut child = Running::start(command.stderr(Stdio::piped()));

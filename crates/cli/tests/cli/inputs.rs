@@ -8,27 +8,23 @@ use cfw_simulator::{Fault, JobScript, Simulator};
 use serde_json::Value;
 
 use crate::support::{
-    Lines, Running, add, bare_command, ms, parse_objects, read_all, run, simulator, wait_command,
+    Folder, Lines, Running, add, bare_command, ms, parse_objects, read_all, run, simulator,
+    wait_command,
 };
 
-/// A file that is removed at the end of the test.
-struct TempFile(PathBuf);
+/// A file in a folder of its own, removed at the end.
+struct TempFile(PathBuf, #[expect(dead_code, reason = "it removes what is in it")] Folder);
 
 impl TempFile {
     fn new(name: &str, text: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("cfw-wait-{}-{name}", std::process::id()));
+        let folder = Folder::new(name);
+        let path = folder.file("ids");
         std::fs::write(&path, text).unwrap();
-        Self(path)
+        Self(path, folder)
     }
 
     fn path(&self) -> &str {
         self.0.to_str().unwrap()
-    }
-}
-
-impl Drop for TempFile {
-    fn drop(&mut self) {
-        std::fs::remove_file(&self.0).unwrap();
     }
 }
 

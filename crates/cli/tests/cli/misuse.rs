@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use cfw_simulator::JobScript;
 
-use crate::support::{Running, add, bare_command, ms, run, simulator, wait_command};
+use crate::support::{Folder, Running, add, bare_command, ms, run, simulator, wait_command};
 
 #[test]
 fn a_usage_error_is_one_line_and_exit_code_2() {
@@ -212,7 +212,8 @@ fn all_credentials_work_end_to_end() {
 fn os_cloud_takes_precedence_over_the_environment() {
     let sim = simulator();
     add(&sim, "a", JobScript::succeeds_after(ms(0)));
-    let file = std::env::temp_dir().join(format!("cfw-wait-clouds-{}.yaml", std::process::id()));
+    let folder = Folder::new("os-cloud");
+    let file = folder.file("clouds.yaml");
     let clouds = format!(
         "clouds:\n  mine:\n    cfw_endpoint_override: {}\n    auth:\n      token: {}\n      project_id: {}\n",
         sim.endpoint(),
@@ -226,7 +227,6 @@ fn os_cloud_takes_precedence_over_the_environment() {
         command.env(name, "another");
     }
     let output = run(command);
-    std::fs::remove_file(&file).unwrap();
     assert_eq!(output.code, Some(0), "{output:?}");
 }
 
@@ -234,12 +234,12 @@ fn os_cloud_takes_precedence_over_the_environment() {
 fn a_token_file_takes_precedence_over_the_environment() {
     let sim = simulator();
     add(&sim, "a", JobScript::succeeds_after(ms(0)));
-    let file = std::env::temp_dir().join(format!("cfw-wait-token-{}", std::process::id()));
+    let folder = Folder::new("token-file");
+    let file = folder.file("token");
     std::fs::write(&file, format!("{}\n", sim.token())).unwrap();
     let mut command = wait_command(&sim, &["--token-file", file.to_str().unwrap(), "a"]);
     command.env("CFW_TOKEN", "another");
     let from_file = run(command);
-    std::fs::remove_file(&file).unwrap();
     assert_eq!(from_file.code, Some(0), "{from_file:?}");
 
     // A pipe can be read only once, whatever it is called.

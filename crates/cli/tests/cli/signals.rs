@@ -7,7 +7,8 @@ use cfw_simulator::JobScript;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::{
-    Lines, Running, TIMEOUT, add, ms, parse_objects, pause, read_all, simulator, wait_command,
+    Folder, Lines, Running, TIMEOUT, add, ms, parse_objects, pause, read_all, simulator,
+    wait_command,
 };
 
 const SIGNALS: [(Signal, &str, i32); 3] =
@@ -126,7 +127,8 @@ fn nohup_is_honoured() {
 fn a_signal_before_the_wait_ends_the_command_with_a_summary() {
     let sim = simulator();
     // The command waits for a token on standard input, or for a pipe without a writer.
-    let pipe = std::env::temp_dir().join(format!("cfw-wait-token-{}", std::process::id()));
+    let folder = Folder::new("signal-token");
+    let pipe = folder.file("pipe");
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     let pipe_text = pipe.to_str().unwrap();
     for (args, total) in
@@ -151,7 +153,6 @@ fn a_signal_before_the_wait_ends_the_command_with_a_summary() {
         assert!(stderr.starts_with(&text), "{stderr}");
         assert!(stderr.contains("\nnot finished: a (no status)\n"), "{stderr}");
     }
-    std::fs::remove_file(pipe).unwrap();
 }
 
 #[test]
