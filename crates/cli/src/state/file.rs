@@ -14,6 +14,24 @@ use super::problem::Problem;
 const PATIENCE: Duration = Duration::from_millis(200);
 const RETRY: Duration = Duration::from_millis(20);
 
+/// Most symbolic links that are followed one after the other, as in Linux.
+const MOST_LINKS: usize = 40;
+
+/// Returns the one name of a file, whatever links lead to it. It need not exist: a rename to a link would replace it, and the
+/// file would not be where the user wants it.
+pub(super) fn follow(name: &Path) -> PathBuf {
+    if let Ok(path) = fs::canonicalize(name) {
+        return path;
+    }
+    let mut path = name.to_owned();
+    for _ in 0..MOST_LINKS {
+        let Ok(target) = fs::read_link(&path) else { break };
+        path = path.parent().unwrap_or(Path::new("")).join(target);
+    }
+    // What is wrong with it, a circle of links among the rest, shows when it is opened.
+    path
+}
+
 /// Takes the lock of the file beside `path`. The system frees it when its holder ends, however it does.
 pub(super) fn lock(path: &Path) -> Result<File, Problem> {
     let lock = beside(path, ".lock");

@@ -291,9 +291,8 @@ fn error(name: &Path, problem: &Problem) -> CliError {
 }
 
 fn open(name: &Path, place: Place, may_create: bool) -> Result<State, Problem> {
-    // What does not exist has no links, or one that leads nowhere, which is replaced.
     place.check()?;
-    let path = fs::canonicalize(name).unwrap_or_else(|_| name.to_owned());
+    let path = file::follow(name);
     // Before anything is made beside a file that is not ours.
     match look(&path)? {
         Look::Absent if !may_create => return Err(Problem::Missing),

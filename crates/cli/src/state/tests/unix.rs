@@ -60,6 +60,24 @@ fn all_names_of_a_file_have_one_lock_and_a_link_stays_one() {
 }
 
 #[test]
+fn a_file_is_made_where_links_lead_and_the_links_stay() {
+    let folder = Folder::new("to-be-made");
+    let (first, second) = (folder.0.join("first"), folder.0.join("second"));
+    // From the folder of the link, and by a link to a link.
+    symlink("jobs.state", &second).unwrap();
+    symlink(&second, &first).unwrap();
+    let mut state = open(&first).unwrap();
+    state.add(job("a"), Own::default()).unwrap();
+    state.compact().unwrap();
+    drop(state);
+    for link in [&first, &second] {
+        assert!(fs::symlink_metadata(link).unwrap().is_symlink());
+    }
+    assert!(fs::symlink_metadata(folder.file()).unwrap().is_file());
+    assert!(open(&folder.file()).unwrap().contains("a"));
+}
+
+#[test]
 fn a_file_that_was_removed_is_made_again_and_another_one_is_left_alone() {
     let folder = Folder::new("removed");
     let mut state = open(&folder.file()).unwrap();
