@@ -37,12 +37,16 @@ pub(super) fn follow(path: &Path) -> Result<PathBuf, Problem> {
     Err(Problem::Write(io::Error::other("too many symbolic links")))
 }
 
+/// Checks that a path names no device, pipe or socket. A device such as /dev/zero has no end, and opening a named pipe blocks
+/// until it has a writer, or a reader; a rename would replace them. That a folder is no file is for the system to say.
+pub(super) fn check_regular(path: &Path) -> Result<(), Problem> {
+    let is_special = fs::metadata(path).is_ok_and(|file| !file.is_file() && !file.is_dir());
+    if is_special { Err(Problem::Special) } else { Ok(()) }
+}
+
 /// Opens the lock of a file, and makes it if need be.
 fn open_lock(path: &Path) -> Result<File, Problem> {
-    // A rename would replace a device such as /dev/null, and opening a named pipe blocks until it has a writer.
-    if fs::metadata(path).is_ok_and(|file| !file.is_file() && !file.is_dir()) {
-        return Err(Problem::Special);
-    }
+    check_regular(path)?;
     let lock = beside(path, ".lock");
     // Opening a named pipe would wait for its reader.
     if fs::metadata(&lock).is_ok_and(|metadata| !metadata.is_file()) {
