@@ -1,6 +1,7 @@
 //! The rules of waiting, on the board alone: virtual time, no runtime, no sleep.
 
 mod attempts;
+mod booking;
 mod budgets;
 mod commands;
 mod deadlines;
