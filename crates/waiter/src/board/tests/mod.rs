@@ -18,6 +18,7 @@ mod samples;
 mod script;
 mod single;
 mod starts;
+mod throttle;
 mod turns;
 mod verdicts;
 mod world;
