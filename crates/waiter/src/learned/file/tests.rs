@@ -233,7 +233,7 @@ fn a_writer_whose_lock_was_removed_replaces_nothing() {
     // It replaces the new file of this one, or removes the lock, just before the rename.
     let locked = Locked::acquire(&file).unwrap();
     let now = fs::read(&file).unwrap();
-    let own = || fs::File::create_new(&new).unwrap();
+    let own = || File::create_new(&new).unwrap();
     fs::remove_file(&new).unwrap();
     let replaced = own();
     fs::remove_file(&new).unwrap();
