@@ -18,24 +18,24 @@ const RETRY: Duration = Duration::from_millis(20);
 const NEW: &str = ".new";
 const LOCK: &str = ".lock";
 
-/// More links than a system follows.
-const MAX_LINKS: usize = 64;
+/// Most symbolic links that are followed one after the other, as in Linux.
+const MOST_LINKS: usize = 40;
 
-/// Returns the file that a name leads to, so that all its names by symbolic links have one lock. The last link may lead to a
-/// file that does not exist yet.
-pub(super) fn resolve(name: &Path) -> Result<PathBuf, Problem> {
-    let mut path = name.to_owned();
-    for _ in 0..MAX_LINKS {
-        match fs::canonicalize(&path) {
-            Ok(path) => return Ok(path),
-            // It is open, such as `/dev/stdin`, and has been removed.
-            Err(error) if fs::metadata(&path).is_ok() => return Err(Problem::Read(error)),
-            Err(_) => {}
-        }
-        let Ok(target) = fs::read_link(&path) else { break };
-        // A relative one begins in the folder of its link.
-        path = path.parent().map_or_else(|| target.clone(), |folder| folder.join(&target));
+/// Returns the one name of a file, whatever links lead to it. It need not exist: a rename to a link would replace it, and the
+/// file would not be where the user wants it.
+pub(super) fn follow(name: &Path) -> Result<PathBuf, Problem> {
+    match fs::canonicalize(name) {
+        Ok(path) => return Ok(path),
+        // It is open, such as `/dev/stdin`, and was removed.
+        Err(error) if fs::metadata(name).is_ok() => return Err(Problem::Read(error)),
+        Err(_) => {}
     }
+    let mut path = name.to_owned();
+    for _ in 0..MOST_LINKS {
+        let Ok(target) = fs::read_link(&path) else { break };
+        path = path.parent().unwrap_or(Path::new("")).join(target);
+    }
+    // What is wrong with it, a circle of links among the rest, shows when it is opened.
     Ok(path)
 }
 

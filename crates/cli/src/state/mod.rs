@@ -292,7 +292,7 @@ fn error(name: &Path, problem: &Problem) -> CliError {
 
 fn open(name: &Path, place: Place, may_create: bool) -> Result<State, Problem> {
     place.check()?;
-    let path = file::resolve(name)?;
+    let path = file::follow(name)?;
     file::check_name(&path)?;
     // Before anything is made beside a file that is not ours.
     match look(&path)? {
