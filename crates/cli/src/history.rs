@@ -112,6 +112,14 @@ impl Store {
         &self,
         access: impl FnOnce() -> Result<T, HistoryError> + Send + 'static,
     ) -> Result<T, String> {
+        self.within(LIMIT, access)
+    }
+
+    fn within<T: Send + 'static>(
+        &self,
+        limit: Duration,
+        access: impl FnOnce() -> Result<T, HistoryError> + Send + 'static,
+    ) -> Result<T, String> {
         let path = self.path.display();
         let (sender, receiver) = mpsc::sync_channel(1);
         let run = move || {
@@ -119,9 +127,9 @@ impl Store {
         };
         let thread = thread::Builder::new().name("cfw-wait-history".to_owned()).spawn(run);
         thread.map_err(|error| format!("no thread for history {path}: {error}"))?;
-        match receiver.recv_timeout(LIMIT) {
+        match receiver.recv_timeout(limit) {
             Ok(result) => result.map_err(|error| describe(&error)),
-            Err(_) => Err(format!("history {path} is not accessible within {LIMIT:?}")),
+            Err(_) => Err(format!("history {path} is not accessible within {limit:?}")),
         }
     }
 }
@@ -160,6 +168,20 @@ mod tests {
             let known = variables.iter().find(|(known, _)| *known == name);
             known.map(|(_, value)| (*value).to_owned())
         })
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_in_time_is_named() {
+        let store = Store { path: "h.json".into(), is_named: true };
+        let (sender, receiver) = mpsc::channel::<()>();
+        let blocked = move || {
+            let _ = receiver.recv();
+            Ok(())
+        };
+        let error = store.within(Duration::from_millis(5), blocked).unwrap_err();
+        assert_eq!(error, "history h.json is not accessible within 5ms");
+        drop(sender);
+        assert_eq!(store.within(Duration::from_secs(60), || Ok(7)), Ok(7));
     }
 
     #[test]

@@ -161,7 +161,9 @@ impl Schedule {
     /// polls x that price + delay is least. The durations are those that the server tells, if they can be right, else those
     /// observed: no job is believed to have run for more than a day before its wait began, or before
     /// [`since`](crate::Wait::since), nor for less time than it was seen running, unless the answers that saw it gave the same
-    /// begin. After a long silence of the service only the age counts at which the job was last seen running. A job whose
+    /// begin. After a long silence of the service only the age counts at which the job was last seen running, and so it does where
+    /// the server says that the job began before the wait knows, and is not believed: a lower bound is learnt. Where the server
+    /// tells no begin, the job began with its first wait, or as `since` says. A job whose
     /// begin or end the server tells is learnt once, however often it is waited for. Kinds of jobs, such as creating and deleting, are kept apart by [`Wait::kind`](crate::Wait::kind). A
     /// [`History`](crate::History) carries them from process to process.
     ///
@@ -173,6 +175,13 @@ impl Schedule {
     /// right length does as well. What the schedule can lose against its fallback is bounded: an account of what was saved
     /// has to cover the worst case of each plan, and the fallback is used where it does not. It starts with a
     /// minute, and ten polls, for each kind.
+    ///
+    /// Each job is booked once. Of a job that still runs when its last wait leaves, by a timeout or otherwise, the polls up to the
+    /// last one that saw it are booked: what the plan made more than the fallback would have is lost, and what it made less is
+    /// saved if the fallback would not have polled since. Of the delay nothing is known, so none is booked. A wait that resumes another one, or
+    /// begins when its job has run for some time, books what it loses from then on, and saves nothing; one such loss
+    /// may exceed the account, which is then in debt. Where waits on one job have several kinds, each kind learns the job and
+    /// books its own plan, and each of its prices of a poll: name one kind for a job to poll by one plan.
     ///
     /// Without any past job of the kind, the fallback counts. A wait begins with a poll about as early as the fallback's if the source has had no good answer in the last
     /// minute, so that a wrong id or key is noticed soon. After bad answers the fallback's delays count. Delays are jittered by

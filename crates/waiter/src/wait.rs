@@ -83,8 +83,8 @@ impl Wait {
 
     /// Sets the kind of the job, such as `create-firewall`. Default: `default`.
     ///
-    /// A [schedule that learns](crate::Schedule::learned) learns from past jobs of the same kind; others ignore it. After the
-    /// first poll this changes nothing.
+    /// A [schedule that learns](crate::Schedule::learned) learns from past jobs of the same kind; others ignore it. If waits on
+    /// one job have several kinds, each kind learns it. After the first poll this changes nothing.
     pub fn kind(mut self, kind: impl Into<Arc<str>>) -> Self {
         if let State::New(options) = &mut self.state {
             options.kind = Some(kind.into());

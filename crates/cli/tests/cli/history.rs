@@ -194,12 +194,15 @@ fn a_price_of_nothing_is_refused() {
 
 #[test]
 #[cfg(unix)]
-fn a_file_that_cannot_be_read_in_time_is_named() {
-    let (sim, folder) = (simulator(), Folder::new("slow"));
+fn a_named_pipe_and_a_device_are_refused() {
+    let (sim, folder) = (simulator(), Folder::new("special"));
     let pipe = folder.file("history.json");
     // Opening it blocks until there is a writer.
     assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-    let output = wait(&sim, "a", &pipe, &[]);
-    assert_eq!(output.code, Some(3), "{output:?}");
-    assert!(output.stderr.contains("history.json is not accessible within 3s"), "{output:?}");
+    for path in [pipe.as_path(), Path::new("/dev/null")] {
+        let output = wait(&sim, "a", path, &[]);
+        assert_eq!(output.code, Some(3), "{output:?}");
+        let problem = format!("{} is not a regular file", path.display());
+        assert!(output.stderr.contains(&problem), "{output:?}");
+    }
 }

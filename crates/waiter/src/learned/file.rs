@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use self::access::{Locked, check_folder, follow};
+use self::access::{Locked, check_folder, check_regular, follow};
 use super::estimator::KEPT;
 use super::history::{History, Past, Sample, Savings};
 use crate::util::chain::error_chain;
@@ -198,7 +198,7 @@ impl History {
     ///
     /// # Errors
     ///
-    /// If the file cannot be read, is damaged, of a later version, or not a history at all.
+    /// If the file cannot be read, is not a regular one, is damaged, of a later version, or not a history at all.
     pub fn load(path: impl AsRef<Path>) -> Result<Self, HistoryError> {
         let path = path.as_ref();
         read(path).map_err(|problem| HistoryError { path: path.to_owned(), problem })
@@ -239,6 +239,7 @@ impl History {
 }
 
 fn read(path: &Path) -> Result<History, Problem> {
+    check_regular(path)?;
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(History::new()),

@@ -5,6 +5,10 @@
 //! durations, is within the account, and each finished job books what its plan has saved or lost. So the sum of losses
 //! never exceeds what was saved before and the first sum, whatever the durations are: a plan that was chosen
 //! at balance `a` leaves `a - loss >= 0`.
+//!
+//! Of a job that still ran when its last wait left, the polls of both schedules are known up to the age at which it was last
+//! seen, and no delay is. The difference of the polls is booked, and the worst loss covers it as well: where a plan polls more
+//! often than the static schedule, such waits could lose without end.
 
 use super::pace::{Leash, Pace};
 
@@ -14,8 +18,16 @@ const TOLERANCE: f64 = 0.1;
 const CAP: f64 = 5.0;
 
 /// The polls of a schedule as ages in seconds, without jitter: rising, without an end.
-pub fn polls(mut delay: impl FnMut(f64, u32) -> f64) -> impl Iterator<Item = f64> {
-    let (mut age, mut n) = (0.0, 0);
+pub fn polls(delay: impl FnMut(f64, u32) -> f64) -> impl Iterator<Item = f64> {
+    polls_after(0.0, delay)
+}
+
+/// The polls after an age.
+pub(super) fn polls_after(
+    mut age: f64,
+    mut delay: impl FnMut(f64, u32) -> f64,
+) -> impl Iterator<Item = f64> {
+    let mut n = 0;
     std::iter::from_fn(move || {
         age += delay(age, n);
         n += 1;
@@ -51,19 +63,45 @@ pub fn gain(
     (1.0 + TOLERANCE) * cost(fixed, duration, c) - cost(plan, duration, c)
 }
 
+/// What is saved, in seconds, by the polls up to an age at which a job still ran: the price of those of the static schedule
+/// with a tolerance, less that of the plan's. Negative for a loss. Neither has noticed an end by then.
+pub(super) fn gain_of_polls(
+    plan: impl Iterator<Item = f64>,
+    fixed: impl Iterator<Item = f64>,
+    age: f64,
+    c: f64,
+) -> f64 {
+    let price = |polls: &mut dyn Iterator<Item = f64>| {
+        polls.take_while(|poll| *poll <= age).map(|_| c).sum::<f64>()
+    };
+    let (mut plan, mut fixed) = (plan, fixed);
+    (1.0 + TOLERANCE) * price(&mut fixed) - price(&mut plan)
+}
+
 /// Returns the most that a plan can lose against the static schedule, in seconds, over all durations up to `horizon`.
 ///
 /// Between polls of either the loss grows with the duration, by the tolerance, since both notice the end at a time that
 /// stays the same. So it is largest at a poll.
 pub fn worst(
+    plan: impl Iterator<Item = f64>,
+    fixed: impl Iterator<Item = f64>,
+    horizon: f64,
+    c: f64,
+) -> f64 {
+    worst_losses(plan, fixed, horizon, c)[0]
+}
+
+/// Returns the most that a plan can lose against the static schedule, in seconds, with jobs that end up to `horizon`, and
+/// with waits that leave jobs which still run: by its polls alone, and no less than zero.
+pub(super) fn worst_losses(
     mut plan: impl Iterator<Item = f64>,
     mut fixed: impl Iterator<Item = f64>,
     horizon: f64,
     c: f64,
-) -> f64 {
+) -> [f64; 2] {
     let (mut next_plan, mut next_fixed) = (plan.next(), fixed.next());
     let (mut plan_polls, mut fixed_polls) = (1.0, 1.0);
-    let mut worst = f64::NEG_INFINITY;
+    let (mut worst, mut worst_left) = (f64::NEG_INFINITY, 0.0_f64);
     while let (Some(by_plan), Some(by_fixed)) = (next_plan, next_fixed) {
         let loss = |duration: f64| {
             c * plan_polls + by_plan
@@ -75,16 +113,18 @@ pub fn worst(
         if end >= horizon {
             break;
         }
-        if by_plan <= end {
-            next_plan = plan.next();
-            plan_polls += 1.0;
-        }
         if by_fixed <= end {
             next_fixed = fixed.next();
             fixed_polls += 1.0;
         }
+        if by_plan <= end {
+            worst_left =
+                worst_left.max(c * plan_polls - (1.0 + TOLERANCE) * c * (fixed_polls - 1.0));
+            next_plan = plan.next();
+            plan_polls += 1.0;
+        }
     }
-    worst
+    [worst, worst_left]
 }
 
 /// What may still be lost. It belongs to one kind of jobs and one price of a poll.

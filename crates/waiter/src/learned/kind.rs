@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::eta::Eta;
 use super::explain::{ExpectedCost, Explanation, shown};
-use super::guard::{gain, polls, worst};
+use super::guard::{gain, gain_of_polls, polls_after, worst_losses};
 use super::history::{Added, History, Sample, Samples, Savings};
 use super::settings::Learned;
 use super::{Account, Leash, Pace, Plan, Survival, Tracker};
@@ -74,6 +74,44 @@ impl Planned {
     fn polls(&self) -> impl Iterator<Item = f64> + '_ {
         polls_of(self.pace.as_ref(), &self.settings)
     }
+
+    /// Returns what this plan saves against the fallback, in seconds, with a job that is polled from an age on, in seconds.
+    /// Negative for a loss.
+    ///
+    /// Polls from zero on are those that the account allowed. A wait that begins later saves nothing: the polls before
+    /// were made by neither schedule, and the age may be one that the server misstates. What it loses counts.
+    pub(crate) fn gain(&self, from: f64, until: Until) -> f64 {
+        let c = self.settings.price();
+        let from = from.min(HORIZON);
+        let plan = || polls_from(self.pace.as_ref(), &self.settings, from);
+        let fixed = || polls_from(None, &self.settings, from);
+        let gain = match until {
+            Until::End(age) => gain(plan(), fixed(), age.min(HORIZON).max(from), c),
+            Until::Left { seen, left } => {
+                let gain = gain_of_polls(plan(), fixed(), seen.min(HORIZON), c);
+                let next = fixed().find(|poll| *poll > seen.min(HORIZON));
+                if next.is_some_and(|poll| poll <= left) {
+                    // The fallback would have polled once more, and might have seen the end.
+                    gain.min(0.0)
+                } else {
+                    // One poll may have come early, because nothing good was heard of the source.
+                    gain.min(0.0).max(gain - c)
+                }
+            }
+        };
+        if from > 0.0 { gain.min(0.0) } else { gain }
+    }
+}
+
+/// Until when a job was polled: ages in seconds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Until {
+    End(f64),
+    /// It was last seen running, and then left by its last wait.
+    Left {
+        seen: f64,
+        left: f64,
+    },
 }
 
 /// See the module's documentation.
@@ -258,21 +296,8 @@ impl Kind {
         }
     }
 
-    /// Books what a job has saved that took this long and was polled by this plan. Returns it.
-    ///
-    /// One that was not waited for over its whole duration saves nothing: the polls before were made by neither schedule. It
-    /// may have been found ended, or the server's times may be wrong.
-    pub(crate) fn book(
-        &mut self,
-        plan: &Planned,
-        duration: Duration,
-        is_whole: bool,
-        history: &History,
-    ) -> Savings {
-        let settings = &plan.settings;
-        let seconds = duration.as_secs_f64().min(HORIZON);
-        let gain = gain(plan.polls(), polls_of(None, settings), seconds, settings.price());
-        let gain = if is_whole { gain } else { gain.min(0.0) };
+    /// Books what a job has saved, or lost if that is negative, in seconds. Returns it.
+    pub(crate) fn book(&mut self, settings: &Learned, gain: f64, history: &History) -> Savings {
         let price = self.price(settings, history);
         price.account.book(gain);
         Savings::of(gain, &price.account)
@@ -297,23 +322,38 @@ fn pace(plan: &Arc<Plan>, leash: Leash, settings: &Learned, min_interval: Durati
     Pace { plan: Arc::clone(plan), leash, min_interval, max_interval }
 }
 
-/// Returns the most that a plan can lose against the fallback, in seconds: infinite if it polls more often than is counted.
+/// Returns the most that a plan can lose against the fallback, in seconds, with jobs that end and jobs that are left: infinite
+/// if it polls more often than is counted.
 fn worst_of(pace: &Pace, settings: &Learned) -> f64 {
     let horizon = HORIZON + pace.max_interval;
     let mut is_counted = false;
     // Beyond the horizon there is none to count.
     let plan = polls_of(Some(pace), settings).take(MOST_POLLS);
     let plan = plan.inspect(|age| is_counted |= *age >= HORIZON);
-    let worst = worst(plan, polls_of(None, settings), horizon, settings.price());
-    if is_counted { worst } else { f64::INFINITY }
+    let [ended, left] = worst_losses(plan, polls_of(None, settings), horizon, settings.price());
+    if is_counted { ended.max(left) } else { f64::INFINITY }
 }
 
 /// Returns the polls of a plan, or of the fallback alone, as ages in seconds.
 fn polls_of<'a>(pace: Option<&'a Pace>, settings: &'a Learned) -> impl Iterator<Item = f64> + 'a {
-    polls(move |age, n| match pace.filter(|_| age < HORIZON) {
+    polls_from(pace, settings, 0.0)
+}
+
+/// Returns the polls of a wait that begins when its job is of age `from`, in seconds: at once if the first one is overdue.
+fn polls_from<'a>(
+    pace: Option<&'a Pace>,
+    settings: &'a Learned,
+    from: f64,
+) -> impl Iterator<Item = f64> + 'a {
+    let fallback = settings.get_fallback();
+    let passed = fallback.delays_until(Duration::try_from_secs_f64(from).unwrap_or_default());
+    let pace = move |age: f64| pace.filter(|_| age < HORIZON);
+    let first = pace(from).filter(|_| from > 0.0).map(|pace| pace.delay(0.0).max(from));
+    let later = polls_after(first.unwrap_or(from), move |age, n| match pace(age) {
         Some(pace) => pace.delay(age),
-        None => settings.get_fallback().delay_secs(age, n).max(DENSEST),
-    })
+        None => fallback.delay_secs(age, n.saturating_add(passed)).max(DENSEST),
+    });
+    first.into_iter().chain(later)
 }
 
 fn learn(tracker: &mut Tracker, sample: Sample) {

@@ -39,7 +39,7 @@ pub(crate) use self::file::read_and_write;
 pub use self::guard::{Account, cost, gain, paced, polls, worst};
 pub(crate) use self::history::job_mark;
 pub use self::history::{History, Sample};
-pub(crate) use self::kind::{Kind, Planned};
+pub(crate) use self::kind::{Kind, Planned, Until};
 pub use self::pace::{Leash, Pace};
 pub use self::plan::Plan;
 pub use self::settings::Learned;

@@ -6,6 +6,9 @@ use super::{Estimator, Survival};
 /// likelihoods, to replace the older one. While the older one is right that happens less than once in 400 jobs (Lorden,
 /// "Procedures for reacting to a change in distribution", 1971).
 const EVIDENCE: f64 = 6.0;
+/// How many jobs the younger estimator must have foretold before it may replace the older one. Some jobs in a row that are
+/// unlike the others may be a few odd ones: two of them that took equally long are evidence enough by their likelihoods.
+const FEWEST: usize = 4;
 
 /// Learns how long the jobs of one kind take, and forgets what was before a change.
 ///
@@ -30,7 +33,7 @@ impl Tracker {
     pub fn learn(&mut self, seconds: f64) {
         let before = self.current.learn(seconds);
         self.evidence += self.younger.learn(seconds) - before;
-        if self.evidence > EVIDENCE {
+        if self.evidence > EVIDENCE && self.younger.count_ended() >= FEWEST {
             self.current = std::mem::take(&mut self.younger);
             self.evidence = 0.0;
         } else if self.evidence <= 0.0 {

@@ -1,6 +1,7 @@
 //! The rules of waiting, on the board alone: virtual time, no runtime, no sleep.
 
 mod attempts;
+mod booking;
 mod budgets;
 mod commands;
 mod deadlines;
@@ -17,6 +18,7 @@ mod samples;
 mod script;
 mod single;
 mod starts;
+mod throttle;
 mod turns;
 mod verdicts;
 mod world;

@@ -5,28 +5,27 @@ use std::time::{Duration, SystemTime};
 use super::script::*;
 use super::world::*;
 use crate::board::WaitOptions;
-use crate::learned::Account;
 use crate::{History, JobState, Learned, Policy, Sample, Schedule};
 
-fn policy() -> Policy {
+pub(super) fn policy() -> Policy {
     Policy::new().schedule(Schedule::learned(Learned::new()).unwrap())
 }
 
 /// Past jobs of about 100 s: the first poll of their plan comes late.
-fn history() -> History {
+pub(super) fn history() -> History {
     let mut history = History::new();
     (90..110).for_each(|s| history.record("default", Sample::ended(secs(s))));
     history
 }
 
-fn learnt(world: &mut World) -> Vec<(f64, bool)> {
+pub(super) fn learnt(world: &mut World) -> Vec<(f64, bool)> {
     let news = world.board.take_learned();
     let samples = news.samples("default");
     samples.map(|sample| (sample.duration().as_secs_f64(), sample.is_at_least())).collect()
 }
 
 /// A job that ended, and the answer, with times in milliseconds of the world.
-fn ended(begin: impl Into<Option<u64>>, end: u64, answered: u64) -> JobState {
+pub(super) fn ended(begin: impl Into<Option<u64>>, end: u64, answered: u64) -> JobState {
     let server = |ms: u64| {
         SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000) + Duration::from_millis(ms + 7)
     };
@@ -35,7 +34,12 @@ fn ended(begin: impl Into<Option<u64>>, end: u64, answered: u64) -> JobState {
 }
 
 /// Waits for a job of whose times nothing is known while it runs, and then tells of its end.
-fn tell(world: &mut World, id: &str, after_ms: u64, state: impl FnOnce(u64) -> JobState) {
+pub(super) fn tell(
+    world: &mut World,
+    id: &str,
+    after_ms: u64,
+    state: impl FnOnce(u64) -> JobState,
+) {
     world.script(id, Script::never());
     world.watch([id], &policy());
     world.run_until(world.now.after(ms(after_ms)));
@@ -133,27 +137,6 @@ fn a_job_counts_once_though_its_begin_is_rounded_or_its_end_alone_is_known() {
         let mut world = World::new(budget());
         tell(&mut world, "job", 100_000, |now| ended(None, now, now));
         all.append(world.board.take_learned());
-    }
-    assert_eq!(all.samples("default").count(), 1);
-}
-
-/// Whatever the server tells of a job, its polls were made.
-#[test]
-fn a_loss_is_booked_though_no_duration_is_learnt_of_its_job() {
-    let mut all = History::new();
-    for (id, begin, end) in
-        [("job", 30_000, 30_000), ("nightly", 1_000, 2_000), ("nightly", 1_000, 2_000)]
-    {
-        let mut world = World::new(budget());
-        // The last one is of an id and a begin that are known.
-        let mut history = history();
-        history.append(all.clone());
-        world.board.set_history(history);
-        tell(&mut world, id, 30_000, |_| ended(begin, end, end));
-        let news = world.board.take_learned();
-        let account = news.savings("default", secs(1)).account(1.0);
-        assert!(account.balance() < Account::new(1.0).balance(), "{id}: {account:?}");
-        news.samples("default").for_each(|sample| all.record("default", sample));
     }
     assert_eq!(all.samples("default").count(), 1);
 }

@@ -64,7 +64,7 @@ impl Script {
         self
     }
 
-    /// The server changes its mind of when the job began and ended, by so many milliseconds.
+    /// Sets by how many milliseconds earlier the server says that the job began, and ended, once it has ended.
     pub(super) fn misstates_once_ended(mut self, misstated: [i64; 2]) -> Self {
         self.clock = self.clock.map(|clock| ServerClock { misstated, ..clock });
         self

@@ -107,6 +107,15 @@ pub(super) struct HeadStart {
     pub(super) delays: u32,
 }
 
+/// What a wait on a job goes by when older ones have left it.
+#[derive(Clone, Copy, Debug)]
+struct Earlier {
+    /// The age of the job when the wait began, in nanoseconds, as they knew it.
+    age: u64,
+    /// Since when the job has been polled by the plans of its kind.
+    polled_since: Time,
+}
+
 /// The last look of a wait whose deadline passed while the process was suspended (rule 5).
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LastLook {
@@ -127,6 +136,8 @@ pub(super) struct Waits {
     failures: KeyMap<Wait, WaitFailures>,
     last_looks: KeyMap<Wait, LastLook>,
     head_starts: KeyMap<Wait, HeadStart>,
+    /// What waits knew that have left a job, for one that goes on.
+    earlier: KeyMap<Wait, Earlier>,
     /// The kinds of the jobs that have one.
     kinds: KeyMap<Wait, Arc<str>>,
     /// What earlier waits knew, for those that resume one.
@@ -157,6 +168,7 @@ impl Waits {
             failures: KeyMap::default(),
             last_looks: KeyMap::default(),
             head_starts: KeyMap::default(),
+            earlier: KeyMap::default(),
             kinds: KeyMap::default(),
             resumed: KeyMap::default(),
             reported_details: KeyMap::default(),
@@ -300,6 +312,7 @@ impl Waits {
         remove_rare(&mut self.failures, key);
         remove_rare(&mut self.last_looks, key);
         remove_rare(&mut self.reported_details, key);
+        remove_rare(&mut self.earlier, key);
         Some(job)
     }
 
@@ -405,6 +418,32 @@ impl Waits {
         self.head_starts.get(&key).copied().unwrap_or_default()
     }
 
+    /// Returns the age of a wait's job when the wait began, in nanoseconds, as it knows it or older waits knew it.
+    pub(super) fn age_at_start(&self, key: Key<Wait>) -> u64 {
+        let earlier = if self.earlier.is_empty() { None } else { self.earlier.get(&key) };
+        self.head_start(key).age.max(earlier.map_or(0, |earlier| earlier.age))
+    }
+
+    /// Returns since when a wait's job has been polled by plans of its kind.
+    pub(super) fn polled_since(&self, key: Key<Wait>) -> Time {
+        let earlier = if self.earlier.is_empty() { None } else { self.earlier.get(&key) };
+        let started = self.waits[key].started;
+        earlier.map_or(started, |earlier| earlier.polled_since.min(started))
+    }
+
+    /// Keeps what a wait that leaves knows of the age of its job, and since when it has been polled if their kind is one, for
+    /// another wait on the job.
+    pub(super) fn hand_over(&mut self, from: Key<Wait>, to: Key<Wait>, is_one_kind: bool) {
+        let [before, after] = [from, to].map(|key| self.waits[key].started);
+        let age = self.age_at_start(from).saturating_add(after.nanos_since(before));
+        let age = age.saturating_sub(before.nanos_since(after)).max(self.age_at_start(to));
+        let own = self.polled_since(to);
+        let polled_since = if is_one_kind { own.min(self.polled_since(from)) } else { own };
+        if age > self.head_start(to).age || polled_since < after {
+            self.earlier.insert(to, Earlier { age, polled_since });
+        }
+    }
+
     /// Returns the kind of a wait's job, if it has one.
     pub(super) fn kind(&self, key: Key<Wait>) -> Option<&Arc<str>> {
         self.kinds.get(&key)
@@ -484,16 +523,18 @@ impl Waits {
     pub(super) fn room(&self) -> usize {
         let verdicts = self.outcomes.capacity() + self.failures.capacity();
         let known = self.kinds.capacity() + self.resumed.capacity();
-        let starts = self.head_starts.capacity() + self.reported_details.capacity() + known;
-        verdicts + self.last_looks.capacity() + starts
+        let starts = self.head_starts.capacity() + self.earlier.capacity();
+        let reported = self.reported_details.capacity() + known;
+        verdicts + self.last_looks.capacity() + starts + reported
     }
 
     #[cfg(test)]
     pub(super) fn counts(&self) -> [usize; 5] {
         let verdicts = self.outcomes.len() + self.failures.len();
         let known = self.kinds.len() + self.resumed.len();
-        let starts = self.head_starts.len() + self.reported_details.len() + known;
-        let tables = verdicts + self.last_looks.len() + starts;
+        let starts = self.head_starts.len() + self.earlier.len();
+        let reported = self.reported_details.len() + known;
+        let tables = verdicts + self.last_looks.len() + starts + reported;
         [self.waits.len(), self.watches.len(), self.policies.len(), tables, self.live]
     }
 

@@ -37,12 +37,16 @@ pub(super) fn follow(path: &Path) -> Result<PathBuf, Problem> {
     Err(Problem::Write(io::Error::other("too many symbolic links")))
 }
 
+/// Checks that a path names no device, pipe or socket. A device such as /dev/zero has no end, and opening a named pipe blocks
+/// until it has a writer, or a reader; a rename would replace them. That a folder is no file is for the system to say.
+pub(super) fn check_regular(path: &Path) -> Result<(), Problem> {
+    let is_special = fs::metadata(path).is_ok_and(|file| !file.is_file() && !file.is_dir());
+    if is_special { Err(Problem::Special) } else { Ok(()) }
+}
+
 /// Opens the lock of a file, and makes it if need be.
 fn open_lock(path: &Path) -> Result<File, Problem> {
-    // A rename would replace a device such as /dev/null, and opening a named pipe blocks until it has a writer.
-    if fs::metadata(path).is_ok_and(|file| !file.is_file() && !file.is_dir()) {
-        return Err(Problem::Special);
-    }
+    check_regular(path)?;
     let lock = beside(path, ".lock");
     // Opening a named pipe would wait for its reader.
     if fs::metadata(&lock).is_ok_and(|metadata| !metadata.is_file()) {
@@ -123,16 +127,7 @@ impl<'a> Locked<'a> {
             let mut file = private().create_new(true).open(&new)?;
             file.write_all(content)?;
             file.sync_all()?;
-            // Nor is the new file of another process one to rename: it may be half written.
-            if !is_named(&file, &new)? {
-                return Ok(false);
-            }
-            if !self.is_valid()? {
-                fs::remove_file(&new)?;
-                return Ok(false);
-            }
-            fs::rename(&new, self.path)?;
-            Ok(true)
+            self.put_in_place(&file, &new)
         };
         write().map_err(|error| {
             // The error counts. A full disk has room again.
@@ -141,6 +136,21 @@ impl<'a> Locked<'a> {
             }
             Problem::Write(error)
         })
+    }
+
+    /// Renames a new file to the one that it replaces. Returns false, and leaves that as it is, if the new file was replaced
+    /// or the lock was removed meanwhile.
+    pub(super) fn put_in_place(&self, file: &File, new: &Path) -> io::Result<bool> {
+        // The new file of another process may be half written.
+        if !is_named(file, new)? {
+            return Ok(false);
+        }
+        if !self.is_valid()? {
+            fs::remove_file(new)?;
+            return Ok(false);
+        }
+        fs::rename(new, self.path)?;
+        Ok(true)
     }
 
     /// Returns whether the lock still has its name: other processes take the lock of the file that has.

@@ -230,6 +230,24 @@ fn a_writer_whose_lock_was_removed_replaces_nothing() {
     fs::write(&new, half).unwrap();
     assert!(!locked.replace(b"other").unwrap());
     assert_eq!(fs::read_to_string(&new).unwrap(), half);
+    // It replaces the new file of this one, or removes the lock, just before the rename.
+    let locked = Locked::acquire(&file).unwrap();
+    let now = fs::read(&file).unwrap();
+    let own = || File::create_new(&new).unwrap();
+    fs::remove_file(&new).unwrap();
+    let replaced = own();
+    fs::remove_file(&new).unwrap();
+    fs::write(&new, half).unwrap();
+    assert!(!locked.put_in_place(&replaced, &new).unwrap());
+    assert_eq!(
+        (fs::read(&file).unwrap(), fs::read_to_string(&new).unwrap()),
+        (now.clone(), half.into())
+    );
+    fs::remove_file(&new).unwrap();
+    fs::remove_file(&lock).unwrap();
+    assert!(!locked.put_in_place(&own(), &new).unwrap());
+    assert_eq!((fs::read(&file).unwrap(), new.exists()), (now, false));
+    fs::write(&lock, "").unwrap();
     // One that waits for a lock that is removed takes the new one.
     let holder = fs::OpenOptions::new().write(true).open(&lock).unwrap();
     holder.lock().unwrap();
@@ -396,7 +414,7 @@ fn a_symbolic_link_stays_and_its_file_is_written() {
 
 #[test]
 #[cfg(unix)]
-fn what_is_no_regular_file_is_not_replaced() {
+fn what_is_no_regular_file_is_neither_read_nor_replaced() {
     let folder = Folder::new("special");
     let socket = folder.file();
     let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
@@ -406,7 +424,20 @@ fn what_is_no_regular_file_is_not_replaced() {
     let device = Path::new("/dev/null");
     let link = folder.0.join("link");
     std::os::unix::fs::symlink(device, &link).unwrap();
-    assert!(History::load(&link).unwrap().is_empty());
+    let endless = folder.0.join("endless");
+    std::os::unix::fs::symlink("/dev/zero", &endless).unwrap();
+    let pipe = folder.0.join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    for path in [&socket, &link, &endless, &pipe] {
+        // Opening a pipe blocks until it has a writer.
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let (path, name) = (path.clone(), path.display().to_string());
+        std::thread::spawn(move || sender.send(History::load(path)));
+        let loaded = receiver.recv_timeout(Duration::from_secs(20)).expect(&name);
+        let error = loaded.unwrap_err().to_string();
+        let expected = format!("history {name} is not a regular file, and is left as it is");
+        assert_eq!(error, expected);
+    }
     let error = one("a", 5.0).append_to(&link).unwrap_err().to_string();
     assert!(error.ends_with("is not a regular file, and is left as it is"), "{error}");
     assert!(link.is_symlink() && !fs::metadata(device).unwrap().is_file());

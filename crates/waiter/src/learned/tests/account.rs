@@ -70,7 +70,7 @@ fn stock(c: f64) -> Vec<StockPlan> {
 }
 
 /// Sums up losses, as a run of jobs brings them about.
-struct Ledger {
+pub(super) struct Ledger {
     /// Over all jobs so far.
     sum: f64,
     most: f64,
@@ -80,11 +80,11 @@ struct Ledger {
 }
 
 impl Ledger {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { sum: 0.0, most: 0.0, run: 0.0, most_in_a_run: 0.0 }
     }
 
-    fn add(&mut self, loss: f64) {
+    pub(super) fn add(&mut self, loss: f64) {
         self.sum += loss;
         self.most = self.most.max(self.sum);
         self.run = (self.run + loss).max(0.0);
@@ -93,7 +93,7 @@ impl Ledger {
 
     /// From the first job on no more than the first sum is lost, in any run of jobs no more than the cap.
     #[track_caller]
-    fn check(&self, account: Account, more: f64) {
+    pub(super) fn check(&self, account: Account, more: f64) {
         let first = account.cap() / 5.0;
         assert!(self.most <= first + more + 1e-3, "lost {}, not {first}", self.most);
         let cap = account.cap() + more;

@@ -251,6 +251,28 @@ fn equal_zero_and_huge_durations_give_finite_times() {
     assert!((99.0..101.0).contains(&p50) && mean <= p90 && p90 < 106.0, "{mean} {p50} {p90}");
 }
 
+/// As in the test vectors, in which three jobs of five minutes follow forty of about 100 s.
+#[test]
+fn a_few_jobs_unlike_the_others_do_not_make_them_forgotten() {
+    for odd in [&[300.0, 300.0][..], &[1.0, 1.0], &[288.0, 315.0, 270.0], &[300.0; 3]] {
+        for regular in [REGULAR.to_vec(), [REGULAR, REGULAR].concat()] {
+            let mut tracker = Tracker::new();
+            regular.iter().chain(odd).for_each(|seconds| tracker.learn(*seconds));
+            assert_eq!(tracker.len(), regular.len() + odd.len(), "{odd:?}");
+            regular.iter().for_each(|seconds| tracker.learn(*seconds));
+            assert_eq!(tracker.len(), 2 * regular.len() + odd.len(), "{odd:?}, and then as before");
+        }
+    }
+}
+
+#[test]
+fn four_jobs_unlike_the_others_are_a_change() {
+    let mut tracker = Tracker::new();
+    REGULAR.iter().for_each(|seconds| tracker.learn(*seconds));
+    (0..4).for_each(|_| tracker.learn(300.0));
+    assert_eq!(tracker.len(), 4);
+}
+
 /// A server may misstate when one job began. The newest jobs weigh most.
 #[test]
 fn one_wrong_duration_among_twenty_moves_no_median_and_is_no_percentile() {

@@ -3,6 +3,7 @@ mod bounds;
 mod eta;
 mod explain;
 mod kind;
+mod leaves;
 mod means;
 mod vectors;
 

@@ -1,0 +1,229 @@
+//! What is booked of the polls that plans make: where jobs end, where waits leave them before, and where waits share them.
+
+use std::sync::Arc;
+
+use super::samples::{ended, history, learnt, policy, tell};
+use super::script::*;
+use super::world::*;
+use crate::board::WaitOptions;
+use crate::learned::Account;
+use crate::{Learned, Policy, Sample, Schedule};
+
+/// A policy of which the fallback polls this rarely, in seconds: a plan for jobs of 100 s polls more often around that age.
+fn sparse(fallback: u64) -> Policy {
+    let fallback = Schedule::fixed(secs(fallback)).unwrap();
+    let learned = Learned::new().fallback(fallback);
+    Policy::new().schedule(Schedule::learned(learned).unwrap())
+}
+
+fn options(policy: &Policy, kind: Option<&str>, since: u64) -> WaitOptions {
+    let kind = kind.map(Into::into);
+    WaitOptions { kind, since: secs(since), ..WaitOptions::new(Arc::new(policy.clone())) }
+}
+
+/// Returns what was saved since it was asked last, in seconds; negative for a loss.
+fn saved(world: &mut World, kind: &str) -> f64 {
+    let news = world.board.take_learned();
+    news.savings(kind, secs(1)).account(1.0).balance() - Account::new(1.0).balance()
+}
+
+/// A world whose source has had a good answer, with past jobs of about 100 s for each kind.
+fn world(kinds: &[&str]) -> World {
+    let mut world = World::new(budget());
+    let mut all = crate::History::new();
+    for kind in kinds {
+        history().samples("default").for_each(|sample| all.record(*kind, sample));
+    }
+    world.board.set_history(all);
+    world.script("other", Script::succeeds(500));
+    world.watch(["other"], &Policy::new());
+    world.run();
+    world
+}
+
+/// Whatever the server tells of a job, its polls were made, and its end was noticed as late as the plan does.
+#[test]
+fn a_loss_is_booked_though_no_duration_is_learnt_of_its_job() {
+    let mut all = crate::History::new();
+    // A plan polls first at 60 s. The first job ended in the middle between 1 s and 30 s, where the static schedule has made
+    // five polls and makes one at 20.8 s: 45.5 s against 1.1 times 11.3 s. The others took a second.
+    for (id, begin, end, expected) in [
+        ("job", 30_000, 30_000, 33.1),
+        ("nightly", 1_000, 2_000, 58.9),
+        ("nightly", 1_000, 2_000, 58.9),
+    ] {
+        let mut world = World::new(budget());
+        // The last one is of an id and a begin that are known. Newer jobs keep the plan as it is.
+        let mut history = if id == "nightly" { all.clone() } else { crate::History::new() };
+        (0..5).for_each(|_| history.append(self::history()));
+        world.board.set_history(history);
+        tell(&mut world, id, 30_000, |_| ended(begin, end, end));
+        let news = world.board.take_learned();
+        let lost =
+            Account::new(1.0).balance() - news.savings("default", secs(1)).account(1.0).balance();
+        assert!((lost - expected).abs() < 1.0, "{id}: {lost}, not {expected}");
+        news.samples("default").for_each(|sample| all.record("default", sample));
+    }
+    assert_eq!(all.samples("default").count(), 1);
+}
+
+#[test]
+fn a_wait_that_times_out_books_the_polls_of_its_plan() {
+    let mut world = world(&["default"]);
+    let mut sum = 0.0;
+    for n in 0..10 {
+        let id = format!("job-{n}");
+        world.script(&id, Script::never());
+        world.watch([id.as_str()], &sparse(60).timeout(secs(130)));
+        world.run();
+        sum += saved(&mut world, "default");
+    }
+    // Eight polls against two, and fewer when the kind has learnt that jobs take longer.
+    assert!(sum < -10.0, "{sum}");
+}
+
+#[test]
+fn polls_that_a_plan_saves_count_though_the_wait_for_them_leaves() {
+    let mut world = world(&["default"]);
+    world.script("job", Script::never());
+    world.watch(["job"], &policy().timeout(secs(70)));
+    world.run();
+    // The static schedule makes nine polls until then, the plan one; and one is left out that may have come early.
+    let first = saved(&mut world, "default");
+    assert!((first - (1.1 * 9.0 - 2.0)).abs() < 1e-6, "{first}");
+    // What a wait saves counts that is there from the begin of the job.
+    world.watch_with(["job"], options(&policy().timeout(secs(70)), None, 10));
+    world.run();
+    assert_eq!(saved(&mut world, "default"), 0.0);
+    // The plan polls at 60 s, and a wait that leaves before the next poll may have missed an end that the static schedule sees.
+    for (after, expected) in [(61, 1.1 * 8.0 - 2.0), (75, 0.0)] {
+        let mut world = self::world(&["default"]);
+        world.script("dropped", Script::never());
+        let watch = world.watch(["dropped"], &policy());
+        world.run_until(world.now.after(secs(after)));
+        world.close(watch);
+        let saved = saved(&mut world, "default");
+        assert!((saved - expected).abs() < 1e-6, "{after}: {saved}");
+    }
+}
+
+#[test]
+fn the_polls_of_a_job_that_is_left_and_waited_for_again_are_booked_once() {
+    let play = |cuts: &[u64]| {
+        let mut world = world(&["default"]);
+        let begin = world.now;
+        world.script("job", Script::never());
+        let mut before = 0;
+        for cut in cuts {
+            let policy = sparse(60).timeout(secs(cut - before));
+            world.watch_with(["job"], options(&policy, None, before));
+            world.run_until(begin.after(secs(*cut)));
+            before = *cut;
+        }
+        saved(&mut world, "default")
+    };
+    let whole = play(&[250]);
+    assert!(whole < -8.0, "{whole}");
+    for cuts in [&[130, 250][..], &[30, 130, 250]] {
+        let parts = play(cuts);
+        // Each wait polls once more before it leaves, and each cut moves the polls of both schedules.
+        assert!((parts - whole).abs() <= 2.5 * cuts.len() as f64, "{cuts:?}: {parts}, not {whole}");
+    }
+}
+
+#[test]
+fn a_late_wait_books_what_it_loses_from_its_begin_on() {
+    let mut world = world(&["default"]);
+    // The age when the wait begins, and the one at the end.
+    let mut play = |since: u64, end: u64| {
+        let now = world.now.as_nanos() / 1_000_000;
+        let id = format!("job-{end}");
+        let script = Script::succeeds(now + end - since);
+        world.script(&id, script.clock(since.cast_signed() - now.cast_signed(), 0));
+        world.watch_with([id.as_str()], options(&policy(), None, since / 1_000));
+        world.run();
+        saved(&mut world, "default")
+    };
+    // One poll at once and one at 101.6 s, where the static schedule polls each 15 s: it saves, which is not booked.
+    assert_eq!(play(60_000, 101_000), 0.0);
+    // From 100 s on the plan polls each 2 to 5 s, and the static schedule once, at 115 s.
+    let lost = -play(100_000, 114_900);
+    assert!((3.0..10.0).contains(&lost), "{lost}");
+}
+
+#[test]
+fn each_kind_of_a_job_learns_and_books_its_end() {
+    let mut world = world(&["create", "delete"]);
+    let now = world.now.as_nanos() / 1_000_000;
+    world.script("job", Script::succeeds(now + 100_000).clock(-now.cast_signed(), 0));
+    for kind in ["create", "delete", "create"] {
+        world.watch_with(["job"], options(&policy(), Some(kind), 0));
+    }
+    world.run();
+    let news = world.board.take_learned();
+    for kind in ["create", "delete"] {
+        let samples: Vec<Sample> = news.samples(kind).collect();
+        let [sample] = samples[..] else { panic!("{kind}: {samples:?}") };
+        assert_eq!((sample.is_at_least(), sample.duration()), (false, secs(100)), "{kind}");
+        let balance = news.savings(kind, secs(1)).account(1.0).balance();
+        // Twelve polls of the static schedule and 7.1 s, against two of the plan and 1.6 s: once, though a kind has two waits.
+        let saved = balance - Account::new(1.0).balance();
+        assert!((saved - (1.1 * 19.1 - 3.6)).abs() < 2.0, "{kind}: {saved}");
+    }
+}
+
+#[test]
+fn each_kind_books_what_its_waits_leave_though_others_stay() {
+    let mut world = world(&["create", "delete"]);
+    world.script("job", Script::never());
+    world.watch_with(["job"], options(&sparse(60).timeout(secs(130)), Some("create"), 0));
+    world.watch_with(["job"], options(&sparse(60).timeout(secs(600)), Some("delete"), 0));
+    world.run_until(world.now.after(secs(300)));
+    let news = world.board.take_learned();
+    // Eight polls against two.
+    let lost = 70.0 - news.savings("create", secs(1)).account(1.0).balance();
+    assert!((lost - (8.0 - 2.2)).abs() < 1.0, "{lost}");
+    let [sample] = news.samples("create").collect::<Vec<_>>()[..] else { panic!("{news:?}") };
+    assert!(sample.is_at_least() && sample.duration() >= secs(120), "{sample:?}");
+    assert_eq!(news.samples("delete").count(), 0, "its wait goes on");
+}
+
+#[test]
+fn a_job_whose_older_wait_has_left_is_learnt_and_booked_from_its_begin() {
+    let mut world = world(&["default"]);
+    let begin = world.now;
+    world.script("job", Script::succeeds(begin.as_nanos() / 1_000_000 + 100_000));
+    world.watch(["job"], &policy().timeout(secs(80)));
+    world.run_until(begin.after(secs(50)));
+    world.watch(["job"], &policy());
+    world.run_until(begin.after(secs(81)));
+    assert!(world.board.take_learned().is_empty(), "another wait of its kind goes on");
+    world.run();
+    let news = world.board.take_learned();
+    let saved = news.savings("default", secs(1)).account(1.0).balance() - 70.0;
+    let [sample] = news.samples("default").collect::<Vec<_>>()[..] else { panic!("{news:?}") };
+    assert!(!sample.is_at_least(), "{sample:?}");
+    assert!((secs(79)..secs(112)).contains(&sample.duration()), "{sample:?}");
+    assert!((3.0..25.0).contains(&saved), "{saved}");
+}
+
+#[test]
+fn a_wait_that_cannot_know_the_begin_learns_a_lower_bound() {
+    let hours = |hours: u64| hours * 3_600;
+    // It began 25 hours before the wait, which is more than is believed of the server alone, and ends after 30.
+    let began = 25 * 3_600_000;
+    for (misstated, since, expected) in
+        [(0, 0, true), (-60_000, 0, true), (0, hours(25), false), (-60_000, hours(25), false)]
+    {
+        let mut world = World::new(budget());
+        let script = Script::succeeds(5 * 3_600_000).clock(began, 0);
+        world.script("job", script.misstates_once_ended([misstated, 0]));
+        let policy = policy().timeout(secs(hours(10)));
+        world.watch_with(["job"], options(&policy, None, since));
+        world.run();
+        let [(duration, is_at_least)] = learnt(&mut world)[..] else { panic!("{misstated}") };
+        assert_eq!(is_at_least, expected, "{misstated} {since}: {duration}");
+        let known = (hours(5) + since) as f64;
+        assert!((known - 20.0..known + 20.0).contains(&duration), "{misstated}: {duration}");
+    }
+}
