@@ -72,12 +72,10 @@ pub(crate) fn end_object(
     Ok(object)
 }
 
-/// Returns the line of an end that an earlier run may have reported. `object` is what [`end_object`] returned.
+/// Returns the line of an end that an earlier run may have reported. `object` is what [`end_object`] returned, or a state file
+/// has, which was checked when it was read.
 pub(crate) fn again_line(object: &RawValue) -> Vec<u8> {
-    let object = object.get().trim();
-    let object = object.strip_prefix('{').and_then(|object| object.strip_suffix('}'));
-    // A file may say anything.
-    let object = object.filter(|object| !object.trim().is_empty());
+    let object = object.get().strip_prefix('{').and_then(|object| object.strip_suffix('}'));
     let object = object.unwrap_or(r#""type":"ended""#);
     let (version, time) = (VERSION, time());
     format!("{{\"v\":{version},\"time\":\"{time}\",{object},\"again\":true}}\n").into_bytes()

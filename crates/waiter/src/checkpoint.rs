@@ -14,8 +14,9 @@ use crate::{JobId, JobOptions, Phase};
 /// no secrets, and no policy: how the jobs are judged is up to the waiter that resumes them. Times are those of the wall clock,
 /// so that the time in which no process waited counts.
 ///
-/// With the feature `serde` it is plain JSON, of version 1, which any JSON tool may read and write again. Fields that are not
-/// known are ignored, jobs that are given twice are waited for once, and other formats and later versions are refused by name:
+/// With the feature `serde` it is plain JSON, of version 1, which any JSON tool may read and write again, also one that writes
+/// whole numbers as 1.0. Fields that are not known are ignored, jobs that are given twice are waited for once, and other formats
+/// and later versions are refused by name:
 ///
 #[cfg_attr(feature = "serde", doc = "```")]
 #[cfg_attr(not(feature = "serde"), doc = "```text")]
@@ -157,7 +158,7 @@ mod serialize {
     use jiff::Timestamp;
     use serde::de::Error as _;
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
-    use serde_json::Value;
+    use serde_json::{Number, Value};
 
     use super::{Checkpoint, JobCheckpoint};
     use crate::{JobId, Phase};
@@ -180,7 +181,7 @@ mod serialize {
         created: Timestamp,
         started: Timestamp,
         deadline: Timestamp,
-        #[serde(default)]
+        #[serde(default, deserialize_with = "polls")]
         polls: u32,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         phase: Option<Cow<'a, str>>,
@@ -210,7 +211,7 @@ mod serialize {
             None => return Err(format!("not a {FORMAT}: it has no format")),
         }
         match checkpoint.get("version") {
-            Some(version) if version.as_u64() == Some(VERSION) => {}
+            Some(Value::Number(version)) if whole(version) == Some(VERSION) => {}
             Some(other) => {
                 return Err(format!("{FORMAT} of version {other}: only {VERSION} is known"));
             }
@@ -264,6 +265,20 @@ mod serialize {
                 status,
             })
         }
+    }
+
+    fn polls<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+        let number = Number::deserialize(deserializer)?;
+        let polls = whole(&number).and_then(|polls| u32::try_from(polls).ok());
+        polls.ok_or_else(|| {
+            D::Error::custom(format_args!("polls {number} is no count up to {}", u32::MAX))
+        })
+    }
+
+    /// Returns the value of a whole number. Tools that know no integers write 1 as 1.0.
+    fn whole(number: &Number) -> Option<u64> {
+        let of_float = |float: f64| float.to_string().parse().ok();
+        number.as_u64().or_else(|| number.as_f64().and_then(of_float))
     }
 
     fn system_time<E: serde::de::Error>(time: Timestamp) -> Result<SystemTime, E> {

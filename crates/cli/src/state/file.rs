@@ -14,14 +14,21 @@ use super::problem::Problem;
 const PATIENCE: Duration = Duration::from_millis(200);
 const RETRY: Duration = Duration::from_millis(20);
 
+/// How a new file is named that is to replace the old one.
+const NEW: &str = ".new";
+const LOCK: &str = ".lock";
+
 /// Most symbolic links that are followed one after the other, as in Linux.
 const MOST_LINKS: usize = 40;
 
 /// Returns the one name of a file, whatever links lead to it. It need not exist: a rename to a link would replace it, and the
 /// file would not be where the user wants it.
-pub(super) fn follow(name: &Path) -> PathBuf {
-    if let Ok(path) = fs::canonicalize(name) {
-        return path;
+pub(super) fn follow(name: &Path) -> Result<PathBuf, Problem> {
+    match fs::canonicalize(name) {
+        Ok(path) => return Ok(path),
+        // It is open, such as `/dev/stdin`, and was removed.
+        Err(error) if fs::metadata(name).is_ok() => return Err(Problem::Read(error)),
+        Err(_) => {}
     }
     let mut path = name.to_owned();
     for _ in 0..MOST_LINKS {
@@ -29,12 +36,48 @@ pub(super) fn follow(name: &Path) -> PathBuf {
         path = path.parent().unwrap_or(Path::new("")).join(target);
     }
     // What is wrong with it, a circle of links among the rest, shows when it is opened.
-    path
+    Ok(path)
+}
+
+/// Checks that the file is not taken for one that is made beside another state file, which may replace or remove it.
+pub(super) fn check_name(path: &Path) -> Result<(), Problem> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+    match [NEW, LOCK].into_iter().find(|ending| name.ends_with(ending)) {
+        Some(ending) => Err(Problem::Reserved(ending)),
+        None => Ok(()),
+    }
+}
+
+/// Checks that no stream is the file: what is written would go into it, and what is recorded would be read.
+#[cfg(unix)]
+pub(super) fn check_streams(path: &Path) -> Result<(), Problem> {
+    use std::os::fd::AsFd as _;
+
+    let (stdin, stdout, stderr) = (io::stdin(), io::stdout(), io::stderr());
+    let streams = [
+        ("standard input", stdin.as_fd()),
+        ("standard output", stdout.as_fd()),
+        ("standard error", stderr.as_fd()),
+    ];
+    for (name, stream) in streams {
+        // A stream that cannot be looked at is reported when it is written.
+        let Ok(stream) = stream.try_clone_to_owned() else { continue };
+        if is_current(&File::from(stream), path).is_ok_and(|is_same| is_same == Some(true)) {
+            return Err(Problem::Stream(name));
+        }
+    }
+    Ok(())
+}
+
+/// On other systems the journal notices that its length has changed.
+#[cfg(not(unix))]
+pub(super) fn check_streams(_: &Path) -> Result<(), Problem> {
+    Ok(())
 }
 
 /// Takes the lock of the file beside `path`. The system frees it when its holder ends, however it does.
 pub(super) fn lock(path: &Path) -> Result<File, Problem> {
-    let lock = beside(path, ".lock");
+    let lock = beside(path, LOCK);
     // Opening a named pipe would wait for its reader.
     if fs::metadata(&lock).is_ok_and(|metadata| !metadata.is_file()) {
         return Err(Problem::Lock(io::Error::other("its lock is not a regular file")));
@@ -65,8 +108,9 @@ fn take(file: &File) -> Result<(), Problem> {
 /// leaves the old file or the new one, and so does a failure of the system until [`sync_folder`] has returned. After an error
 /// the old file is as it was.
 pub(super) fn replace(path: &Path, content: &[u8]) -> io::Result<File> {
-    let new = beside(path, ".new");
+    let new = beside(path, NEW);
     let write = || {
+        check_only_name(path)?;
         check_leftover(&new)?;
         // One that a process left behind when it died may have another mode, or be a link.
         match fs::remove_file(&new) {
@@ -89,14 +133,38 @@ pub(super) fn replace(path: &Path, content: &[u8]) -> io::Result<File> {
     })
 }
 
+/// Checks that the file has no other name, which would go on naming what is replaced: two commands could use the two.
+#[cfg(unix)]
+fn check_only_name(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::MetadataExt as _;
+
+    match fs::metadata(path) {
+        Ok(metadata) if metadata.nlink() > 1 => {
+            Err(io::Error::other("it has other names, which are hard links; remove them"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Other systems do not tell.
+#[cfg(not(unix))]
+fn check_only_name(_: &Path) -> io::Result<()> {
+    Ok(())
+}
+
 /// Checks that a file in the way of the new one is what this command leaves behind when it dies, and not a file of the user.
 pub(super) fn check_new(path: &Path) -> io::Result<()> {
-    check_leftover(&beside(path, ".new"))
+    check_leftover(&beside(path, NEW))
 }
 
 fn check_leftover(new: &Path) -> io::Result<()> {
+    let in_the_way = || {
+        let name = new.display().to_string();
+        io::Error::other(format!("{name:?} is in the way, and is left as it is"))
+    };
     match fs::symlink_metadata(new) {
         Ok(metadata) if metadata.is_file() => {}
+        Ok(metadata) if metadata.is_dir() => return Err(in_the_way()),
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => return Ok(()),
     }
@@ -106,10 +174,7 @@ fn check_leftover(new: &Path) -> io::Result<()> {
     if START.starts_with(&start) || start.iter().all(|byte| *byte == 0) {
         return Ok(());
     }
-    Err(io::Error::other(format!(
-        "{:?} is in the way, and is left as it is",
-        new.display().to_string()
-    )))
+    Err(in_the_way())
 }
 
 /// Opens the file for writing, and locks it as well: someone may have removed the lock beside it. Returns `None` if there

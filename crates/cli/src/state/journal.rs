@@ -136,6 +136,24 @@ impl End {
         Self { job_id, outcome: Ending(error), reason, report: Some(report) }
     }
 
+    /// Checks that what is reported is the end of this job.
+    fn check(&self) -> Result<(), String> {
+        #[derive(Deserialize)]
+        struct Object {
+            r#type: String,
+            job_id: String,
+        }
+        let Some(Report { object, .. }) = &self.report else { return Ok(()) };
+        // An array would be read as well.
+        let parsed = object.get().starts_with('{').then(|| serde_json::from_str(object.get()));
+        match parsed {
+            Some(Ok(Object { r#type, job_id })) if r#type == "ended" && job_id == self.job_id => {
+                Ok(())
+            }
+            _ => Err(format!("the report of job {:?} is not of its end", self.job_id)),
+        }
+    }
+
     /// Returns why the wait ended, or `None` if the job succeeded.
     pub(crate) fn error(&self) -> Option<WaitErrorKind> {
         self.outcome.0
@@ -198,6 +216,9 @@ impl Journal {
                 // It will be a part of a URL, and be shown on terminals.
                 let id = cfw_api::JobId::new(waiting.id());
                 id.map_err(|error| damaged(error.to_string()))?;
+            }
+            if let Record::Ended(end) = &record {
+                end.check().map_err(damaged)?;
             }
             journal.apply(record).map_err(damaged)?;
             len += line.len();

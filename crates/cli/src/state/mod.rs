@@ -292,12 +292,14 @@ fn error(name: &Path, problem: &Problem) -> CliError {
 
 fn open(name: &Path, place: Place, may_create: bool) -> Result<State, Problem> {
     place.check()?;
-    let path = file::follow(name);
+    let path = file::follow(name)?;
+    file::check_name(&path)?;
     // Before anything is made beside a file that is not ours.
     match look(&path)? {
         Look::Absent if !may_create => return Err(Problem::Missing),
         Look::Absent | Look::Ours => {}
     }
+    file::check_streams(&path)?;
     let lock = file::lock(&path)?;
     let file = file::open(&path)?;
     let text = read(&path)?;
@@ -359,6 +361,7 @@ fn look(path: &Path) -> Result<Look, Problem> {
         Ok(metadata) if metadata.is_dir() => return Err(Problem::Directory),
         Ok(metadata) if !metadata.is_file() => return Err(Problem::NotRegular),
         Ok(metadata) if metadata.len() == 0 => return Ok(Look::Absent),
+        Ok(metadata) if metadata.len() > LARGEST => return Err(Problem::TooLarge(LARGEST)),
         Ok(_) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Look::Absent),
         Err(error) => return Err(Problem::Read(error)),

@@ -11,6 +11,10 @@ pub(crate) enum Problem {
     Missing,
     Directory,
     NotRegular,
+    /// The file is one of the standard streams, too.
+    Stream(&'static str),
+    /// Files beside a state file have such names.
+    Reserved(&'static str),
     Busy,
     Lock(io::Error),
     Read(io::Error),
@@ -34,6 +38,11 @@ impl fmt::Display for Problem {
             Self::Missing => f.write_str("does not exist, and no JOB_ID is given"),
             Self::Directory => f.write_str("is a directory"),
             Self::NotRegular => f.write_str("is not a regular file"),
+            Self::Stream(stream) => write!(f, "is {stream}, too; use another file"),
+            Self::Reserved(ending) => write!(
+                f,
+                "has the name of a file beside a state file; use one that does not end in {ending}"
+            ),
             Self::Busy => f.write_str("is in use by another cfw-wait"),
             Self::Lock(error) => write!(f, "cannot be locked: {error}"),
             Self::Read(error) => write!(f, "cannot be read: {error}"),

@@ -82,6 +82,17 @@ mod json {
     }
 
     #[test]
+    fn whole_numbers_may_be_written_as_others_do() {
+        for (version, polls) in [("1.0", "3.0"), ("1e0", "30e-1"), ("1.000", "0.3E1")] {
+            let text = TEXT.replace(":1,", &format!(":{version},"));
+            let text = text.replace("\"polls\":3", &format!("\"polls\":{polls}"));
+            assert!(text.contains(version) && text.contains(polls), "{text}");
+            let read: Checkpoint = from_str(&text).unwrap();
+            assert_eq!(to_string(&read).unwrap(), TEXT);
+        }
+    }
+
+    #[test]
     fn what_is_no_checkpoint_is_refused_by_name() {
         let refusal = |change: &dyn Fn(&mut serde_json::Value)| {
             let mut value = to_value(checkpoint()).unwrap();
@@ -120,7 +131,23 @@ mod json {
             ),
             (
                 refusal(&|value| value["jobs"][0]["polls"] = json!(-1)),
-                "jobs[0]: invalid value: integer `-1`, expected u32",
+                "jobs[0]: polls -1 is no count up to 4294967295",
+            ),
+            (
+                refusal(&|value| value["jobs"][0]["polls"] = json!(1.5)),
+                "jobs[0]: polls 1.5 is no count up to 4294967295",
+            ),
+            (
+                refusal(&|value| value["jobs"][0]["polls"] = json!(4_294_967_296.0)),
+                "jobs[0]: polls 4294967296.0 is no count up to 4294967295",
+            ),
+            (
+                refusal(&|value| value["version"] = json!(1.5)),
+                "cfw-waiter checkpoint of version 1.5: only 1 is known",
+            ),
+            (
+                refusal(&|value| value["version"] = json!("1")),
+                "cfw-waiter checkpoint of version \"1\": only 1 is known",
             ),
         ];
         for (refusal, expected) in cases {

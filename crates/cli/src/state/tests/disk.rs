@@ -7,6 +7,15 @@ fn what_is_no_state_file_is_named_and_left_as_it_is() {
     let folder = Folder::new("foreign");
     let path = folder.file();
     let head = "{\"cfw_wait_state\":1}\n";
+    let reported = |object: &str| {
+        let mut text = head.as_bytes().to_vec();
+        Record::waiting(job("a"), Own::default()).write(&mut text).unwrap();
+        let text = String::from_utf8(text).unwrap();
+        let report = format!(r#"{{"elapsed_ms":1,"text":"","object":{object}}}"#);
+        format!(
+            "{text}{{\"ended\":{{\"job_id\":\"a\",\"outcome\":\"succeeded\",\"report\":{report}}}}}\n"
+        )
+    };
     for (text, problem) in [
         ("a poem\n", "is not a state file of cfw-wait, and is left as it is"),
         ("a poem", "is not a state file of cfw-wait, and is left as it is"),
@@ -43,6 +52,17 @@ fn what_is_no_state_file_is_named_and_left_as_it_is() {
         (
             &format!("{head}{{\"ended\":{{\"job_id\":\"a\",\"outcome\":\"cured\"}}}}\n"),
             "outcome \"cured\" is not known",
+        ),
+        (&reported("5"), "the report of job \"a\" is not of its end"),
+        (&reported(r#"["ended","a"]"#), "the report of job \"a\" is not of its end"),
+        (&reported(r#"{"type":"ended"}"#), "the report of job \"a\" is not of its end"),
+        (
+            &reported(r#"{"type":"ended","job_id":"b"}"#),
+            "is damaged in line 3, and is left as it is: the report of job \"a\" is not of its end",
+        ),
+        (
+            &reported(r#"{"type":"changed","job_id":"a"}"#),
+            "the report of job \"a\" is not of its end",
         ),
     ] {
         fs::write(&path, text).unwrap();
@@ -114,6 +134,28 @@ fn a_file_of_the_user_beside_it_is_left_as_it_is() {
         assert_eq!(fs::read_to_string(&beside).unwrap(), "my list\n");
         drop(state);
     }
+}
+
+#[test]
+fn a_folder_beside_it_is_named() {
+    let folder = Folder::new("folder-beside");
+    fs::create_dir(folder.0.join("jobs.state.new")).unwrap();
+    let error = open(&folder.file()).unwrap_err();
+    assert!(error.ends_with("jobs.state.new\" is in the way, and is left as it is"), "{error}");
+}
+
+#[test]
+fn a_file_beside_another_state_file_is_no_state_file() {
+    let folder = Folder::new("reserved");
+    for ending in [".new", ".lock", ".New"] {
+        let name = folder.0.join(format!("jobs.state{ending}"));
+        let error = open(&name).unwrap_err();
+        let lower = ending.to_lowercase();
+        let said = format!("beside a state file; use one that does not end in {lower}");
+        assert!(error.ends_with(&said), "{error}");
+    }
+    assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 0);
+    open(&folder.0.join("new")).unwrap();
 }
 
 #[test]

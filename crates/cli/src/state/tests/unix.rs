@@ -78,6 +78,68 @@ fn a_file_is_made_where_links_lead_and_the_links_stay() {
 }
 
 #[test]
+fn a_link_that_leads_to_no_folder_stays_and_makes_no_file() {
+    let folder = Folder::new("link-astray");
+    let astray = folder.0.join("astray");
+    symlink("no/jobs", &astray).unwrap();
+    let error = open(&astray).unwrap_err();
+    assert!(error.contains("cannot be written: No such file"), "{error}");
+    assert!(fs::symlink_metadata(&astray).unwrap().is_symlink());
+    assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 1);
+}
+
+#[test]
+fn a_file_with_several_names_stays_one_file() {
+    let folder = Folder::new("names");
+    let other = folder.0.join("other");
+    let mut state = open(&folder.file()).unwrap();
+    state.add(job("a"), Own::default()).unwrap();
+    state.sync().unwrap();
+    fs::hard_link(folder.file(), &other).unwrap();
+    let same = |folder: &Folder| {
+        fs::read_to_string(folder.file()).unwrap() == fs::read_to_string(&other).unwrap()
+    };
+    // The file grows where it would be replaced.
+    for polls in 1..1_000 {
+        state.progress([running(polls)]).unwrap();
+        state.sync().unwrap();
+    }
+    assert!(same(&folder) && fs::metadata(&other).unwrap().len() > 2 * SLACK);
+    let error = open(&other).unwrap_err();
+    assert!(error.ends_with("is in use by another cfw-wait"), "{error}");
+    drop(state);
+    let state = open(&other).unwrap();
+    assert_eq!(state.entries()[0].job.polls, 999);
+    drop(state);
+    // What can only be written to a new file is not written.
+    let place: Place = serde_json::from_str(r#"{"project_id":"1"}"#).unwrap();
+    let error = State::open(&other, place, true).unwrap_err().message.unwrap();
+    assert!(error.ends_with("it has other names, which are hard links; remove them"), "{error}");
+    assert!(same(&folder) && !folder.0.join("other.new").exists());
+    fs::remove_file(&other).unwrap();
+    open(&folder.file()).unwrap().compact().unwrap();
+}
+
+#[test]
+fn a_file_that_is_open_and_has_no_name_is_refused() {
+    use std::os::fd::AsRawFd as _;
+
+    let folder = Folder::new("nameless");
+    drop(open(&folder.file()).unwrap());
+    let file = File::open(folder.file()).unwrap();
+    fs::remove_file(folder.file()).unwrap();
+    fs::remove_file(folder.0.join("jobs.state.lock")).unwrap();
+    let name = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
+    if !name.exists() {
+        println!("left out: there is no /proc here");
+        return;
+    }
+    let error = open(&name).unwrap_err();
+    assert!(error.contains("cannot be read: No such file"), "{error}");
+    assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 0);
+}
+
+#[test]
 fn a_file_that_was_removed_is_made_again_and_another_one_is_left_alone() {
     let folder = Folder::new("removed");
     let mut state = open(&folder.file()).unwrap();

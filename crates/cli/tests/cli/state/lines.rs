@@ -75,7 +75,7 @@ fn a_kill_loses_the_ids_of_one_read_at_most() {
 fn a_bad_line_counts_until_its_run_has_come_to_its_end() {
     let (sim, folder) = (simulator(), Folder::new("state-bad-line"));
     let (file, ids) = (folder.file("jobs"), folder.file("ids"));
-    add(&sim, "a", JobScript::succeeds_after(ms(1_000)));
+    add(&sim, "a", JobScript::succeeds_after(ms(3_000)));
     let mut first = command(&sim, &file, &["-"]);
     first.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut running = Running::start(&mut first);

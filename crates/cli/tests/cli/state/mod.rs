@@ -121,7 +121,7 @@ fn ids_from_a_pipe_are_not_needed_again_and_do_no_harm() {
     let (sim, folder) = (simulator(), Folder::new("state-pipe"));
     let file = folder.file("jobs");
     for id in ["a", "b", "c"] {
-        add(&sim, id, JobScript::succeeds_after(ms(1_500)));
+        add(&sim, id, JobScript::succeeds_after(ms(3_000)));
     }
     add(&sim, "old", JobScript::succeeds_after(ms(0)));
     let mut first = command(&sim, &file, &["-"]);

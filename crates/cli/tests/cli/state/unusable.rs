@@ -88,6 +88,36 @@ fn what_is_no_state_file_is_refused_and_left_as_it_is() {
 }
 
 #[test]
+fn a_file_that_is_a_standard_stream_is_refused() {
+    let (sim, folder) = (simulator(), Folder::new("state-stream"));
+    let file = folder.file("jobs");
+    add(&sim, "a", JobScript::succeeds_after(ms(0)));
+    let open = || fs::File::options().create(true).append(true).open(&file).unwrap();
+    // An empty file, as the shell makes one, and a state file.
+    for _ in 0..2 {
+        let text = fs::read(&file).unwrap_or_default();
+        let output = command(&sim, &file, &["a"]).stdout(open()).output().unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(3), "{error}");
+        assert!(error.ends_with(": is standard output, too; use another file\n"), "{error}");
+        let output = command(&sim, &file, &["a"]).stderr(open()).output().unwrap();
+        assert_eq!((output.status.code(), &*output.stdout), (Some(3), &b""[..]));
+        let written = fs::read_to_string(&file).unwrap();
+        let said = written.strip_prefix(str::from_utf8(&text).unwrap()).unwrap();
+        assert!(said.ends_with(": is standard error, too; use another file\n"), "{said}");
+        assert_eq!(said.lines().count(), 1);
+        fs::write(&file, &text).unwrap();
+        if !text.is_empty() {
+            let mut command = command(&sim, &file, &["-"]);
+            command.stdin(fs::File::open(&file).unwrap());
+            check_refused(command, "is standard input, too; use another file");
+        }
+        assert!(sim.polls_of("a").len() <= usize::from(!text.is_empty()));
+        assert_eq!(run(command(&sim, &file, &["a"])).code, Some(0));
+    }
+}
+
+#[test]
 fn jobs_of_another_project_or_endpoint_are_refused() {
     let (sim, folder) = (simulator(), Folder::new("state-place"));
     let file = folder.file("jobs");
