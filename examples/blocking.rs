@@ -1,4 +1,4 @@
-//! Waits without a runtime of one's own: `cargo run --example blocking`.
+//! Waits without a runtime: `cargo run --example blocking`.
 #![expect(clippy::print_stdout, reason = "an example talks to people")]
 
 use std::error::Error;

@@ -2,10 +2,10 @@
 //!
 //! A schedule can be any list of delays, so the policies of the retry crates plug in. That is all we want of
 //! them: a retry loop ends at the first good answer, and to a poll "still running" is a good answer; it knows
-//! no deadline that clips a delay, no `Retry-After`, and nothing of the loop next door.
+//! no deadline that clips a delay, no `Retry-After`, and nothing of other loops.
 //!
 //! Both crates are dependencies of this example alone. `backoff` is unmaintained (RUSTSEC-2025-0012), and so is
-//! `instant`, which it brings (RUSTSEC-2024-0384): whoever depends on `cfw-waiter` inherits neither.
+//! `instant`, which it brings (RUSTSEC-2024-0384): dependents of `cfw-waiter` inherit neither.
 #![expect(clippy::print_stdout, reason = "an example talks to people")]
 
 use std::error::Error;

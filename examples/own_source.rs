@@ -1,4 +1,4 @@
-//! Waits for the jobs of another service, through a source of our own: `cargo run --example own_source`.
+//! Waits for the jobs of another service, through a source for it: `cargo run --example own_source`.
 //!
 //! Servers, disks and images (ECS, EVS, IMS and more) tell their jobs at `/v1/{project_id}/jobs/{job_id}`, in
 //! other words than the firewall. A waiter needs to know one thing of a service: how to ask once.
@@ -49,7 +49,7 @@ impl JobSource for EcsJobs {
             }
             // No answer about a job at all: a proxy's page, or half of one.
             (200, "") => ErrorClass::TRANSIENT,
-            // A word that is new to us: the wait tells it and goes on.
+            // An unknown status: the wait reports it and goes on.
             (200, other) => return Ok(JobState::unknown(other.to_owned())),
             (401, _) => ErrorClass::Refused,
             (404, _) => ErrorClass::NotFound,

@@ -15,7 +15,7 @@ import uuid
 import zipfile
 from datetime import datetime, timezone
 
-TARGET = "x86_64-unknown-linux-gnu"
+TARGET = os.environ.get("CFW_TARGET", "x86_64-unknown-linux-gnu")
 
 
 def linked_crates():

@@ -167,7 +167,7 @@ async fn rule_08_one_bare_refusal_of_proven_credentials_ends_no_wait() {
     }
 }
 
-/// What is revoked for good is told soon, and the key is not locked.
+/// A key that is revoked for good is reported soon, and is not locked.
 #[tokio::test]
 async fn rule_08_proven_credentials_that_stay_refused_end_all_waits_after_few_requests() {
     let sim = simulator();

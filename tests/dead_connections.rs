@@ -113,7 +113,7 @@ async fn serve(listener: TcpListener, acceptor: TlsAcceptor, is_done: Arc<Atomic
     }
 }
 
-/// Forwards until the next death. The sockets stay open, so that nobody hears of it.
+/// Forwards until the next death. The sockets stay open, so that neither side notices.
 async fn forward(mut socket: TcpStream, mut onward: TcpStream, mut deaths: watch::Receiver<u32>) {
     deaths.mark_unchanged();
     tokio::select! {

@@ -87,7 +87,7 @@ async fn in_time(holds: impl Fn() -> bool) {
     panic!("has not come true within three minutes");
 }
 
-/// What one job was told to have done.
+/// What was reported of one job.
 #[derive(Default)]
 struct Heard {
     status: Option<String>,

@@ -20,7 +20,7 @@ fn attempt(fault: &Fault) -> Duration {
     if *fault == Fault::Hang { ms(100) } else { PATIENCE }
 }
 
-/// A quota that binds nobody, named so that a refusal has no other effect than its pause.
+/// A quota too large to matter, named so that a refusal has no other effect than its pause.
 fn throttled_for(retry_after: &str) -> Fault {
     Fault::Throttled {
         retry_after: Some(retry_after.to_owned()),

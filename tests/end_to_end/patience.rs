@@ -8,7 +8,7 @@ use cfw_waiter::{JobReport, WaitErrorKind, Waiter};
 
 use crate::support::{InRealTime, bad_end, client, ms, simulator};
 
-/// Waits with default settings for a job that is over, through so many bad answers.
+/// Waits with default settings for a job that is over, through this many bad answers.
 async fn wait_through(faults: u32, fault: Fault) -> (Simulator, Waiter, JobReport) {
     let sim = simulator();
     let id = sim.add_job(JobScript::succeeds_after(ms(0)));

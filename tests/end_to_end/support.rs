@@ -69,7 +69,7 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     causes.fold(error.to_string(), |all, cause| format!("{all}: {cause}"))
 }
 
-/// What a watch told, short.
+/// What a watch reported, in short.
 pub(crate) async fn story(mut watch: Watch) -> Vec<String> {
     let mut told = Vec::new();
     while let Some(Update { kind, .. }) = watch.next().await {

@@ -1,4 +1,4 @@
-//! The simulator behind TLS: what passes does so there as well, where a reset is also an end without a farewell.
+//! The simulator behind TLS: what passes does so there as well, where a reset also ends the connection without a close alert.
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -70,18 +70,18 @@ fn settings_message(args: &CloudArgs, error: &SettingsError) -> String {
     renamed.unwrap_or(text)
 }
 
-/// Describes a configuration error, with the variable and the flag that resolve it.
+/// Describes a configuration error, with the flag that resolves it. The library names the variable.
 fn config_message(error: &ConfigError) -> String {
     let text = text::error_chain(error);
     match (error.field(), error.value()) {
-        ("endpoint", None) => format!("{text}: set CFW_ENDPOINT or give --endpoint"),
+        ("endpoint", None) => format!("{text} or give --endpoint"),
         ("endpoint" | "auth_url", _) if text.contains("allow plain http") => {
             format!("{text} (--allow-plain-http)")
         }
         ("ca_file", _) => {
             format!("{text} (set by CFW_CACERT, OS_CACERT or `cacert` in clouds.yaml)")
         }
-        ("project_id", None) => format!("{text}: set CFW_PROJECT_ID or give --project-id"),
+        ("project_id", None) => format!("{text} or give --project-id"),
         _ => text,
     }
 }

@@ -79,7 +79,7 @@ impl Output {
     }
 
     /// Writes the begin or the end of trouble, or that a job is overdue. `now` is the run time of the command. People do not need the end
-    /// of trouble of the job `updated`, whose own news come next.
+    /// of trouble of the job `updated`, whose own update comes next.
     ///
     /// # Errors
     ///

@@ -23,7 +23,7 @@ pub(crate) struct Summary {
     pub(crate) unfinished: Vec<JobReport>,
     /// The number of ends that earlier runs reported, which the state file has.
     pub(crate) earlier: usize,
-    /// The number of lines of standard input that were not job ids.
+    /// The number of lines of the input that do not describe a job.
     pub(crate) rejected: u64,
     pub(crate) elapsed: Duration,
     pub(crate) stats: Stats,

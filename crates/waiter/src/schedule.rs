@@ -160,7 +160,7 @@ impl Schedule {
     /// One poll is worth some delay, 1 s unless set: from the durations of past jobs the waiter computes the polls for which
     /// polls x that price + delay is least. The durations are those that the server tells, if they can be right, else those
     /// observed: no job is believed to have run for more than a day before its wait began, or before
-    /// [`since`](crate::Wait::since), nor for less time than it was seen running, unless the answers that saw it told the same
+    /// [`since`](crate::Wait::since), nor for less time than it was seen running, unless the answers that saw it gave the same
     /// begin. After a long silence of the service only the age counts at which the job was last seen running. A job whose
     /// begin or end the server tells is learnt once, however often it is waited for. Kinds of jobs, such as creating and deleting, are kept apart by [`Wait::kind`](crate::Wait::kind). A
     /// [`History`](crate::History) carries them from process to process.

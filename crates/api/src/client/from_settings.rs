@@ -25,6 +25,7 @@ impl ClientBuilder {
                 *old = Some(new.to_owned());
             }
         };
+        self.is_from_settings = true;
         take(settings.endpoint(), &mut self.endpoint);
         take(settings.named_region(), &mut self.region);
         take(settings.cloud_domain(), &mut self.cloud_domain);
@@ -100,6 +101,34 @@ mod tests {
             [Some("AK"), Some("SK"), Some("ST")]
         );
         key.build().unwrap();
+    }
+
+    #[test]
+    fn what_is_missing_is_named_by_its_variable() {
+        let key = [("OS_ACCESS_KEY", "AK"), ("OS_SECRET_KEY", "SK")];
+        let rows = [
+            (
+                builder(&[("CFW_TOKEN", "t")]),
+                "endpoint: is missing, and no region is set; set CFW_ENDPOINT",
+            ),
+            (
+                builder(&[("CFW_TOKEN", "t"), ("CFW_ENDPOINT", "http://127.0.0.1:1")]),
+                "project_id: is missing; set CFW_PROJECT_ID",
+            ),
+            (
+                builder(&key).endpoint("http://127.0.0.1:1"),
+                "project_id: is missing, and there is neither a project name nor a region to look it up by; \
+                 set CFW_PROJECT_ID",
+            ),
+            (
+                builder(&key).endpoint("http://127.0.0.1:1").project_name("team"),
+                "project_id: is missing, and cannot be looked up without a URL of IAM: no region is set; \
+                 set CFW_PROJECT_ID",
+            ),
+        ];
+        for (builder, message) in rows {
+            assert_eq!(builder.build().unwrap_err().to_string(), message);
+        }
     }
 
     #[test]

@@ -42,7 +42,8 @@ pub(crate) async fn list_job_of(then: Then) -> Result<Job, cfw_api::Error> {
                 stream.set_zero_linger().unwrap();
             }
             Then::SayAndHang(text) => {
-                stream.write_all(text.as_bytes()).await.unwrap();
+                // The client may have hung up already.
+                let _ = stream.write_all(text.as_bytes()).await;
                 let _ = stream.read(&mut [0; 64]).await;
             }
         }
@@ -53,6 +54,8 @@ pub(crate) async fn list_job_of(then: Then) -> Result<Job, cfw_api::Error> {
 async fn read_head(stream: &mut TcpStream) {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
-        head.push(stream.read_u8().await.unwrap());
+        // On a busy machine the client's time can be up before it has sent all of it.
+        let Ok(byte) = stream.read_u8().await else { break };
+        head.push(byte);
     }
 }

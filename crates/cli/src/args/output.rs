@@ -17,8 +17,8 @@ pub(crate) struct OutputArgs {
     /// Format of standard output: `text` leaves it empty, `json` prints one object per update
     ///
     /// Text for people goes to standard error with both. Each object has a version `v`, a `type` (changed, progressed,
-    /// trouble, recovered, ended, rejected) and a `time`. The last object has the type summary. SCHEMA.md, beside the
-    /// source of this command, describes all fields.
+    /// trouble, recovered, overdue, ended, resumed, rejected) and a `time`. The last object has the type summary.
+    /// SCHEMA.md, beside the source of this command, describes all fields.
     #[arg(long, value_name = "FORMAT", default_value = "text", help_heading = "Output")]
     pub(crate) output: Format,
 

@@ -96,12 +96,12 @@ fn missing_configuration_is_named_with_exit_code_3() {
         (
             &[("CFW_TOKEN", "t")],
             &["a"],
-            "cfw-wait: endpoint: is missing, and no region is set: set CFW_ENDPOINT or give --endpoint\n",
+            "cfw-wait: endpoint: is missing, and no region is set; set CFW_ENDPOINT or give --endpoint\n",
         ),
         (
             &[("CFW_TOKEN", "t"), here],
             &["a"],
-            "cfw-wait: project_id: is missing: set CFW_PROJECT_ID or give --project-id\n",
+            "cfw-wait: project_id: is missing; set CFW_PROJECT_ID or give --project-id\n",
         ),
         (
             &[("CFW_TOKEN", "t"), here, ("CFW_PROJECT_ID", "p/q")],
@@ -149,13 +149,13 @@ fn missing_configuration_is_named_with_exit_code_3() {
         (
             &[("CFW_TOKEN", "t"), ("OS_REGION_NAME", "RegionOne"), ("OS_PROJECT_ID", "p")],
             &["a"],
-            "cfw-wait: endpoint: is missing, and region RegionOne has no known endpoint: set CFW_ENDPOINT or give \
+            "cfw-wait: endpoint: is missing, and region RegionOne has no known endpoint; set CFW_ENDPOINT or give \
              --endpoint\n",
         ),
         (
             &[("OS_ACCESS_KEY", "AK"), ("OS_SECRET_KEY", "SENSITIVE"), here],
             &["a"],
-            "cfw-wait: project_id: is missing, and there is neither a project name nor a region to look it up by: \
+            "cfw-wait: project_id: is missing, and there is neither a project name nor a region to look it up by; \
              set CFW_PROJECT_ID or give --project-id\n",
         ),
         (

@@ -154,7 +154,7 @@ impl Agenda {
         }
     }
 
-    /// Takes the ready job to be polled next, and returns what [`note_turn`](Self::note_turn) is to be told if it is polled.
+    /// Takes the ready job to be polled next, with the turn to [note](Self::note_turn) if it is polled.
     ///
     /// Last polls overtake scheduled ones, but never two in a row: waits with short timeouts that are made again and
     /// again leave at least every other poll to the others (rule 5).

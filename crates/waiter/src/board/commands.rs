@@ -38,10 +38,9 @@ impl Board {
         }
     }
 
-    /// Returns whether a started watch has pending jobs left.
+    /// Returns whether a watch has pending jobs left.
     pub(crate) fn has_pending(&self, watch: WatchKey) -> bool {
-        let watch = self.waits.find_watch(watch).map(|watch| &self.waits[watch]);
-        watch.is_some_and(|watch| watch.started().is_some() && !watch.pending.is_empty())
+        self.waits.find_watch(watch).is_some_and(|watch| !self.waits[watch].pending.is_empty())
     }
 
     /// Adds up to `limit` of a started watch's pending jobs. Returns whether some are left.
@@ -61,11 +60,6 @@ impl Board {
         }
         self.settle();
         !self.waits[watch].pending.is_empty()
-    }
-
-    /// Returns whether the jobs of a watch are waited for as soon as they are added.
-    pub(crate) fn is_started(&self, watch: WatchKey) -> bool {
-        self.waits.find_watch(watch).is_some_and(|watch| self.waits[watch].started().is_some())
     }
 
     /// Adds a job to a watch; false if the watch holds it already, or is gone.
@@ -103,8 +97,6 @@ impl Board {
                     self.end_removed(wait);
                 }
                 self.settle();
-            } else {
-                self.outbox.deferred.push(Deferred::Id(id));
             }
             return true;
         }
@@ -130,9 +122,7 @@ impl Board {
                     .deferred
                     .extend(outcome.map(|outcome| Deferred::Outcome(Box::new(outcome))));
                 self.waits.remove(&mut self.jobs, wait);
-            } else if let Some(job) = self.waits.pending_mut(watch).pop() {
-                self.outbox.deferred.push(Deferred::Id(job.id));
-            } else {
+            } else if self.waits.pending_mut(watch).pop().is_none() {
                 self.settle();
                 return (false, self.waits.remove_watch(watch));
             }
@@ -217,14 +207,8 @@ impl Board {
         started: Time,
     ) -> Option<Key<Wait>> {
         let job = match self.jobs.find(id.as_str()) {
-            Some(job) if self.waits.find(watch, job, &self.jobs[job]).is_some() => {
-                self.outbox.deferred.push(Deferred::Id(id));
-                return None;
-            }
-            Some(job) => {
-                self.outbox.deferred.push(Deferred::Id(id));
-                job
-            }
+            Some(job) if self.waits.find(watch, job, &self.jobs[job]).is_some() => return None,
+            Some(job) => job,
             None => self.jobs.insert(self.now, id),
         };
         let options = options.at(started);

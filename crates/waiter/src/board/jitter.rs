@@ -12,13 +12,12 @@ pub(crate) fn splitmix64(z: u64) -> u64 {
 
 /// The hash of an id, for the index of jobs and for their jitter.
 pub(crate) fn hash_id(seed: u64, id: &str) -> u64 {
-    let mut chunks = id.as_bytes().chunks_exact(8);
+    let (chunks, rest) = id.as_bytes().as_chunks();
     let mut hash = seed ^ (id.len() as u64).rotate_left(32);
-    for chunk in &mut chunks {
-        let word = chunk.try_into().map_or(0, u64::from_le_bytes);
-        hash = splitmix64(hash ^ word);
+    for chunk in chunks {
+        hash = splitmix64(hash ^ u64::from_le_bytes(*chunk));
     }
-    let tail = chunks.remainder().iter().fold(0, |word, &byte| (word << 8) | u64::from(byte));
+    let tail = rest.iter().fold(0, |word, &byte| (word << 8) | u64::from(byte));
     splitmix64(hash ^ tail)
 }
 

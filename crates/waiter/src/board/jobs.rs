@@ -374,7 +374,7 @@ impl Jobs {
         self.jobs[key].status.map(|_| self.last_success(key))
     }
 
-    /// Returns between which ages a job was at the last answer by the server's clock, in seconds, if that told.
+    /// Returns between which ages a job was at the last answer by the server's clock, in seconds; none if it gave no times.
     pub(super) fn claimed_age(&self, key: Key<Job>) -> Option<(f64, f64)> {
         if !self.jobs[key].has_times {
             return None;

@@ -226,8 +226,6 @@ pub(crate) enum Deferred {
     Error(SourceError),
     /// The outcome of a wait whose consumer has gone; boxed because it is rare, and large among actions.
     Outcome(Box<Outcome>),
-    /// An id, or a waker, that was removed.
-    Id(JobId),
 }
 
 /// The result of a fetch.

@@ -355,7 +355,7 @@ impl Board {
                 break;
             }
         }
-        if job.is_due_now && job.first_wait.is_some() {
+        if job.is_due_now {
             plan.due = Time::ZERO;
         }
         if plan.due != Time::NEVER {

@@ -26,6 +26,12 @@ impl Reach {
     pub(super) fn count_overdue(&self) -> usize {
         self.overdue.len()
     }
+
+    /// Returns how much room it keeps.
+    #[cfg(test)]
+    pub(super) fn room(&self) -> usize {
+        self.overdue.capacity()
+    }
 }
 
 impl Board {

@@ -234,8 +234,7 @@ impl Board {
         let report = outcome.as_ref().unwrap_or_else(|error| error.report());
         let job = self.jobs.find(report.id.as_str());
         let again = job.and_then(|job| self.waits.find(watch, job, &self.jobs[job]));
-        let is_again = again.is_some() || self.waits[watch].pending.contains(report.id.as_str());
-        (!is_again).then(|| report.clone())
+        again.is_none().then(|| report.clone())
     }
 
     /// Returns a live job of a watch.

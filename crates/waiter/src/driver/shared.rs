@@ -267,7 +267,7 @@ impl Shared {
                 options.resume_at(now);
             }
             let is_new = core.board.add(now, watch, id, options);
-            if is_new && core.board.is_started(watch) {
+            if is_new {
                 core.stop_if_homeless(watch, now);
             }
             is_new

@@ -10,7 +10,7 @@
 //!   replaced is final, too.
 //! - Credentials that were accepted once are refused for good only after [`Row::REFUSALS`] refusals in a row over
 //!   [`Row::SPAN`], because one node of the gateway can refuse what the others accept. Between them rests [`Row::pause`],
-//!   in which no request is sent, and each time one request carries the credentials. Five such refusals are not passed:
+//!   in which no request is sent, and each time one request carries the credentials. There are never more than five of them:
 //!   more than five failures in a row lock a key. Renewals are judged alike.
 
 mod row;

@@ -35,6 +35,7 @@ pub struct ClientBuilder {
     pub(super) project_id: Option<String>,
     pub(super) project_name: Option<String>,
     pub(super) credentials: Option<Credentials>,
+    pub(super) is_from_settings: bool,
     connect_timeout: Duration,
     request_timeout: Option<Duration>,
     user_agent: String,
@@ -57,6 +58,7 @@ impl ClientBuilder {
             project_id: None,
             project_name: None,
             credentials: None,
+            is_from_settings: false,
             connect_timeout: Duration::from_secs(5),
             request_timeout: None,
             user_agent: concat!("cfw-api/", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -246,6 +248,15 @@ impl ClientBuilder {
             let problem = "is no domain, such as myhuaweicloud.eu";
             return Err(ConfigError::new("cloud_domain", domain, problem));
         }
+        // Settings are read from variables, so the user can set the variable, and not the field.
+        let missing = |field: &'static str, reason: &str| {
+            let remedy = match field {
+                "endpoint" if self.is_from_settings => "; set CFW_ENDPOINT",
+                "project_id" if self.is_from_settings => "; set CFW_PROJECT_ID",
+                _ => "",
+            };
+            ConfigError::hidden(field, format!("is missing{reason}{remedy}"))
+        };
         let login_url = match &credentials.0 {
             Kind::Password(password) => Some(&password.auth_url),
             Kind::Application(credential) => Some(&credential.auth_url),
@@ -276,9 +287,9 @@ impl ClientBuilder {
             None if wants_catalog => {
                 derived("cfw").map_or_else(EndpointSource::Catalog, EndpointSource::Fallback)
             }
-            None => EndpointSource::Fixed(derived("cfw").map_err(|reason| {
-                ConfigError::hidden("endpoint", format!("is missing, and {reason}"))
-            })?),
+            None => EndpointSource::Fixed(
+                derived("cfw").map_err(|reason| missing("endpoint", &format!(", and {reason}")))?,
+            ),
         };
         if let Some(id) = &self.project_id
             && let Some(problem) = id::problem(id)
@@ -290,21 +301,22 @@ impl ClientBuilder {
             (Kind::AccessKey(_), None, None) => {
                 // Each region has a project of its name.
                 let name = self.project_name.clone().or_else(|| named.region_of_project());
-                let missing = |problem: &str| {
-                    ConfigError::hidden("project_id", format!("is missing, and {problem}"))
-                };
                 let name = name.ok_or_else(|| {
-                    missing("there is neither a project name nor a region to look it up by")
+                    let reason =
+                        ", and there is neither a project name nor a region to look it up by";
+                    missing("project_id", reason)
                 })?;
                 let iam = match iam.clone() {
                     Some(iam) => iam?,
                     None => derived("iam").map_err(|reason| {
-                        missing(&format!("cannot be looked up without a URL of IAM: {reason}"))
+                        let reason =
+                            format!(", and cannot be looked up without a URL of IAM: {reason}");
+                        missing("project_id", &reason)
                     })?,
                 };
                 Some(ProjectQuery { iam, name })
             }
-            _ => return Err(ConfigError::hidden("project_id", "is missing")),
+            _ => return Err(missing("project_id", "")),
         };
         let request_timeout = self.request_timeout.unwrap_or(REQUEST_TIMEOUT);
         for (field, limit) in

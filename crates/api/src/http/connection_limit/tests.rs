@@ -74,14 +74,14 @@ impl World {
         });
         active_request.send(until_begun).await;
         drop(active_request);
-        let mark_orphaned = tokio::spawn(connecting);
+        let orphaned = tokio::spawn(connecting);
         task::yield_now().await;
-        [mark_orphaned, self.connect()]
+        [orphaned, self.connect()]
     }
 }
 
-/// The clock is paused, and jumps to whatever is next.
-async fn lease(millis: u64) {
+/// Lets time pass. The clock is paused, and jumps to whatever is next.
+async fn pass(millis: u64) {
     time::sleep(Duration::from_millis(millis)).await;
 }
 
@@ -94,7 +94,7 @@ async fn as_many_as_there_are_requests_are_opened_at_once() {
     assert_eq!(world.wires.asked(), 3);
     // One fails, and the next request may have its place.
     world.wires.asked.lock().unwrap().remove(0);
-    lease(0).await;
+    pass(0).await;
     let _next = world.connect();
     task::yield_now().await;
     assert_eq!(world.wires.asked(), 3);
@@ -106,12 +106,12 @@ async fn beyond_that_one_waits_for_a_moment_in_which_nothing_ends() {
     let limiter = world.limiter.clone();
     let other = limiter.start_request();
     let second = world.connect();
-    lease(1).await;
+    pass(1).await;
     // Its connection may be on its way back to the pool.
     drop(other);
-    lease(2).await;
+    pass(2).await;
     assert_eq!(world.wires.asked(), 0);
-    lease(2).await;
+    pass(2).await;
     assert_eq!(world.wires.asked(), 1);
     // Now it is known again how many there are: no more than there are requests.
     let _third = world.connect();
@@ -130,9 +130,9 @@ async fn a_connection_counts_after_its_request_has_ended() {
     world.wires.open(0);
     first.await.unwrap().unwrap();
     let _second = world.connect();
-    lease(1).await;
+    pass(1).await;
     assert_eq!(world.wires.asked(), 1);
-    lease(2).await;
+    pass(2).await;
     assert_eq!(world.wires.asked(), 2);
 }
 
@@ -151,14 +151,14 @@ async fn a_request_that_has_found_another_opens_none() {
 #[tokio::test(start_paused = true)]
 async fn one_left_behind_is_waited_for_until_it_can_be_used() {
     let mut world = World::new();
-    let [mark_orphaned, next] = world.leave_behind().await;
-    lease(99).await;
+    let [orphaned, next] = world.leave_behind().await;
+    pass(99).await;
     assert_eq!(world.wires.asked(), 1);
     world.wires.open(0);
-    mark_orphaned.await.unwrap().unwrap();
-    lease(2).await;
+    orphaned.await.unwrap().unwrap();
+    pass(2).await;
     assert_eq!(world.wires.asked(), 1, "it is not in the pool yet");
-    lease(4).await;
+    pass(4).await;
     assert_eq!(world.wires.asked(), 2);
     world.wires.open(1);
     next.await.unwrap().unwrap();
@@ -167,10 +167,10 @@ async fn one_left_behind_is_waited_for_until_it_can_be_used() {
 #[tokio::test(start_paused = true)]
 async fn one_left_behind_that_fails_blocks_no_request() {
     let mut world = World::new();
-    let [mark_orphaned, _next] = world.leave_behind().await;
+    let [orphaned, _next] = world.leave_behind().await;
     world.wires.asked.lock().unwrap().clear();
-    mark_orphaned.await.unwrap().unwrap_err();
-    lease(5).await;
+    orphaned.await.unwrap().unwrap_err();
+    pass(5).await;
     assert_eq!(world.wires.asked(), 1);
 }
 
@@ -178,9 +178,9 @@ async fn one_left_behind_that_fails_blocks_no_request() {
 async fn a_wait_has_a_limit() {
     let mut world = World::new();
     let [_hanging, _next] = world.leave_behind().await;
-    lease(249).await;
+    pass(249).await;
     assert_eq!(world.wires.asked(), 1);
-    lease(2).await;
+    pass(2).await;
     assert_eq!(world.wires.asked(), 2);
 }
 
@@ -188,13 +188,13 @@ async fn a_wait_has_a_limit() {
 async fn after_the_longest_wait_it_is_still_unknown_how_many_are_open() {
     let mut world = World::new();
     let [_hanging, _next] = world.leave_behind().await;
-    lease(251).await;
+    pass(251).await;
     assert_eq!(world.wires.asked(), 2);
     // So the one after it waits as well.
     let _third = world.connect();
-    lease(249).await;
+    pass(249).await;
     assert_eq!(world.wires.asked(), 2);
-    lease(2).await;
+    pass(2).await;
     assert_eq!(world.wires.asked(), 3);
 }
 
@@ -209,7 +209,7 @@ async fn is_brought_after(world: &mut World, millis: u64) -> bool {
         limiter.start_request().send(first).await
     });
     tokio::spawn(async move {
-        lease(millis).await;
+        pass(millis).await;
         // Some of them are tasks of the connections, and some those of the caller.
         for _ in 0..12 {
             task::yield_now().await;

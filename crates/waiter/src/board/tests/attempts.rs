@@ -140,8 +140,16 @@ fn rule_08_an_attempt_that_takes_long_keeps_no_other_job_from_a_probe() {
 
 #[test]
 fn rule_06_a_request_cut_short_by_a_deadline_ends_no_wait_that_came_later() {
-    for class in [ErrorClass::TRANSIENT, ErrorClass::Unreached] {
-        let error = || Answer::Told(Err(SourceError::new(class, "scripted")));
+    use crate::WaitErrorKind::{TimedOut, TooManyFailures, Unreachable};
+
+    let (transient, unreached) = (ErrorClass::TRANSIENT, ErrorClass::Unreached);
+    for (first, second, end) in [
+        (transient, transient, TooManyFailures),
+        (unreached, unreached, Unreachable),
+        // The answer that came too late for its wait has reached the source.
+        (transient, unreached, TooManyFailures),
+    ] {
+        let error = |class| Answer::Told(Err(SourceError::new(class, "scripted")));
         let strict = every(1_000, 60_000).failures_in_a_row(1).give_up_unreached(Duration::ZERO);
         let mut world = World::new(budget());
         world.watch(["job"], &every(1_000, 2_000));
@@ -153,19 +161,18 @@ fn rule_06_a_request_cut_short_by_a_deadline_ends_no_wait_that_came_later() {
         world.watch(["job"], &strict);
         world.board.handle_time(at(1_950));
         world.now = at(2_000);
-        world.board.handle_answer(at(2_000), request, &error());
+        world.board.handle_answer(at(2_000), request, &error(first));
         (0..2).for_each(|watch| world.drain_late(watch));
         let ended = |world: &World, watch| end_of(&world.heard[&(watch, "job".into())]);
-        let timed_out = Some(crate::WaitErrorKind::TimedOut);
-        assert_eq!((ended(&world, 0), ended(&world, 1)), (Some((2_000, timed_out)), None));
+        assert_eq!((ended(&world, 0), ended(&world, 1)), (Some((2_000, Some(TimedOut))), None));
         // The poll is still due, and its failure counts.
         assert_eq!(world.board.next_wake(), Some(at(2_500)));
         world.board.handle_time(at(2_500));
         let (request, timeout) = poll_with_timeout(&mut world, at(2_500));
         assert_eq!(timeout, secs(10));
         world.now = at(2_600);
-        world.board.handle_answer(at(2_600), request, &error());
+        world.board.handle_answer(at(2_600), request, &error(second));
         world.drain_late(1);
-        assert!(matches!(ended(&world, 1), Some((700, Some(_)))));
+        assert_eq!(ended(&world, 1), Some((700, Some(end))));
     }
 }

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use super::script::*;
 use super::world::*;
-use crate::board::throttle::Throttle;
 use crate::board::{Action, Answer, Budget, Role, Time};
 use crate::{ErrorClass, JobState, Policy, Quota, Schedule, SourceError};
 
@@ -358,19 +357,6 @@ fn rule_08_an_unavailable_service_pauses_once_for_all_requests_sent_before() {
     world.board.handle_answer(at(5_100), second, &unavailable(4));
     world.board.handle_answer(at(5_200), third, &unavailable(40));
     assert_eq!(world.board.stats(at(5_200)).pause_left, ms(3_900));
-}
-
-#[test]
-fn rule_08_the_same_quota_named_again_keeps_its_bucket() {
-    let quota = Quota::new(100, secs(90)).unwrap();
-    let mut throttle = Throttle::new(7, 32, None);
-    throttle.throttled(at(1_000), at(900), Some(ms(100)), Some(quota));
-    let empty = throttle.free_at(at(1_200)).since(at(1_000));
-    assert!((ms(1_000)..ms(1_200)).contains(&empty), "an empty bucket at first: {empty:?}");
-    throttle.throttled(at(100_000), at(99_900), Some(ms(100)), Some(quota));
-    assert_eq!(throttle.free_at(at(100_000)), at(100_100), "a full one, and the pause");
-    throttle.throttled(at(200_000), at(199_900), Some(ms(100)), Some(quota.with_burst(1)));
-    assert!(throttle.free_at(at(200_000)) > at(200_900), "another quota is adopted anew");
 }
 
 #[test]

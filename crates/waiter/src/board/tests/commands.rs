@@ -1,7 +1,7 @@
 //! What handles do, and what they look up.
 
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Poll, Wake, Waker};
 
 use super::script::*;
 use super::world::*;
@@ -245,7 +245,7 @@ fn rule_10_a_watch_that_is_being_closed_wakes_nobody() {
     let mut world = World::new(budget());
     let watch = world.watch(["a", "b"], &every(10));
     let key = world.key(watch);
-    assert!(world.board.set_waker(key, std::task::Waker::noop().clone()).is_none());
+    assert!(world.board.set_waker(key, Waker::noop().clone()).is_none());
     assert!(world.board.close(key, 1).0);
     assert!(world.board.tell(at(0), "b", &JobState::succeeded()));
     assert!(world.board.take_deferred().0.is_empty());
@@ -265,4 +265,36 @@ fn a_state_from_outside_is_an_observation() {
     world.drain(0);
     let error = world.job().end.clone().unwrap().1.unwrap_err();
     assert_eq!(error.last_seen(), Some(secs(5)));
+}
+
+#[test]
+fn a_checkpoint_holds_each_job_once_whose_end_was_not_reported() {
+    let mut world = World::new(budget());
+    let watch = world.watch(["runs", "removed", "ended", "again"], &every(10));
+    let (key, now) = (world.key(watch), at(0));
+    assert!(world.board.remove(now, key, "removed"));
+    for id in ["ended", "again"] {
+        assert!(world.board.tell(now, id, &JobState::succeeded()));
+    }
+    assert!(world.board.add(now, key, "again".into(), None));
+    let (jobs, next) = world.board.saved_jobs(now, key, None, 9);
+    let saved: Vec<&str> = jobs.iter().map(|job| job.id.as_str()).collect();
+    assert_eq!((&saved[..], next.is_none()), (&["runs", "ended", "again"][..], true));
+}
+
+struct Deaf;
+
+impl Wake for Deaf {
+    fn wake(self: Arc<Self>) {}
+}
+
+#[test]
+fn a_watch_tells_the_waker_that_it_has_from_others() {
+    let mut world = World::new(budget());
+    let watch = world.watch(["job"], &every(10));
+    let key = world.key(watch);
+    let [one, other] = [(); 2].map(|()| Waker::from(Arc::new(Deaf)));
+    assert!(!world.board.has_waker(key, &one));
+    assert!(world.board.set_waker(key, one.clone()).is_none());
+    assert!(world.board.has_waker(key, &one) && !world.board.has_waker(key, &other));
 }

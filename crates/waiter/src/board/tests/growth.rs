@@ -145,6 +145,11 @@ fn rule_14_removed_pending_jobs_leave_nothing_behind() {
     assert!(world.board.remove(now, key, "kept"));
     let (views, next) = world.board.jobs(now, key, next, 1);
     assert_eq!((views[0].report.id.as_str(), next.is_none()), ("job-19999", true));
+    // Once the last one is waited for, no room is kept for those that were.
+    (0..1_000).for_each(|n| assert!(world.board.add(now, key, format!("new-{n}").into(), None)));
+    world.board.start(now, key);
+    assert!(!world.board.add_pending(now, key, 1_001));
+    assert_eq!(world.board.waits[watch].pending.room(), 0);
 }
 
 #[test]
@@ -228,5 +233,8 @@ fn waits_past_the_limit_of_an_unreached_source_leave_nothing_while_no_attempt_fa
         world.close(watch);
     }
     assert!(world.polls.is_empty());
-    assert!(world.board.reach.count_overdue() <= 100, "{}", world.board.reach.count_overdue());
+    let overdue = world.board.reach.count_overdue();
+    assert!((1..=100).contains(&overdue), "{overdue}");
+    world.run_until(world.now.after(secs(20)));
+    assert_eq!((world.polls.is_empty(), world.board.reach.room()), (false, 0));
 }

@@ -17,6 +17,7 @@ mod samples;
 mod script;
 mod single;
 mod starts;
+mod throttle;
 mod turns;
 mod verdicts;
 mod world;

@@ -1,10 +1,13 @@
 //! Rule 6 where the source was never reached, and rule 5 where a deadline says what the wait hung on.
 
+use std::fmt;
+use std::sync::Arc;
+
 use super::script::*;
 use super::world::*;
 use crate::board::{Action, Answer, AttemptTimeouts, Budget, RequestId, Role, Time};
 use crate::{
-    ErrorClass, Policy, Quota, Schedule, SourceError, WaitError, WaitErrorKind, WaitingOn,
+    ErrorClass, JobState, Policy, Quota, Schedule, SourceError, WaitError, WaitErrorKind, WaitingOn,
 };
 
 fn every(interval: u64, timeout: u64) -> Policy {
@@ -159,6 +162,48 @@ fn rule_06_time_asleep_gives_nothing_up_before_an_attempt_that_was_made_since() 
         world.board.handle_answer(world.now, request, &unreached());
         world.drain(0);
         assert_eq!(world.end().1, UNREACHABLE);
+    }
+}
+
+/// An error with a destructor.
+#[derive(Debug)]
+struct Held(#[expect(dead_code, reason = "dropped with the error")] Arc<()>);
+
+impl fmt::Display for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("held")
+    }
+}
+
+impl std::error::Error for Held {}
+
+#[test]
+fn rule_12_the_last_failure_of_an_unreached_source_is_dropped_by_the_driver() {
+    let [fails, answers, sleeps] = [0, 1, 2];
+    for replaced_by in [fails, answers, sleeps] {
+        let mut world = World::new(budget());
+        let first = world.watch(["first"], &every(1_000, 600_000));
+        let request = next_poll(&mut world, at(1_000));
+        let held = Arc::new(());
+        let alive = Arc::downgrade(&held);
+        let error = SourceError::new(ErrorClass::Unreached, Held(held));
+        world.board.handle_answer(at(1_100), request, &Answer::Told(Err(error)));
+        world.now = at(1_100);
+        world.close(first);
+        world.watch(["second"], &every(1_000, 600_000));
+        let request = next_poll(&mut world, at(3_000));
+        assert!(alive.upgrade().is_some(), "kept for waits that give up");
+        if replaced_by == sleeps {
+            world.board.handle_time(at(3_600_000));
+        } else if replaced_by == answers {
+            let answer = Answer::Told(Ok(JobState::running()));
+            world.board.handle_answer(at(3_100), request, &answer);
+        } else {
+            world.board.handle_answer(at(3_100), request, &unreached());
+        }
+        assert!(alive.upgrade().is_some(), "not within the board, under the lock");
+        drop(world.board.take_deferred());
+        assert!(alive.upgrade().is_none());
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::script::*;
 use super::world::*;
 use crate::board::{Pending, Time, WaitOptions};
+use crate::options::Resumed;
 use crate::{JobOptions, Policy, Schedule};
 
 fn at_once() -> Policy {
@@ -198,4 +199,22 @@ fn rule_04_an_id_that_was_never_polled_before_it_was_forgotten_is_polled_at_once
     world.watch(["job"], &at_once());
     world.run_until(at(200));
     assert_eq!(world.poll_times("job"), [100]);
+}
+
+#[test]
+fn what_is_left_of_a_resumed_wait_does_not_depend_on_how_often_it_is_asked_for() {
+    let (elapsed, limit) = (secs(30), secs(100));
+    let resumed =
+        Resumed { at: Some(at(1_000)), times: None, elapsed, limit, polls: 3, status: None };
+    let options = WaitOptions {
+        timeout: Some(secs(70)),
+        since: secs(40),
+        resumed: Some(Arc::new(resumed)),
+        ..WaitOptions::new(Arc::new(Policy::new()))
+    };
+    for times in [&[6_000][..], &[2_000, 6_000]] {
+        let left = times.iter().fold(options.clone(), |left, &ms| left.at(at(ms)).into_owned());
+        let elapsed = left.resumed.as_ref().map(|resumed| resumed.elapsed);
+        assert_eq!((left.timeout(), left.since, elapsed), (secs(65), secs(45), Some(secs(35))));
+    }
 }

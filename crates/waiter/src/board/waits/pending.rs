@@ -49,28 +49,25 @@ impl Pending {
 
     /// Takes the first job.
     pub(in crate::board) fn pop(&mut self) -> Option<PendingJob> {
-        while let Some((_, next)) = self.jobs.pop_front() {
-            if let Some(job) = next {
-                self.index.remove(&job.id);
-                if self.index.is_empty() {
-                    self.clear();
-                }
-                return Some(job);
-            }
+        let job = std::iter::from_fn(|| self.jobs.pop_front()).find_map(|(_, job)| job)?;
+        self.index.remove(&job.id);
+        if self.index.is_empty() {
+            // Gives the memory back.
+            *self = Self { next_serial: self.next_serial, ..Self::default() };
         }
-        self.clear();
-        None
-    }
-
-    /// Gives the memory back.
-    fn clear(&mut self) {
-        *self = Self { next_serial: self.next_serial, ..Self::default() };
+        Some(job)
     }
 
     /// Returns how many places it has, gaps included.
     #[cfg(test)]
     pub(in crate::board) fn places(&self) -> usize {
         self.jobs.len()
+    }
+
+    /// Returns how much room it keeps.
+    #[cfg(test)]
+    pub(in crate::board) fn room(&self) -> usize {
+        self.jobs.capacity() + self.index.capacity()
     }
 
     pub(in crate::board) fn get(&self, id: &str) -> Option<&PendingJob> {

@@ -123,16 +123,7 @@ impl<'a> Locked<'a> {
             let mut file = private().create_new(true).open(&new)?;
             file.write_all(content)?;
             file.sync_all()?;
-            // Nor is the new file of another process one to rename: it may be half written.
-            if !is_named(&file, &new)? {
-                return Ok(false);
-            }
-            if !self.is_valid()? {
-                fs::remove_file(&new)?;
-                return Ok(false);
-            }
-            fs::rename(&new, self.path)?;
-            Ok(true)
+            self.put_in_place(&file, &new)
         };
         write().map_err(|error| {
             // The error counts. A full disk has room again.
@@ -141,6 +132,21 @@ impl<'a> Locked<'a> {
             }
             Problem::Write(error)
         })
+    }
+
+    /// Renames a new file to the one that it replaces. Returns false, and leaves that as it is, if the new file was replaced
+    /// or the lock was removed meanwhile.
+    pub(super) fn put_in_place(&self, file: &File, new: &Path) -> io::Result<bool> {
+        // The new file of another process may be half written.
+        if !is_named(file, new)? {
+            return Ok(false);
+        }
+        if !self.is_valid()? {
+            fs::remove_file(new)?;
+            return Ok(false);
+        }
+        fs::rename(new, self.path)?;
+        Ok(true)
     }
 
     /// Returns whether the lock still has its name: other processes take the lock of the file that has.

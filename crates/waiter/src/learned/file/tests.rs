@@ -230,6 +230,24 @@ fn a_writer_whose_lock_was_removed_replaces_nothing() {
     fs::write(&new, half).unwrap();
     assert!(!locked.replace(b"other").unwrap());
     assert_eq!(fs::read_to_string(&new).unwrap(), half);
+    // It replaces the new file of this one, or removes the lock, just before the rename.
+    let locked = Locked::acquire(&file).unwrap();
+    let now = fs::read(&file).unwrap();
+    let own = || fs::File::create_new(&new).unwrap();
+    fs::remove_file(&new).unwrap();
+    let replaced = own();
+    fs::remove_file(&new).unwrap();
+    fs::write(&new, half).unwrap();
+    assert!(!locked.put_in_place(&replaced, &new).unwrap());
+    assert_eq!(
+        (fs::read(&file).unwrap(), fs::read_to_string(&new).unwrap()),
+        (now.clone(), half.into())
+    );
+    fs::remove_file(&new).unwrap();
+    fs::remove_file(&lock).unwrap();
+    assert!(!locked.put_in_place(&own(), &new).unwrap());
+    assert_eq!((fs::read(&file).unwrap(), new.exists()), (now, false));
+    fs::write(&lock, "").unwrap();
     // One that waits for a lock that is removed takes the new one.
     let holder = fs::OpenOptions::new().write(true).open(&lock).unwrap();
     holder.lock().unwrap();
