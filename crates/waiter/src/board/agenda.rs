@@ -246,8 +246,14 @@ impl Agenda {
 
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
+        self.lengths().into_iter().sum()
+    }
+
+    /// Returns how many timers of polls and waits, ready entries and candidates there are, stale ones included.
+    #[cfg(test)]
+    pub(super) fn lengths(&self) -> [usize; 4] {
         let ready = self.last_polls.len() + self.scheduled.len();
-        self.polls.len() + self.deadlines.len() + ready + self.candidates.len()
+        [self.polls.len(), self.deadlines.len(), ready, self.candidates.len()]
     }
 
     #[cfg(any(test, debug_assertions))]

@@ -203,8 +203,10 @@ impl Board {
             // The next process finds the end again with its first poll.
             None => self.unreported(key)?,
         };
-        // A change that was not reported is one for the next process.
-        let status = match self.waits[wait.watch].ends_only() {
+        // A change that was not reported is one for the next process. The last one may have been, and the end not.
+        let wait = &self.waits[key];
+        let has_heard = self.waits[wait.watch].ends_only() || wait.has_reported_end_state;
+        let status = match has_heard {
             true => state.map(|state| (state.phase, state.status)),
             false => self.jobs.status(wait.last_reported),
         };

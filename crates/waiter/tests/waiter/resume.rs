@@ -3,8 +3,8 @@
 use std::time::{Duration, SystemTime};
 
 use cfw_waiter::{
-    Checkpoint, JobCheckpoint, JobOptions, JobState, Phase, Policy, UpdateKind, WaitErrorKind,
-    Waiter,
+    Checkpoint, JobCheckpoint, JobOptions, JobState, Phase, Policy, UnknownStatus, UpdateKind,
+    WaitErrorKind, Waiter,
 };
 use tokio::time::Instant;
 
@@ -321,6 +321,21 @@ async fn a_change_that_was_not_reported_is_reported_by_the_next_process() {
     let update = service.waiter().resume(&checkpoint).next().await.unwrap();
     let UpdateKind::Changed { from, to } = update.kind else { panic!("{update:?}") };
     assert_eq!((from.as_deref(), &*to.status), (Some("Running"), "Paused"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_that_was_reported_before_an_end_that_was_not_is_not_reported_again() {
+    let service = Service::new([("job", Act::Answer(Ok(JobState::unknown("Paused"))))]);
+    let policy = Policy::new().unknown_status(UnknownStatus::Fail);
+    let mut watch = service.waiter().watch(["job"]).policy(policy.clone()).timeout(secs(60));
+    let update = watch.next().await.unwrap();
+    assert!(matches!(update.kind, UpdateKind::Changed { from: None, .. }), "{update:?}");
+    // The wait has ended, and its consumer goes before it hears of that.
+    assert_eq!(watch.progress().failed, 1);
+    let checkpoint = reread(&watch.checkpoint());
+    assert_eq!(checkpoint.jobs[0].status, Some((Phase::Unknown, "Paused".into())));
+    let update = service.waiter().resume(&checkpoint).policy(policy).next().await.unwrap();
+    assert!(matches!(update.kind, UpdateKind::Ended(Err(_))), "{update:?}");
 }
 
 #[tokio::test(start_paused = true)]

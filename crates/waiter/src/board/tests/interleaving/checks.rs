@@ -268,7 +268,9 @@ impl Play {
                     Some(own) => own.resumed.clone(),
                     None => self.consumers[at].options.resumed.clone(),
                 };
-                (resumed, 0, self.consumers[at].started.unwrap_or(now))
+                // Of one that resumes another one the time counts from when its options were made.
+                let since = resumed.as_ref().and_then(|known| known.at);
+                (resumed, 0, since.or(self.consumers[at].started).unwrap_or(now))
             });
             let (before, earlier) =
                 resumed.map_or((Duration::ZERO, 0), |known| (known.elapsed, known.polls));
@@ -346,6 +348,7 @@ impl Play {
             }
         }
         self.check_due();
+        self.check_growth();
     }
 
     /// Checks when the board means to poll each job, and with which rank.

@@ -3,7 +3,9 @@
 //! Each event is followed by `Board::check` and by a comparison with the reference in `model`. A million steps take half a minute.
 //! `CFW_WAITER_CASES=100000` plays that many other cases, which takes minutes; `PROPTEST_RNG_SEED` selects which.
 
+mod checkpoints;
 mod checks;
+mod growth;
 mod model;
 mod play;
 
@@ -20,7 +22,7 @@ use super::world::*;
 use crate::board::{AttemptTimeouts, Budget};
 use crate::{ErrorClass, JobState, Learned, Policy, Quota};
 
-const CASES: u32 = 5_500;
+const CASES: u32 = 4_900;
 /// Events and turns of drivers, each followed by a comparison of all that can be asked for.
 const STEPS: usize = 1_000_000;
 const JOBS: usize = 4;
@@ -31,7 +33,13 @@ const KINDS: [&str; 3] = ["short", "long", "default"];
 /// Numbers stand for the watches and requests of the moment, counted round.
 #[derive(Clone, Debug)]
 enum Event {
-    Open { ids: Vec<usize>, options: usize, ends_only: bool, has_handle: bool, resumes: bool },
+    Open {
+        ids: Vec<usize>,
+        options: usize,
+        ends_only: bool,
+        has_handle: bool,
+        resumes: bool,
+    },
     Start(usize),
     AddPending(usize, usize),
     Add(usize, usize, Option<usize>),
@@ -53,6 +61,9 @@ enum Event {
     Update(usize),
     List(usize, usize),
     TakeDeferred,
+    /// A watch is dropped, and one with the options of this number goes on from its checkpoint, so many milliseconds later.
+    Resume(usize, usize, u64),
+    Repeat(Repeated, usize),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -68,6 +79,18 @@ enum Late {
     OnTime,
     By(u64),
     Jump(u64),
+}
+
+/// What is done to one job again and again while no request is sent.
+#[derive(Clone, Copy, Debug)]
+enum Repeated {
+    /// A wait comes to its last poll, and leaves.
+    ShortWait,
+    /// A wait leaves at once.
+    LeavingWait,
+    Poke,
+    /// A job is added to a watch that has not started, and removed.
+    Pending,
 }
 
 #[derive(Clone, Debug)]
@@ -166,7 +189,25 @@ fn event() -> impl Strategy<Value = Event> {
         40 => watch.clone().prop_map(Event::Update),
         6 => (watch, slice).prop_map(|(watch, limit)| Event::List(watch, limit)),
         4 => Just(Event::TakeDeferred),
+        3 => resume(),
     ]
+}
+
+fn resume() -> impl Strategy<Value = Event> {
+    let after = prop_oneof![1 => Just(0_u64), 3 => 0_u64..20_000, 1 => 0_u64..200_000];
+    (0_usize..6, 0_usize..4, after)
+        .prop_map(|(watch, options, after)| Event::Resume(watch, options, after))
+}
+
+/// What is repeated, at which job, and before which event.
+fn repeated() -> impl Strategy<Value = (Repeated, usize, prop::sample::Index)> {
+    let what = prop_oneof![
+        2 => Just(Repeated::ShortWait),
+        1 => Just(Repeated::LeavingWait),
+        1 => Just(Repeated::Poke),
+        1 => Just(Repeated::Pending),
+    ];
+    (what, 0..JOBS, any::<prop::sample::Index>())
 }
 
 fn case() -> impl Strategy<Value = Case> {
@@ -209,8 +250,12 @@ fn case() -> impl Strategy<Value = Case> {
     let is_cut_off = prop::bool::weighted(0.1);
     let options = (prop::collection::vec(options, 4), kinds, history);
     let crowd = prop::option::weighted(0.1, (crowded(), durations()));
-    (budget, options, ill, (is_cut_off, crowd), events).prop_map(
-        |(mut budget, (mut options, kinds, mut history), ill, (is_cut_off, crowd), events)| {
+    let quota = (2_u32..30, 10_u64..90, prop::option::weighted(0.8, 1_u64..2_000));
+    let rare =
+        (crowd, prop::option::weighted(0.05, quota), prop::option::weighted(0.02, repeated()));
+    (budget, options, ill, (is_cut_off, rare), events).prop_map(
+        |(mut budget, (mut options, kinds, mut history), ill, (is_cut_off, rare), events)| {
+            let (crowd, named, repeated) = rare;
             let mut events = [begin(), events].concat();
             if let Some(((quota, settings), durations)) = crowd {
                 budget.quota = Some(quota);
@@ -229,6 +274,19 @@ fn case() -> impl Strategy<Value = Case> {
                         *reply = Reply::State(n % 3);
                     }
                 }
+            }
+            if let Some((calls, per, hint)) = named {
+                // The service names its quota again and again.
+                let quota = Quota::new(calls, secs(per)).unwrap();
+                let (retry_after, quota) = (hint.map(ms), Some(quota));
+                for event in events.iter_mut().step_by(3) {
+                    if let Event::Answer(_, reply) = event {
+                        *reply = Reply::Error(ErrorClass::Throttled { retry_after, quota });
+                    }
+                }
+            }
+            if let Some((what, job, at)) = repeated {
+                events.insert(at.index(events.len()), Event::Repeat(what, job));
             }
             let (options, schedules) = options.into_iter().unzip();
             Case { budget, options, schedules, kinds, history, ill, is_cut_off, events }
@@ -398,6 +456,16 @@ fn handles_may_act_between_any_two_orders_of_the_driver() {
         "a poll that is forced",
         "a poke of a ready job",
         "a watch that resumes others",
+        "a quota that is named again",
+        "a watch that resumes from a checkpoint",
+        "a wait that resumes before its first answer",
+        "a wait that resumes with a status",
+        "a wait that resumes twice",
+        "a wait whose end was not reported resumes",
+        "a wait that resumes too late",
+        "many ready entries",
+        "many timers of polls",
+        "many timers of waits",
     ];
     let missing: Vec<_> =
         ends.iter().chain(&paths).filter(|path| !seen.contains_key(**path)).collect();

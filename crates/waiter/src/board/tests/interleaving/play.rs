@@ -132,8 +132,9 @@ impl Play {
             Event::Add(number, job, own) => {
                 let Some(at) = self.pick(*number) else { return };
                 let own = own.map(|own| {
-                    let WaitOptions { policy, timeout, since, kind, resumed } =
+                    let WaitOptions { policy, timeout, since, kind, mut resumed } =
                         self.options[own].clone();
+                    self.count_from_now(&mut resumed, own < 2);
                     // Without a policy, the watch's counts.
                     let policy = Some(policy).filter(|_| own % 2 == 0);
                     JobOptions { policy, timeout, since, kind, resumed }
@@ -251,6 +252,13 @@ impl Play {
                 self.list(at, *limit);
             }
             Event::TakeDeferred => self.take_deferred(),
+            Event::Resume(number, options, after) => {
+                let Some(at) = self.pick(*number) else { return };
+                if self.consumers[at].closed.is_none() {
+                    self.resume(at, *options, ms(*after));
+                }
+            }
+            Event::Repeat(what, job) => self.repeat(*what, *job),
         }
         self.compare();
     }
@@ -263,6 +271,7 @@ impl Play {
     ) {
         let mut options = self.options[options].clone();
         options.resumed = options.resumed.filter(|_| resumes);
+        self.count_from_now(&mut options.resumed, has_handle);
         if options.resumed.is_some() {
             self.model.note("a watch that resumes others");
         }
@@ -294,20 +303,34 @@ impl Play {
     }
 
     pub(super) fn join(&mut self, at: usize, job: usize, own: Option<JobOptions>, started: Time) {
-        let mut options = self.consumers[at].options.clone();
-        if let Some(own) = own {
-            if let Some(policy) = own.policy {
-                (options.policy, options.timeout) = (policy, None);
-            }
-            options.timeout = own.timeout.or(options.timeout);
-            options.since = own.since;
-            options.resumed = own.resumed;
+        let mut options = self.options_of(at, own.as_ref());
+        if let Some(resumed) = &mut options.resumed
+            && let Some(since) = resumed.at
+        {
+            // The time since then counts.
+            let passed = started.since(since);
+            Arc::make_mut(resumed).elapsed += passed;
+            options.timeout = Some(options.timeout().saturating_sub(passed));
+            options.since += passed;
         }
         if !options.since.is_zero() {
             self.model.note("an older job");
         }
         let deadline = started.after(options.timeout());
         self.model.join(at, job, &options, (started, deadline));
+    }
+
+    /// Returns the options of a job in a watch, which may have some of its own.
+    pub(super) fn options_of(&self, at: usize, own: Option<&JobOptions>) -> WaitOptions {
+        let mut options = self.consumers[at].options.clone();
+        let Some(own) = own else { return options };
+        if let Some(policy) = &own.policy {
+            (options.policy, options.timeout) = (Arc::clone(policy), None);
+        }
+        options.timeout = own.timeout.or(options.timeout);
+        options.since = own.since;
+        options.resumed.clone_from(&own.resumed);
+        options
     }
 
     pub(super) fn add_pending(&mut self, at: usize, limit: usize) {

@@ -122,7 +122,11 @@ impl<R: Copy + Ord + std::fmt::Debug> Model<R> {
             }
             ErrorClass::Throttled { retry_after, quota } => {
                 self.stats.throttled += 1;
+                let named = self.limits.named_again;
                 self.limits.refused(now, sent, retry_after, quota);
+                if self.limits.named_again > named {
+                    self.note("a quota that is named again");
+                }
                 self.fail(job, class);
             }
             ErrorClass::NotFound => {

@@ -92,6 +92,8 @@ pub(in super::super) struct ModelBudget {
     bad_in_a_row: u32,
     refusals_in_a_row: u32,
     refusals: u32,
+    /// How often a quota was named that was kept to.
+    pub(super) named_again: u32,
     pause_began: Option<Time>,
     pub(in super::super) paused_until: Time,
     pub(in super::super) paused: Duration,
@@ -113,6 +115,7 @@ impl ModelBudget {
             bad_in_a_row: 0,
             refusals_in_a_row: 0,
             refusals: 0,
+            named_again: 0,
             pause_began: None,
             paused_until: Time::ZERO,
             paused: Duration::ZERO,
@@ -224,6 +227,7 @@ impl ModelBudget {
             && now < named.until
         {
             named.until = until;
+            self.named_again += 1;
             return;
         }
         // Nine tenths of it, a tenth of that at once.

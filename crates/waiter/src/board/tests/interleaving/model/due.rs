@@ -177,8 +177,12 @@ impl<R: Copy + Ord + std::fmt::Debug> Model<R> {
         for job in others {
             let is_other_last = self.is_last_poll(job);
             // A job keeps its place where that is not what its waits would ask for now.
-            let is_plain =
-                |job: usize| !self.is_learned(job) && self.jobs[&job].changed <= self.due(job).0;
+            let is_plain = |job: usize| {
+                let (due, known) = (self.due(job).0, &self.jobs[&job]);
+                !self.is_learned(job)
+                    && known.changed <= due
+                    && known.left.is_none_or(|left| left < due)
+            };
             if is_other_last == is_last {
                 let (_, latest) = self.due(job);
                 let is_before = latest.after(ROUNDING) < earliest;

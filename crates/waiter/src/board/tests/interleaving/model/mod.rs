@@ -7,6 +7,7 @@
 
 mod answers;
 mod budget;
+mod checkpoints;
 mod due;
 mod requests;
 mod waits;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use self::budget::{Holds, ModelBudget};
+pub(super) use self::checkpoints::Saved;
 pub(super) use self::due::Spec;
 use super::super::world::*;
 use crate::board::{Budget, Time};
@@ -74,6 +76,8 @@ pub(super) struct ModelJob {
     is_due_now: bool,
     /// When waits or handles last changed what is wanted of it.
     changed: Time,
+    /// When a wait on it ended last, others going on.
+    left: Option<Time>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -176,10 +180,11 @@ impl<R: Copy + Ord + std::fmt::Debug> Model<R> {
         self.live_on(job).iter().any(|&wait| self.waits[wait].watch == watch)
     }
 
-    /// Records that what is wanted of a job has changed.
+    /// Records that a wait on a job has ended, and that what is wanted of it has changed.
     pub(super) fn touch(&mut self, job: usize) {
         let now = self.now;
-        self.job(job).changed = now;
+        let known = self.job(job);
+        (known.changed, known.left) = (now, Some(now));
     }
 
     /// Forgets jobs without waits and requests.

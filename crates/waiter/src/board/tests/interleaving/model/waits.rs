@@ -65,7 +65,7 @@ impl<R: Copy + Ord + std::fmt::Debug> Model<R> {
             let wait = self.waits.len() - 1;
             if options.resumed.is_some() {
                 self.begin_look(wait);
-                self.note("a last look of a wait that resumes too late");
+                self.note("a wait that resumes too late");
             } else {
                 self.end(wait, Some(WaitErrorKind::TimedOut));
                 // It asked for no poll.
