@@ -176,15 +176,19 @@ impl Schedule {
     /// has to cover the worst case of each plan, and the fallback is used where it does not. It starts with a
     /// minute, and ten polls, for each kind.
     ///
-    /// Each job is booked once. Of a job that still runs when its last wait leaves, by a timeout or otherwise, the polls up to the
+    /// Each job is booked once for each kind and price that it is waited for with. Of a job that still runs when its last wait leaves, by a timeout or otherwise, the polls up to the
     /// last one that saw it are booked: what the plan made more than the fallback would have is lost, and what it made less is
-    /// saved if the fallback would not have polled since. Of the delay nothing is known, so none is booked. A wait that resumes another one, or
+    /// saved if the fallback would not have polled since. Of the delay nothing is known, so none is booked, and none bounded: a wait
+    /// that is always dropped before its plan's first poll notices no end. A wait that resumes another one, or
     /// begins when its job has run for some time, books what it loses from then on, and saves nothing; one such loss
     /// may exceed the account, which is then in debt. Where waits on one job have several kinds, each kind learns the job and
-    /// books its own plan, and each of its prices of a poll: name one kind for a job to poll by one plan.
+    /// books its own plan, and each of its prices of a poll: name one kind for a job to poll by one plan. Of several plans of
+    /// one kind and price, as of waits that began before and after the plan was made anew, the one that lost most is booked.
+    ///
+    /// Four jobs or more that are unlike those before, one after the other, may make a kind forget its past: the law has changed.
     ///
     /// Without any past job of the kind, the fallback counts. A wait begins with a poll about as early as the fallback's if the source has had no good answer in the last
-    /// minute, so that a wrong id or key is noticed soon. After bad answers the fallback's delays count. Delays are jittered by
+    /// minute, so that a wrong id or key is noticed soon; that poll is not in the account. After bad answers the fallback's delays count. Delays are jittered by
     /// 5 %.
     ///
     /// Where a rate or the limit of requests in flight holds polls back, those of learned schedules are made in the order of
