@@ -21,7 +21,8 @@ const DISAGREEMENT: f64 = 5.0;
 const LONGEST_BEFORE: Duration = Duration::from_secs(86_400);
 /// Durations below this, in seconds, are blurred if the server tells whole seconds.
 const COARSE: f64 = 20.0;
-/// How long a job may have run before its wait began for what it saved to count, in seconds.
+/// How long a job may have run before its wait began for what it saved to count, in seconds: about as long as it takes to
+/// begin waiting for a job that has just been made, and as times cut to a second are wrong.
 const BEFORE_WAIT: f64 = 2.0;
 /// The longest time between two polls, in seconds, whose middle is taken for the end of a job of any age.
 const SILENCE: f64 = 60.0;
@@ -105,14 +106,15 @@ impl Board {
         let duration = sample.map_or(booked, Sample::duration);
         let since = plans.iter().map(|followed| followed.since).min().unwrap_or(self.now);
         let waited = self.now.since(since).as_secs_f64();
-        let longest = told.map_or(duration, |told| told.max(duration));
-        let is_whole = is_new
-            && sample.is_some_and(|sample| !sample.is_at_least())
-            && longest.as_secs_f64() <= waited + BEFORE_WAIT;
         let age = match credible {
             Some(told) => told.as_secs_f64() + ended.lag,
             None => self.oldest_age(key, self.now),
         };
+        // It may have been longer by times that are not believed.
+        let oldest = told.map_or(age, |told| age.max(told.as_secs_f64()));
+        let is_whole = is_new
+            && sample.is_some_and(|sample| !sample.is_at_least())
+            && oldest <= waited + BEFORE_WAIT;
         let from = if is_whole { 0.0 } else { (age - waited).max(0.0) };
         while let Some(first) = plans.first() {
             // Each price of a poll has an account of its own.

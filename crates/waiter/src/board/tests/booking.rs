@@ -67,6 +67,20 @@ fn a_loss_is_booked_though_no_duration_is_learnt_of_its_job() {
     assert_eq!(all.samples("default").count(), 1);
 }
 
+/// However late the end is noticed.
+#[test]
+fn only_waits_that_began_with_their_job_or_soon_after_save_anything() {
+    for (before, lag, saves) in
+        [(1_900, 0, true), (2_100, 0, false), (1_900, 5_000, true), (2_100, 5_000, false)]
+    {
+        let mut world = world(&["default"]);
+        world.run_until(at(10_000));
+        tell(&mut world, "job", 100_000, |now| ended(10_000 - before, now - lag, now));
+        let saved = saved(&mut world, "default");
+        assert_eq!(saved > 1.0, saves, "{before} ms before, noticed after {lag} ms: {saved}");
+    }
+}
+
 #[test]
 fn a_wait_that_times_out_books_the_polls_of_its_plan() {
     let mut world = world(&["default"]);
