@@ -38,7 +38,7 @@ struct Followed {
     since: Time,
 }
 
-/// What is known of how long a job took that has ended.
+/// The durations that server and polls give for a job that has ended.
 #[derive(Clone, Copy, Debug)]
 struct Ended {
     /// By the server's times.

@@ -61,7 +61,7 @@ enum Event {
     Update(usize),
     List(usize, usize),
     TakeDeferred,
-    /// A watch is dropped, and one with the options of this number goes on from its checkpoint, so many milliseconds later.
+    /// A test drops a watch. Some milliseconds later another watch, with the options of this number, goes on from its checkpoint.
     Resume(usize, usize, u64),
     Repeat(Repeated, usize),
 }

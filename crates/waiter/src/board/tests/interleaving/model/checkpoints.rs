@@ -8,7 +8,7 @@ use crate::board::{Time, WaitOptions};
 use crate::options::Resumed;
 use crate::{JobOptions, JobState, Phase, WaitErrorKind};
 
-/// What is known of a job when its watch is saved.
+/// What a checkpoint of a watch holds of one job.
 #[derive(Debug)]
 pub(in super::super) struct Saved {
     pub(in super::super) job: usize,
@@ -23,7 +23,7 @@ pub(in super::super) struct Saved {
 }
 
 impl Saved {
-    /// Returns what is known of a job whose wait has not begun, a time after its watch started.
+    /// Returns what a checkpoint holds of a job that is pending. The watch started `passed` ago.
     pub(in super::super) fn pending(job: usize, options: &WaitOptions, passed: Duration) -> Self {
         let resumed = options.resumed.as_deref();
         Self {
