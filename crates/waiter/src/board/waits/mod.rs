@@ -1,13 +1,13 @@
 //! The waits and watches, and the lists through them: by job, by watch, and those with updates. Links are keys, not
 //! pointers, so joining and leaving cost the same among a million waits as among two.
 
+mod earlier;
 mod pending;
 mod watches;
 
 use std::ops::Index;
 use std::sync::Arc;
 use std::task::Waker;
-use std::time::Duration;
 
 use super::jobs::{Job, Jobs, StatusKey};
 use super::time::{Time, nanos};
@@ -408,66 +408,6 @@ impl Waits {
 
     pub(super) fn last_look(&self, key: Key<Wait>) -> Option<LastLook> {
         if self.last_looks.is_empty() { None } else { self.last_looks.get(&key).copied() }
-    }
-
-    /// Returns how old a wait's job was when the wait began.
-    pub(super) fn head_start(&self, key: Key<Wait>) -> HeadStart {
-        if self.head_starts.is_empty() {
-            return HeadStart::default();
-        }
-        self.head_starts.get(&key).copied().unwrap_or_default()
-    }
-
-    /// Returns the age of a wait's job when the wait began, in nanoseconds, as it knows it or older waits knew it.
-    pub(super) fn age_at_start(&self, key: Key<Wait>) -> u64 {
-        let earlier = if self.earlier.is_empty() { None } else { self.earlier.get(&key) };
-        self.head_start(key).age.max(earlier.map_or(0, |earlier| earlier.age))
-    }
-
-    /// Returns since when a wait's job has been polled by plans of its kind.
-    pub(super) fn polled_since(&self, key: Key<Wait>) -> Time {
-        let earlier = if self.earlier.is_empty() { None } else { self.earlier.get(&key) };
-        let started = self.waits[key].started;
-        earlier.map_or(started, |earlier| earlier.polled_since.min(started))
-    }
-
-    /// Keeps what a wait that leaves knows of the age of its job, and since when it has been polled if their kind is one, for
-    /// another wait on the job.
-    pub(super) fn hand_over(&mut self, from: Key<Wait>, to: Key<Wait>, is_one_kind: bool) {
-        let [before, after] = [from, to].map(|key| self.waits[key].started);
-        let age = self.age_at_start(from).saturating_add(after.nanos_since(before));
-        let age = age.saturating_sub(before.nanos_since(after)).max(self.age_at_start(to));
-        let own = self.polled_since(to);
-        let polled_since = if is_one_kind { own.min(self.polled_since(from)) } else { own };
-        if age > self.head_start(to).age || polled_since < after {
-            self.earlier.insert(to, Earlier { age, polled_since });
-        }
-    }
-
-    /// Returns the kind of a wait's job, if it has one.
-    pub(super) fn kind(&self, key: Key<Wait>) -> Option<&Arc<str>> {
-        self.kinds.get(&key)
-    }
-
-    /// Returns what an earlier wait knew, if this one resumes it.
-    pub(super) fn resumed(&self, key: Key<Wait>) -> Option<&Resumed> {
-        if self.resumed.is_empty() { None } else { self.resumed.get(&key).map(|known| &**known) }
-    }
-
-    /// Returns how long a job had been waited for at a time, by the wait and by the one that it resumes.
-    pub(super) fn elapsed(&self, key: Key<Wait>, at: Time) -> Duration {
-        let before = self.resumed(key).map_or(Duration::ZERO, |known| known.elapsed);
-        at.since(self.waits[key].started).saturating_add(before)
-    }
-
-    /// Returns how long a wait may take, with the time that the one that it resumes had taken.
-    pub(super) fn limit(&self, key: Key<Wait>) -> Duration {
-        let Wait { started, deadline, .. } = self[key];
-        match self.resumed(key) {
-            // Its time was up before it began.
-            Some(known) if deadline == started => known.limit,
-            _ => self.elapsed(key, deadline),
-        }
     }
 
     /// Returns the detail that the consumer of a wait heard last.
