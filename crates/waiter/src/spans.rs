@@ -166,8 +166,8 @@ impl PollSpan {
     pub(crate) fn record_answer(&self, answer: &Answer) {
         let Some(span) = &self.0 else { return };
         let word = match answer {
-            Answer::Told(Ok(state)) => &*state.status,
-            Answer::Told(Err(error)) => error.class().as_str(),
+            Answer::Received(Ok(state)) => &*state.status,
+            Answer::Received(Err(error)) => error.class().as_str(),
             Answer::Panicked(_) => "panicked",
         };
         let _ = contain(|| span.record("answer", word).is_none());

@@ -40,11 +40,11 @@ impl Board {
             let key = request.job;
             self.jobs[key].stage = Stage::Resting;
             match answer {
-                Answer::Told(Ok(state)) => self.on_state(key, request.sent, state),
-                Answer::Told(Err(error)) if is_cut_short => {
+                Answer::Received(Ok(state)) => self.on_state(key, request.sent, state),
+                Answer::Received(Err(error)) if is_cut_short => {
                     self.on_cut_short(key, request.sent, error.clone());
                 }
-                Answer::Told(Err(error)) => {
+                Answer::Received(Err(error)) => {
                     if !is_jump && self.has_timed_out(&request, error.class()) {
                         self.lengthen_attempts(key, request.step);
                     }
@@ -83,7 +83,7 @@ impl Board {
 
     /// Returns whether a source gave a request up at the deadline of waits that have gone, and others have come meanwhile.
     fn is_cut_short(&self, request: RequestId, answer: &Answer) -> bool {
-        let Answer::Told(Err(error)) = answer else { return false };
+        let Answer::Received(Err(error)) = answer else { return false };
         let Some(request) = self.requests.get(request) else { return false };
         let is_failure = matches!(error.class(), ErrorClass::TRANSIENT | ErrorClass::Unreached);
         is_failure
@@ -137,7 +137,7 @@ impl Board {
         self.throttle.good(self.now, sent);
         self.has_warned = false;
         if state.phase.is_terminal() {
-            self.learn_end(key, state);
+            self.learn_end(key, state, false);
         }
         self.record_reached();
         self.shorten_attempts(key, sent);

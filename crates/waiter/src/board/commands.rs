@@ -187,7 +187,7 @@ impl Board {
         if self.waits.has_failures() {
             self.waits.end_rows(&self.jobs[key]);
         }
-        self.learn_end(key, state);
+        self.learn_end(key, state, true);
         self.observe(key, state, Some(now));
         self.settle();
         true
@@ -212,9 +212,13 @@ impl Board {
             None => self.jobs.insert(self.now, id),
         };
         let options = options.at(started);
-        let options = self.with_plan(&options);
+        let options = self.with_plan(job, &options);
         let generation = self.agenda.next_generation();
+        let newest = self.jobs[job].first_wait;
         let wait = self.waits.insert(&mut self.jobs, job, watch, (&options, started), generation);
+        if let Some(newest) = newest.filter(|_| !self.learning.is_idle()) {
+            self.waits.share_age(newest, wait);
+        }
         let progress = self.waits.progress_mut(watch);
         progress.waiting += 1;
         if self.jobs[job].status.is_some() {

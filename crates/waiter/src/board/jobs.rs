@@ -52,6 +52,9 @@ pub(super) struct Job {
     /// Whether the next poll is due as soon as the minimum interval allows: a handle asked for that, or the last request
     /// was given up and says nothing of the service.
     pub(super) is_due_now: bool,
+    /// Whether nothing good had been heard of the source lately when the poll was planned that would see it first: plans then
+    /// poll as early as their fallbacks.
+    pub(super) is_first_early: bool,
     /// Whether the job's `JobCold` holds times.
     has_times: bool,
 }
@@ -184,6 +187,7 @@ impl Jobs {
             has_last_poll: false,
             is_plan_stale: false,
             is_due_now: false,
+            is_first_early: false,
             has_times: false,
         });
         let cold = JobCold { begin: ServerTime::NONE, answered: ServerTime::NONE };

@@ -5,7 +5,6 @@ mod ends;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::jobs::Job;
 use super::time::Time;
@@ -20,6 +19,8 @@ use crate::{Eta, History, Policy, Sample, Schedule};
 const DEFAULT_KIND: &str = "default";
 /// How many policies with plans are at hand for waits to come.
 const RECENT: usize = 8;
+/// How many of a job's waits are asked for the plan of a new one.
+const MOST_ASKED: usize = 16;
 
 /// The past jobs of each kind. Only waits whose schedules learn fill and read it.
 #[derive(Debug, Default)]
@@ -72,16 +73,7 @@ impl Learning {
     }
 
     /// Returns a policy with a plan in place of a schedule that learns.
-    fn with_plan(
-        &mut self,
-        policy: &Arc<Policy>,
-        settings: &Arc<Learned>,
-        kind: &str,
-        min_interval: Duration,
-        now: Time,
-    ) -> Arc<Policy> {
-        let (kind, history) = self.kind(kind);
-        let plan = kind.plan(settings, min_interval, now.since_epoch(), history);
+    fn with_plan(&mut self, policy: &Arc<Policy>, plan: Arc<Planned>) -> Arc<Policy> {
         let is_same = |(of, made): &&(Arc<Policy>, Arc<Policy>)| {
             let known = made.schedule.plan();
             Arc::ptr_eq(of, policy) && known.is_some_and(|known| Arc::ptr_eq(known, &plan))
@@ -118,59 +110,103 @@ impl Learning {
     }
 }
 
+/// Ages of a job, in seconds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct KnownAges {
+    /// When the job was polled last or, if it was not, the wait began.
+    pub(super) at: Time,
+    /// The one at which it was last seen running.
+    pub(super) seen: f64,
+    /// The one at that time.
+    pub(super) age: f64,
+}
+
 impl Board {
-    /// Gives a wait that is about to begin the newest plan, if its schedule learns.
-    pub(super) fn with_plan<'a>(&mut self, options: &'a WaitOptions) -> Cow<'a, WaitOptions> {
+    /// Gives a wait that is about to begin a plan, if its schedule learns: the one by which its job is polled already for waits like
+    /// it, or else the newest.
+    pub(super) fn with_plan<'a>(
+        &mut self,
+        job: Key<Job>,
+        options: &'a WaitOptions,
+    ) -> Cow<'a, WaitOptions> {
         let Some(settings) = options.policy.schedule.settings() else {
             return Cow::Borrowed(options);
         };
         let kind = options.kind.as_deref().unwrap_or(DEFAULT_KIND);
-        let min_interval = self.budget.min_interval;
-        let policy =
-            self.learning.with_plan(&options.policy, settings, kind, min_interval, self.now);
+        let plan = self.plan_in_use(job, kind, settings).unwrap_or_else(|| {
+            let (min_interval, now) = (self.budget.min_interval, self.now.since_epoch());
+            let (kind, history) = self.learning.kind(kind);
+            kind.plan(settings, min_interval, now, history)
+        });
+        let policy = self.learning.with_plan(&options.policy, plan);
         Cow::Owned(WaitOptions { policy, ..options.clone() })
     }
 
-    /// Returns after how long a plan polls a job next, in nanoseconds; none if the fallback says. `own` is the age of the job
-    /// as its wait knows it, when the wait began or had its last answer.
-    pub(super) fn planned_delay(
+    /// Returns the plan of a kind and these settings by which a job is polled, if one of its newest waits has it.
+    fn plan_in_use(&self, job: Key<Job>, kind: &str, settings: &Learned) -> Option<Arc<Planned>> {
+        let waits = self.waits.on(&self.jobs[job]).take(MOST_ASKED);
+        let plans = waits.filter_map(|(_, wait)| self.waits.policy(wait).schedule.plan());
+        let is_like = |plan: &&Arc<Planned>| *plan.kind == *kind && *plan.settings == *settings;
+        plans.filter(|plan| plan.is_learned()).find(is_like).cloned()
+    }
+
+    /// Returns when a plan polls a job next; none if the fallback says. `base` is when the wait began or had its last answer.
+    pub(super) fn planned_poll(
         &self,
         plan: &Planned,
         key: Key<Job>,
-        own: u64,
+        base: Time,
         jitter: f64,
-    ) -> Option<u64> {
+    ) -> Option<Time> {
         if self.jobs.failure(key).is_some() {
             return None;
         }
-        let Some((seen, age)) = self.ages(plan, key, own) else {
+        let Some(known) = self.known_ages(plan, key, base) else {
             // A wrong id or key is to be noticed soon, and the answer tells the age of the job.
-            return Some(plan.settings.get_fallback().next_delay(0, 0, 0, jitter));
+            let early = plan.settings.get_fallback().next_delay(0, 0, 0, jitter);
+            return plan.is_learned().then(|| base.after_nanos(early));
         };
         // Of a job that was never seen, the first poll of the plan, at once if it is overdue.
-        let delay = (plan.delay(seen, jitter)? - (age - seen)).max(0.0);
-        Some(to_nanos(delay * 1e9))
+        let delay = (plan.delay(known.seen, jitter)? - (known.age - known.seen)).max(0.0);
+        Some(known.at.after_nanos(to_nanos(delay * 1e9)))
     }
 
-    /// Returns the age at which a job was last seen running, and its age when its wait began or had its last answer, in
-    /// seconds; none if the plan does not count yet. `own` is the latter as the wait knows it, in nanoseconds.
-    pub(super) fn ages(&self, plan: &Planned, key: Key<Job>, own: u64) -> Option<(f64, f64)> {
-        let own = own as f64 / 1e9;
-        if self.jobs[key].status.is_some() {
-            let claimed = self.jobs.claimed_age(key).filter(|_| !self.learning.has_bad_clocks);
-            let age = plan.believed_age(claimed, own);
-            Some((age, age))
-        } else {
-            self.throttle.is_proven(self.now).then_some((0.0, own))
+    /// Returns the ages of a job that a plan goes by; none if the plan does not count yet. `base` is when the wait on it began or had
+    /// its last answer.
+    pub(super) fn known_ages(
+        &self,
+        plan: &Planned,
+        key: Key<Job>,
+        base: Time,
+    ) -> Option<KnownAges> {
+        let job = &self.jobs[key];
+        if job.status.is_none() {
+            let age = self.job_age(key, base);
+            let is_proven = self.throttle.is_proven(self.now);
+            return is_proven.then_some(KnownAges { at: base, seen: 0.0, age });
         }
+        // A state from elsewhere changes nothing in when the job is polled.
+        let at = if job.polls > 0 { job.last_answer } else { base };
+        let age = self.believed_age(plan, key, self.job_age(key, at));
+        Some(KnownAges { at, seen: age, age })
+    }
+
+    fn believed_age(&self, plan: &Planned, key: Key<Job>, own: f64) -> f64 {
+        let claimed = self.jobs.claimed_age(key).filter(|_| !self.learning.has_bad_clocks);
+        plan.believed_age(claimed, own)
     }
 
     /// Returns the age at which a job was last seen running, in seconds.
-    fn last_age(&self, key: Key<Job>, wait: Key<Wait>, plan: &Planned) -> Option<f64> {
+    fn last_age(&self, key: Key<Job>, plan: &Planned) -> Option<f64> {
         let seen = self.jobs.observed(key)?;
-        let own = self.own_age(wait, seen);
-        let claimed = self.jobs.claimed_age(key).filter(|_| !self.learning.has_bad_clocks);
-        Some(plan.believed_age(claimed, own))
+        Some(self.believed_age(plan, key, self.job_age(key, seen)))
+    }
+
+    /// Returns the age of a job as the wait on it knows it that knows of the most, in seconds.
+    fn job_age(&self, key: Key<Job>, at: Time) -> f64 {
+        // The newest wait knows what the older ones do.
+        let newest = self.jobs[key].first_wait;
+        newest.map_or(0, |newest| self.waits.age_at(newest, at)) as f64 / 1e9
     }
 
     /// Returns when the job of a wait is likely to end, if its schedule learns and past jobs tell.
@@ -183,18 +219,12 @@ impl Board {
         let plan = Arc::clone(self.waits.policy(&self.waits[wait]).schedule.plan()?);
         let key = self.waits[wait].job?;
         let seen = self.jobs.observed(key)?;
-        let age = self.last_age(key, wait, &plan)?;
+        let age = self.last_age(key, &plan)?;
         let claimed = self.jobs.claimed_age(key).filter(|_| !self.learning.has_bad_clocks);
         if claimed.is_some_and(|(from, _)| from > age) {
             return None;
         }
         let age = age + now.since(seen).as_secs_f64();
         self.learning.kind(&plan.kind).0.eta(age, now.since_epoch())
-    }
-
-    /// Returns the age of a job as its wait knows it, in seconds.
-    fn own_age(&self, wait: Key<Wait>, at: Time) -> f64 {
-        let before = self.waits.age_at_start(wait);
-        at.nanos_since(self.waits[wait].started).saturating_add(before) as f64 / 1e9
     }
 }

@@ -231,7 +231,7 @@ pub(crate) enum Deferred {
 /// The result of a fetch.
 #[derive(Debug)]
 pub(crate) enum Answer {
-    Told(Result<JobState, SourceError>),
+    Received(Result<JobState, SourceError>),
     /// The source panicked with this message.
     Panicked(String),
 }

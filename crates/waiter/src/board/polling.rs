@@ -231,6 +231,7 @@ impl Board {
     /// Sets when a job is polled next, from what its waits want. It has no request in flight.
     pub(super) fn schedule(&mut self, key: Key<Job>) {
         let plan = self.plan(key);
+        self.note_early(key);
         let job = &mut self.jobs[key];
         job.has_last_poll = plan.has_last_poll;
         job.is_plan_stale = false;
@@ -259,7 +260,15 @@ impl Board {
         let due = self.scheduled(key, job, (wait, &self.waits[wait]), self.jobs.hash(job));
         let due = due.max(self.earliest_poll(job));
         if due < job.due {
+            self.note_early(key);
             self.rest_until(key, due);
+        }
+    }
+
+    /// Notes how the first poll of a job was planned, for the account of learned schedules.
+    fn note_early(&mut self, key: Key<Job>) {
+        if self.jobs[key].status.is_none() {
+            self.jobs[key].is_first_early = !self.throttle.is_proven(self.now);
         }
     }
 
@@ -384,10 +393,11 @@ impl Board {
         let jitter = jitter::jitter(hash, job.polls);
         // A first poll at once comes before the first delay.
         let delays = answers - u32::from(policy.first_poll_at_once || is_resumed);
-        let planned =
-            policy.schedule.plan().and_then(|plan| self.planned_delay(plan, key, age, jitter));
-        let delay = planned
-            .unwrap_or_else(|| policy.schedule.next_delay(age, delays, head_start.delays, jitter));
+        let plan = policy.schedule.plan();
+        if let Some(due) = plan.and_then(|plan| self.planned_poll(plan, key, base, jitter)) {
+            return due.max(wait.started);
+        }
+        let delay = policy.schedule.next_delay(age, delays, head_start.delays, jitter);
         let due = base.max(wait.started).after_nanos(delay);
         let Some(failing) = self.jobs.failure(key).filter(|_| answers > 0) else { return due };
         match failing.error.class() {

@@ -277,7 +277,7 @@ fn answer(number: u8) -> Answer {
     let retry_after = Some(Duration::from_secs(u64::from(number) * 4));
     let quota = Quota::new(u32::from(number), Duration::from_secs(60)).ok();
     let class = match number % 16 {
-        0..=5 => return Answer::Told(Ok(state(number / 16))),
+        0..=5 => return Answer::Received(Ok(state(number / 16))),
         6 => return Answer::Panicked("scripted".to_owned()),
         7 => ErrorClass::Fatal,
         8 => ErrorClass::Throttled { retry_after, quota: None },
@@ -289,5 +289,5 @@ fn answer(number: u8) -> Answer {
         _ if number == 255 => ErrorClass::Refused,
         _ => ErrorClass::TRANSIENT,
     };
-    Answer::Told(Err(SourceError::new(class, "scripted")))
+    Answer::Received(Err(SourceError::new(class, "scripted")))
 }

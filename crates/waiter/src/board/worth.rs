@@ -81,15 +81,14 @@ impl Board {
         }
         let job = &self.jobs[key];
         let plan = self.plan_of_all(key).filter(|_| self.jobs.failure(key).is_none())?;
-        let (oldest_key, oldest) = self.oldest_wait(job)?;
-        let at = if oldest.answers(job) == 0 { oldest.started } else { job.last_answer };
-        let since = self.waits.head_start(oldest_key).age;
-        let own = at.nanos_since(oldest.started).saturating_add(since);
-        let (seen, age) = self.ages(plan, key, own).filter(|(seen, _)| plan.covers(*seen))?;
+        let oldest = self.oldest_wait(job)?;
+        let base = if oldest.answers(job) == 0 { oldest.started } else { job.last_answer };
+        let known = self.known_ages(plan, key, base).filter(|known| plan.covers(known.seen))?;
         let kind = self.learning.number(&plan.kind)?;
+        let ages = [plan.settings.price(), known.seen, known.age];
         #[expect(clippy::cast_possible_truncation, reason = "what is too large becomes infinite")]
-        let [price, seen, age] = [plan.settings.price(), seen, age].map(|secs| secs as f32);
-        Some(Standing { kind, price, seen, age, at })
+        let [price, seen, age] = ages.map(|secs| secs as f32);
+        Some(Standing { kind, price, seen, age, at: known.at })
     }
 
     /// Returns the plan that all waits on a job keep to; none if one of them wants its next poll now, whatever it is worth.
@@ -105,16 +104,16 @@ impl Board {
     /// Returns whether a job on a plan has not been polled for as long as its longest interval.
     fn is_overdue(&self, key: Key<Job>) -> bool {
         let job = &self.jobs[key];
-        self.oldest_wait(job).is_none_or(|(_, wait)| {
+        self.oldest_wait(job).is_none_or(|wait| {
             let since = if wait.answers(job) == 0 { wait.started } else { job.last_answer };
             let plan = self.waits.policy(wait).schedule.plan();
             plan.is_none_or(|plan| self.now.since(since) >= plan.settings.get_max_interval())
         })
     }
 
-    /// Returns the wait that knows best how old a job is, and for how long it has been due. Waits that join change neither.
-    fn oldest_wait(&self, job: &Job) -> Option<(Key<Wait>, &Wait)> {
-        self.waits.on(job).last()
+    /// Returns the wait that knows best for how long a job has been due. Waits that join do not change that.
+    fn oldest_wait(&self, job: &Job) -> Option<&Wait> {
+        self.waits.on(job).last().map(|(_, wait)| wait)
     }
 
     /// Takes a ready job out of the order by worth, if a poll of it is wanted now whatever that is worth. It keeps its place

@@ -142,7 +142,7 @@ where
         let polled = self.span.run(|| contain(|| future.poll(&mut context)));
         let answer = match polled {
             Ok(Poll::Pending) => return,
-            Ok(Poll::Ready(told)) => Answer::Told(told),
+            Ok(Poll::Ready(told)) => Answer::Received(told),
             Err(message) => Answer::Panicked(message),
         };
         self.span.record_answer(&answer);
@@ -183,9 +183,9 @@ pub(crate) fn drop_answers(answers: &mut Answers) {
     while let Some(Answered { answer, .. }) = answers.pop() {
         match answer {
             // No code of the user's is in these.
-            Answer::Told(Ok(state)) => drop(state),
+            Answer::Received(Ok(state)) => drop(state),
             Answer::Panicked(message) => drop(message),
-            Answer::Told(Err(error)) => contain_drop(error),
+            Answer::Received(Err(error)) => contain_drop(error),
         }
     }
 }

@@ -13,7 +13,9 @@
 use super::pace::{Leash, Pace};
 
 /// A loss below this part of the static schedule's cost is no loss.
-const TOLERANCE: f64 = 0.1;
+pub(super) const TOLERANCE: f64 = 0.1;
+/// By how much of the delay before it a poll may come early, because of the jitter of that delay and of those before.
+const EARLY: f64 = 0.25;
 /// The account holds at most this many times its first sum.
 const CAP: f64 = 5.0;
 
@@ -63,19 +65,17 @@ pub fn gain(
     (1.0 + TOLERANCE) * cost(fixed, duration, c) - cost(plan, duration, c)
 }
 
-/// What is saved, in seconds, by the polls up to an age at which a job still ran: the price of those of the static schedule
-/// with a tolerance, less that of the plan's. Negative for a loss. Neither has noticed an end by then.
-pub(super) fn gain_of_polls(
-    plan: impl Iterator<Item = f64>,
-    fixed: impl Iterator<Item = f64>,
-    age: f64,
-    c: f64,
-) -> f64 {
-    let price = |polls: &mut dyn Iterator<Item = f64>| {
-        polls.take_while(|poll| *poll <= age).map(|_| c).sum::<f64>()
-    };
-    let (mut plan, mut fixed) = (plan, fixed);
-    (1.0 + TOLERANCE) * price(&mut fixed) - price(&mut plan)
+/// Returns how many polls were made up to an age at which one saw the job running. That one may be a little early.
+pub(super) fn count_about(polls: impl Iterator<Item = f64>, age: f64) -> usize {
+    earliest(polls).take_while(|poll| *poll <= age).count()
+}
+
+/// Returns the earliest ages at which jittered polls come.
+fn earliest(polls: impl Iterator<Item = f64>) -> impl Iterator<Item = f64> {
+    polls.scan(0.0, |before, poll| {
+        let delay = poll - std::mem::replace(before, poll);
+        Some(poll - EARLY * delay)
+    })
 }
 
 /// Returns the most that a plan can lose against the static schedule, in seconds, over all durations up to `horizon`.
@@ -88,43 +88,63 @@ pub fn worst(
     horizon: f64,
     c: f64,
 ) -> f64 {
-    worst_losses(plan, fixed, horizon, c)[0]
+    let mut worst = f64::NEG_INFINITY;
+    at_polls(plan, fixed, horizon, |[by_plan, by_fixed], [plan_polls, fixed_polls], age| {
+        let cost = |polls: f64, seen: f64| c * polls + seen - age;
+        let loss = cost(plan_polls, by_plan) - (1.0 + TOLERANCE) * cost(fixed_polls, by_fixed);
+        worst = worst.max(loss);
+    });
+    worst
 }
 
-/// Returns the most that a plan can lose against the static schedule, in seconds, with jobs that end up to `horizon`, and
-/// with waits that leave jobs which still run: by its polls alone, and no less than zero.
-pub(super) fn worst_losses(
+/// Returns the most that a plan can lose by its polls alone, in seconds and no less than zero, with waits that leave their jobs
+/// up to `horizon` while those run.
+pub(super) fn worst_of_leaving(
+    plan: impl Iterator<Item = f64>,
+    fixed: impl Iterator<Item = f64>,
+    horizon: f64,
+    c: f64,
+) -> f64 {
+    let mut worst = 0.0_f64;
+    at_polls(
+        earliest(plan),
+        fixed,
+        horizon,
+        |[by_plan, by_fixed], [plan_polls, fixed_polls], age| {
+            if by_plan <= age {
+                let before = fixed_polls - f64::from(u8::from(age < by_fixed));
+                worst = worst.max(c * (plan_polls - (1.0 + TOLERANCE) * before));
+            }
+        },
+    );
+    worst
+}
+
+/// Calls a function at each poll of either schedule up to `horizon`, and at that: with the next polls of both, those of this age
+/// included, their numbers from one on, and the age.
+fn at_polls(
     mut plan: impl Iterator<Item = f64>,
     mut fixed: impl Iterator<Item = f64>,
     horizon: f64,
-    c: f64,
-) -> [f64; 2] {
-    let (mut next_plan, mut next_fixed) = (plan.next(), fixed.next());
-    let (mut plan_polls, mut fixed_polls) = (1.0, 1.0);
-    let (mut worst, mut worst_left) = (f64::NEG_INFINITY, 0.0_f64);
-    while let (Some(by_plan), Some(by_fixed)) = (next_plan, next_fixed) {
-        let loss = |duration: f64| {
-            c * plan_polls + by_plan
-                - duration
-                - (1.0 + TOLERANCE) * (c * fixed_polls + by_fixed - duration)
-        };
-        let end = by_plan.min(by_fixed).min(horizon);
-        worst = worst.max(loss(end));
-        if end >= horizon {
-            break;
+    mut visit: impl FnMut([f64; 2], [f64; 2], f64),
+) {
+    let mut next = [plan.next(), fixed.next()];
+    let mut numbers = [1.0, 1.0];
+    while let [Some(by_plan), Some(by_fixed)] = next {
+        let age = by_plan.min(by_fixed).min(horizon);
+        visit([by_plan, by_fixed], numbers, age);
+        if age >= horizon {
+            return;
         }
-        if by_fixed <= end {
-            next_fixed = fixed.next();
-            fixed_polls += 1.0;
+        if by_plan <= age {
+            next[0] = plan.next();
+            numbers[0] += 1.0;
         }
-        if by_plan <= end {
-            worst_left =
-                worst_left.max(c * plan_polls - (1.0 + TOLERANCE) * c * (fixed_polls - 1.0));
-            next_plan = plan.next();
-            plan_polls += 1.0;
+        if by_fixed <= age {
+            next[1] = fixed.next();
+            numbers[1] += 1.0;
         }
     }
-    [worst, worst_left]
 }
 
 /// What may still be lost. It belongs to one kind of jobs and one price of a poll.

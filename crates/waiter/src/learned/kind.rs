@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use super::eta::Eta;
 use super::explain::{ExpectedCost, Explanation, shown};
-use super::guard::{gain, gain_of_polls, polls_after, worst_losses};
+use super::guard::{polls_after, worst, worst_of_leaving};
 use super::history::{Added, History, Sample, Samples, Savings};
 use super::settings::Learned;
 use super::{Account, Leash, Pace, Plan, Survival, Tracker};
 
 /// Beyond this age, in seconds, polls follow the fallback: durations of a day and more are hardly ever learnt.
-const HORIZON: f64 = 86_400.0;
+pub(super) const HORIZON: f64 = 86_400.0;
 /// A plan is used at least this long, however many jobs end meanwhile, unless the account forbids it.
 const PLAN_LASTS: Duration = Duration::from_secs(1);
 /// An age that a smaller part of the past jobs reached is believed only if the wait itself is nearly as old.
@@ -21,7 +21,7 @@ const HEAD_START: f64 = 60.0;
 /// By which part of itself a delay is jittered at most, either way. Five times as much would cost 3 to 18 %.
 const JITTER: f64 = 0.05;
 /// What is believed of the fallback's shortest delays, in seconds: denser polls take too long to count.
-const DENSEST: f64 = 0.25;
+pub(super) const DENSEST: f64 = 0.25;
 /// The most polls whose loss is counted. It is more than the fallback makes before the horizon, and takes some milliseconds.
 const MOST_POLLS: usize = 400_000;
 /// For how many settings of one price plans are kept.
@@ -70,48 +70,15 @@ impl Planned {
         self.is_learned() && age < HORIZON
     }
 
+    /// Returns the plan within its bounds; none if the fallback has to do.
+    pub(super) fn pace(&self) -> Option<&Pace> {
+        self.pace.as_ref()
+    }
+
     /// Returns the polls as ages in seconds, without jitter.
     fn polls(&self) -> impl Iterator<Item = f64> + '_ {
         polls_of(self.pace.as_ref(), &self.settings)
     }
-
-    /// Returns what this plan saves against the fallback, in seconds, with a job that is polled from an age on, in seconds.
-    /// Negative for a loss.
-    ///
-    /// Polls from zero on are those that the account allowed. A wait that begins later saves nothing: the polls before
-    /// were made by neither schedule, and the age may be one that the server misstates. What it loses counts.
-    pub(crate) fn gain(&self, from: f64, until: Until) -> f64 {
-        let c = self.settings.price();
-        let from = from.min(HORIZON);
-        let plan = || polls_from(self.pace.as_ref(), &self.settings, from);
-        let fixed = || polls_from(None, &self.settings, from);
-        let gain = match until {
-            Until::End(age) => gain(plan(), fixed(), age.min(HORIZON).max(from), c),
-            Until::Left { seen, left } => {
-                let gain = gain_of_polls(plan(), fixed(), seen.min(HORIZON), c);
-                let next = fixed().find(|poll| *poll > seen.min(HORIZON));
-                if next.is_some_and(|poll| poll <= left) {
-                    // The fallback would have polled once more, and might have seen the end.
-                    gain.min(0.0)
-                } else {
-                    // One poll may have come early, because nothing good was heard of the source.
-                    gain.min(0.0).max(gain - c)
-                }
-            }
-        };
-        if from > 0.0 { gain.min(0.0) } else { gain }
-    }
-}
-
-/// Until when a job was polled: ages in seconds.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Until {
-    End(f64),
-    /// It was last seen running, and then left by its last wait.
-    Left {
-        seen: f64,
-        left: f64,
-    },
 }
 
 /// See the module's documentation.
@@ -322,36 +289,47 @@ fn pace(plan: &Arc<Plan>, leash: Leash, settings: &Learned, min_interval: Durati
     Pace { plan: Arc::clone(plan), leash, min_interval, max_interval }
 }
 
-/// Returns the most that a plan can lose against the fallback, in seconds, with jobs that end and jobs that are left: infinite
-/// if it polls more often than is counted.
+/// Returns the most that a plan can lose against the fallback, in seconds, with jobs that end and jobs that are left, and whether or
+/// not its first poll comes early: infinite if it polls more often than is counted.
 fn worst_of(pace: &Pace, settings: &Learned) -> f64 {
-    let horizon = HORIZON + pace.max_interval;
-    let mut is_counted = false;
-    // Beyond the horizon there is none to count.
-    let plan = polls_of(Some(pace), settings).take(MOST_POLLS);
-    let plan = plan.inspect(|age| is_counted |= *age >= HORIZON);
-    let [ended, left] = worst_losses(plan, polls_of(None, settings), horizon, settings.price());
-    if is_counted { ended.max(left) } else { f64::INFINITY }
+    let (horizon, c) = (HORIZON + pace.max_interval, settings.price());
+    let early = settings.get_fallback().delay_secs(0.0, 0).max(DENSEST);
+    let loss = |first| {
+        let mut plan = Vec::new();
+        for age in polls_from(Some(pace), settings, first).take(MOST_POLLS) {
+            plan.push(age);
+            if age >= horizon {
+                break;
+            }
+        }
+        // Beyond the horizon there is none to count.
+        if plan.last().is_none_or(|last| *last < HORIZON) {
+            return f64::INFINITY;
+        }
+        let (plan, fixed) = (|| plan.iter().copied(), || polls_of(None, settings));
+        let leaving = worst_of_leaving(plan(), fixed(), horizon, c);
+        worst(plan(), fixed(), horizon, c).max(leaving)
+    };
+    loss(None).max(loss(Some(early)))
 }
 
 /// Returns the polls of a plan, or of the fallback alone, as ages in seconds.
 fn polls_of<'a>(pace: Option<&'a Pace>, settings: &'a Learned) -> impl Iterator<Item = f64> + 'a {
-    polls_from(pace, settings, 0.0)
+    polls_from(pace, settings, None)
 }
 
-/// Returns the polls of a wait that begins when its job is of age `from`, in seconds: at once if the first one is overdue.
+/// Returns the same with a first poll that is not the plan's.
 fn polls_from<'a>(
     pace: Option<&'a Pace>,
     settings: &'a Learned,
-    from: f64,
+    first: Option<f64>,
 ) -> impl Iterator<Item = f64> + 'a {
     let fallback = settings.get_fallback();
-    let passed = fallback.delays_until(Duration::try_from_secs_f64(from).unwrap_or_default());
-    let pace = move |age: f64| pace.filter(|_| age < HORIZON);
-    let first = pace(from).filter(|_| from > 0.0).map(|pace| pace.delay(0.0).max(from));
-    let later = polls_after(first.unwrap_or(from), move |age, n| match pace(age) {
-        Some(pace) => pace.delay(age),
-        None => fallback.delay_secs(age, n.saturating_add(passed)).max(DENSEST),
+    let later = polls_after(first.unwrap_or_default(), move |age, n| {
+        match pace.filter(|_| age < HORIZON) {
+            Some(pace) => pace.delay(age),
+            None => fallback.delay_secs(age, n).max(DENSEST),
+        }
     });
     first.into_iter().chain(later)
 }

@@ -11,6 +11,7 @@
     reason = "what is indexed are tables of the grid's size, by nodes of the grid, and lists by positions in them"
 )]
 
+mod booking;
 mod estimator;
 mod eta;
 mod explain;
@@ -29,6 +30,7 @@ mod tests;
 mod tracker;
 mod worth;
 
+pub(crate) use self::booking::{JobPolls, WaitPolls};
 pub use self::estimator::Estimator;
 pub use self::eta::{Eta, Remaining};
 pub use self::explain::{ExpectedCost, Explanation};
@@ -39,7 +41,7 @@ pub(crate) use self::file::read_and_write;
 pub use self::guard::{Account, cost, gain, paced, polls, worst};
 pub(crate) use self::history::job_mark;
 pub use self::history::{History, Sample};
-pub(crate) use self::kind::{Kind, Planned, Until};
+pub(crate) use self::kind::{Kind, Planned};
 pub use self::pace::{Leash, Pace};
 pub use self::plan::Plan;
 pub use self::settings::Learned;

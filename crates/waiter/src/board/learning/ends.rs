@@ -9,7 +9,7 @@ use crate::board::jitter;
 use crate::board::jobs::Job;
 use crate::board::time::Time;
 use crate::board::waits::Wait;
-use crate::learned::{Planned, Until, job_mark};
+use crate::learned::{JobPolls, Planned, WaitPolls, job_mark};
 use crate::state::ServerTime;
 use crate::util::slab::Key;
 use crate::{JobState, Sample};
@@ -30,11 +30,15 @@ const SILENCE: f64 = 60.0;
 /// does not know the begin says 1970, or the year 1.
 const LONGEST_CLAIM: f64 = 365.0 * 86_400.0;
 
-/// A plan that waits on a job keep to.
+/// How many waits on a job are compared with what they would have polled by their static schedules. More of them save nothing.
+const MOST_COMPARED: usize = 16;
+
+/// The waits on a job that have one kind.
 #[derive(Debug)]
-struct Followed {
-    plan: Arc<Planned>,
-    /// Since when the job has been polled by plans of its kind.
+struct OfKind {
+    /// The plans, one of each price of a poll: the newest wait's first.
+    plans: Vec<Arc<Planned>>,
+    /// Since when the job has been polled by them.
     since: Time,
 }
 
@@ -47,19 +51,27 @@ struct Ended {
     credible: Option<Duration>,
     /// The middle between two polls.
     middle: Option<Duration>,
-    /// How long ago it ended by the server's clock, in seconds; zero if that is not known.
-    lag: f64,
+    /// The age of the job now, in seconds.
+    age: f64,
     do_clocks_agree: bool,
+    /// Whether it was not a poll that told of the end.
+    is_reported: bool,
 }
 
 impl Board {
-    /// Learns from a job that has ended, before its end is recorded: each kind that a wait on it has, and each once.
-    pub(in crate::board) fn learn_end(&mut self, key: Key<Job>, state: &JobState) {
+    /// Learns from a job that has ended, before its end is recorded: each kind that a wait on it has, and each once. `is_reported` is
+    /// set where it was not a poll that told of the end.
+    pub(in crate::board) fn learn_end(
+        &mut self,
+        key: Key<Job>,
+        state: &JobState,
+        is_reported: bool,
+    ) {
         if self.learning.is_idle() || !state.phase.is_terminal() {
             return;
         }
-        let mut plans = self.plans_on(key);
-        if plans.is_empty() {
+        let kinds = self.kinds_on(key);
+        if kinds.is_empty() {
             return;
         }
         let do_clocks_agree = self.check_clocks(key, state);
@@ -67,27 +79,29 @@ impl Board {
         let is_credible = |told: &Duration| self.is_credible(key, state, *told, do_clocks_agree);
         let credible = told.filter(is_credible);
         let lag = state.detection_lag().filter(|_| do_clocks_agree).unwrap_or_default();
-        let (middle, lag) = (self.middle(key), lag.as_secs_f64());
-        let ended = Ended { told, credible, middle, lag, do_clocks_agree };
-        while let Some(first) = plans.first() {
-            let kind = Arc::clone(&first.plan.kind);
-            let is_of_kind = |followed: &Followed| followed.plan.kind == kind;
-            let (of_kind, others) = plans.into_iter().partition(is_of_kind);
-            self.learn_end_of(key, state, &ended, of_kind);
-            plans = others;
+        let middle = self.middle(key);
+        let age = match credible {
+            Some(told) => told.as_secs_f64() + lag.as_secs_f64(),
+            None => self.job_age(key, self.now),
+        };
+        let ended = Ended { told, credible, middle, age, do_clocks_agree, is_reported };
+        let polls = self.job_polls(key, age, self.now, None);
+        for kind in kinds {
+            self.learn_end_of(key, state, &ended, &polls, &kind);
         }
     }
 
-    /// Learns from the end of a job for one kind, of which these are the plans that its waits keep to.
+    /// Learns from the end of a job for one kind.
     fn learn_end_of(
         &mut self,
         key: Key<Job>,
         state: &JobState,
         ended: &Ended,
-        mut plans: Vec<Followed>,
+        polls: &JobPolls,
+        OfKind { plans, since }: &OfKind,
     ) {
-        let Some(Followed { plan: newest, .. }) = plans.first() else { return };
-        let Ended { told, credible, middle, .. } = *ended;
+        let Some(newest) = plans.first() else { return };
+        let Ended { told, credible, middle, age, .. } = *ended;
         let nonzero = credible.filter(|told| !told.is_zero());
         let Some(booked) = nonzero.or(middle).or(credible) else { return };
         let sample = match credible {
@@ -103,38 +117,25 @@ impl Board {
             // It had ended before the first poll, and its polls were booked then.
             return;
         }
-        let duration = sample.map_or(booked, Sample::duration);
-        let since = plans.iter().map(|followed| followed.since).min().unwrap_or(self.now);
-        let waited = self.now.since(since).as_secs_f64();
-        let age = match credible {
-            Some(told) => told.as_secs_f64() + ended.lag,
-            None => self.oldest_age(key, self.now),
-        };
+        let duration = sample.map_or(booked, Sample::duration).as_secs_f64();
+        let waited = self.now.since(*since).as_secs_f64();
         // It may have been longer by times that are not believed.
         let oldest = told.map_or(age, |told| age.max(told.as_secs_f64()));
         let is_whole = is_new
             && sample.is_some_and(|sample| !sample.is_at_least())
             && oldest <= waited + BEFORE_WAIT;
-        let from = if is_whole { 0.0 } else { (age - waited).max(0.0) };
-        while let Some(first) = plans.first() {
-            // Each price of a poll has an account of its own.
-            let price = first.plan.settings.get_poll_cost();
-            let is_of_price = |followed: &Followed| followed.plan.settings.get_poll_cost() == price;
-            let (of_price, others): (Vec<_>, _) = plans.into_iter().partition(is_of_price);
-            // Where there are several plans, the polls of all of them were made: the worst one counts.
-            let gain = |followed: &Followed| {
-                let gain = followed.plan.gain(from, Until::End(duration.as_secs_f64()));
-                if is_whole { gain } else { gain.min(0.0) }
+        for plan in plans {
+            let c = plan.settings.price();
+            let gain = match ended.is_reported {
+                true => polls.gain_of_leaving(&JobPolls::default(), age, age, c),
+                false => polls.gain(duration, c),
             };
-            let least = of_price.iter().map(gain).fold(f64::INFINITY, f64::min);
-            if let Some(first) = of_price.first() {
-                self.learning.book(&first.plan, least);
-            }
-            plans = others;
+            self.learning.book(plan, if is_whole { gain } else { gain.min(0.0) });
         }
     }
 
-    /// Learns from a job that its last wait of a kind leaves while it runs, before that does.
+    /// Learns from a job that its last wait of a kind leaves while it runs, before that does, and books what the wait's plan alone
+    /// has polled.
     ///
     /// What the wait knows of the job's age, another wait on it knows from then on.
     pub(in crate::board) fn learn_unfinished(&mut self, wait: Key<Wait>) {
@@ -143,55 +144,91 @@ impl Board {
         }
         let Some(key) = self.waits[wait].job else { return };
         let plan = self.waits.policy(&self.waits[wait]).schedule.plan().cloned();
-        let (mut heir, mut is_kind_left, mut is_price_left) = (None, true, true);
-        for (other, entry) in self.waits.on(&self.jobs[key]).filter(|(other, _)| *other != wait) {
-            heir = heir.or(Some(other));
-            let Some(plan) = &plan else { break };
-            let others = self.waits.policy(entry).schedule.plan();
-            let Some(others) = others.filter(|others| others.kind == plan.kind) else { continue };
-            is_kind_left = false;
-            if others.settings.get_poll_cost() == plan.settings.get_poll_cost() {
-                (heir, is_price_left) = (Some(other), false);
-                break;
+        let others = || self.waits.on(&self.jobs[key]).filter(|(other, _)| *other != wait);
+        let next = others().next().map(|(next, _)| next);
+        let plan_of = |other: &Wait| self.waits.policy(other).schedule.plan();
+        let (mut heir, mut is_kind_left) = (None, true);
+        if let Some(plan) = &plan {
+            for (other, entry) in others() {
+                let Some(others) = plan_of(entry) else { continue };
+                is_kind_left &= others.kind != plan.kind;
+                if Arc::ptr_eq(others, plan) {
+                    heir = Some(other);
+                    break;
+                }
             }
         }
-        if let Some(heir) = heir {
-            self.waits.hand_over(wait, heir, !is_price_left);
+        if let (Some(plan), None) = (plan, heir) {
+            self.book_leaving(key, wait, &plan, is_kind_left);
         }
-        let Some(plan) = plan.filter(|_| is_price_left) else { return };
-        let Some((seen, age)) = self.jobs.observed(key).zip(self.last_age(key, wait, &plan)) else {
+        if let Some(next) = next {
+            self.waits.share_age(wait, next);
+        }
+        if let Some(heir) = heir {
+            self.waits.take_over_polls(wait, heir);
+        }
+    }
+
+    /// Learns how long a job has run that the last wait with a plan leaves, if that is the last one of its `kind`, and books what its
+    /// polls have saved.
+    fn book_leaving(&mut self, key: Key<Job>, wait: Key<Wait>, plan: &Planned, is_kind_left: bool) {
+        let Some((seen, age)) = self.jobs.observed(key).zip(self.last_age(key, plan)) else {
             return;
         };
         if let Some(sample) = Duration::try_from_secs_f64(age).ok().filter(|_| is_kind_left) {
             let job = self.mark(key, self.jobs.begin(key));
             self.learning.learn(&plan.kind, Sample::at_least(sample).of_job(job));
         }
-        let polled = seen.since(self.waits.polled_since(wait)).as_secs_f64();
-        if polled > 0.0 {
-            let from = Some(age - polled).filter(|from| *from > BEFORE_WAIT).unwrap_or(0.0);
+        if seen > self.waits.polled_since(wait) {
             let left = age + self.now.since(seen).as_secs_f64();
-            self.learning.book(&plan, plan.gain(from, Until::Left { seen: age, left }));
+            let [all, rest] = [None, Some(wait)].map(|but| self.job_polls(key, age, seen, but));
+            let gain = all.gain_of_leaving(&rest, age, left, plan.settings.price());
+            self.learning.book(plan, gain);
         }
     }
 
-    /// Returns the plans that waits on a job keep to, those of the newest waits first.
-    fn plans_on(&self, key: Key<Job>) -> Vec<Followed> {
-        let mut plans: Vec<Followed> = Vec::new();
+    /// Returns how a job is polled that was of an age, in seconds, at a time: by all waits on it, or all but one.
+    fn job_polls(&self, key: Key<Job>, age: f64, at: Time, but: Option<Key<Wait>>) -> JobPolls {
+        let job = &self.jobs[key];
+        let polls = |(wait, entry): (Key<Wait>, &Wait)| {
+            let since = self.waits.polled_since(wait);
+            let from = age - at.since(since).as_secs_f64() + since.since(at).as_secs_f64();
+            let policy = self.waits.policy(entry);
+            let head_start = self.waits.head_start(wait);
+            WaitPolls {
+                schedule: policy.schedule.clone(),
+                from: if from > BEFORE_WAIT { from } else { 0.0 },
+                head_start: (head_start.age as f64 / 1e9, head_start.delays),
+                is_first_at_once: policy.first_poll_at_once || self.waits.resumed(wait).is_some(),
+            }
+        };
+        let mut waits = self.waits.on(job).filter(|(wait, _)| Some(*wait) != but);
+        let mut compared: Vec<_> = waits.by_ref().take(MOST_COMPARED - 1).map(polls).collect();
+        let (others, oldest) = waits.fold((0, None), |(count, _), wait| (count + 1, Some(wait)));
+        compared.extend(oldest.map(polls));
+        JobPolls { waits: compared, is_early: job.is_first_early, are_all: others <= 1 }
+    }
+
+    /// Returns the kinds of the waits on a job, those of the newest waits first.
+    fn kinds_on(&self, key: Key<Job>) -> Vec<OfKind> {
+        let mut kinds: Vec<OfKind> = Vec::new();
         for (wait, entry) in self.waits.on(&self.jobs[key]) {
             let Some(plan) = self.waits.policy(entry).schedule.plan() else { continue };
             let since = self.waits.polled_since(wait);
-            match plans.iter_mut().find(|known| Arc::ptr_eq(&known.plan, plan)) {
-                Some(known) => known.since = known.since.min(since),
-                None => plans.push(Followed { plan: Arc::clone(plan), since }),
+            let is_of_kind = |known: &&mut OfKind| {
+                known.plans.first().is_some_and(|known| known.kind == plan.kind)
+            };
+            let Some(known) = kinds.iter_mut().find(is_of_kind) else {
+                kinds.push(OfKind { plans: vec![Arc::clone(plan)], since });
+                continue;
+            };
+            known.since = known.since.min(since);
+            let price = plan.settings.get_poll_cost();
+            if known.plans.iter().all(|known| known.settings.get_poll_cost() != price) {
+                known.plans.push(Arc::clone(plan));
             }
         }
-        plans
-    }
-
-    /// Returns the age of a job as the wait on it knows it that knows of the most, in seconds.
-    fn oldest_age(&self, key: Key<Job>, at: Time) -> f64 {
-        let ages = self.waits.on(&self.jobs[key]).map(|(wait, _)| self.own_age(wait, at));
-        ages.fold(0.0, f64::max)
+        kinds
     }
 
     /// Returns a hash by which a job is known again when it is waited for once more; none if the server tells no `time` of it.
@@ -205,7 +242,7 @@ impl Board {
     /// running.
     fn middle(&self, key: Key<Job>) -> Option<Duration> {
         let seen = self.jobs.observed(key)?;
-        let halfway = 0.5 * (self.oldest_age(key, seen) + self.oldest_age(key, self.now));
+        let halfway = 0.5 * (self.job_age(key, seen) + self.job_age(key, self.now));
         Duration::try_from_secs_f64(halfway).ok()
     }
 
@@ -221,7 +258,7 @@ impl Board {
         middle: Duration,
         ended: &Ended,
     ) -> Option<Sample> {
-        let seen = self.oldest_age(key, self.jobs.observed(key)?);
+        let seen = self.job_age(key, self.jobs.observed(key)?);
         let silence = 2.0 * (middle.as_secs_f64() - seen);
         let steady = plan.settings.get_fallback().longest().as_secs_f64();
         let planned = plan.delay(seen, 1.0).unwrap_or(0.0).max(steady);
@@ -238,7 +275,7 @@ impl Board {
         let claimed = self.jobs.claimed_age(key).filter(|_| ended.do_clocks_agree);
         let (says, known) = match (claimed, ended.told) {
             (Some((from, _)), _) => (from, seen),
-            (None, Some(told)) => (told.as_secs_f64(), self.oldest_age(key, self.now)),
+            (None, Some(told)) => (told.as_secs_f64(), self.job_age(key, self.now)),
             (None, None) => return false,
         };
         (DISAGREEMENT..LONGEST_CLAIM).contains(&(says - known))
@@ -252,7 +289,7 @@ impl Board {
         told: Duration,
         do_clocks_agree: bool,
     ) -> bool {
-        let known = Duration::try_from_secs_f64(self.oldest_age(key, self.now)).unwrap_or_default();
+        let known = Duration::try_from_secs_f64(self.job_age(key, self.now)).unwrap_or_default();
         let is_too_long = told > known.saturating_add(LONGEST_BEFORE);
         // The answers that saw it running said when it began, or it was not known then.
         let moved = self.jobs.begin(key).secs_since(state.begin.into()).map(f64::abs);

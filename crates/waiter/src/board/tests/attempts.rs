@@ -99,7 +99,7 @@ fn rule_05_a_source_that_gives_its_requests_up_itself_is_given_more_time_too() {
         world.board.handle_time(at(1_000));
         let (request, timeout) = poll_with_timeout(&mut world, at(1_000));
         assert_eq!(timeout, secs(10));
-        let answer = Answer::Told(Err(SourceError::new(fault, "scripted")));
+        let answer = Answer::Received(Err(SourceError::new(fault, "scripted")));
         world.board.handle_answer(at(1_000 + took), request, &answer);
         world.board.handle_time(at(60_000));
         let (request, timeout) = poll_with_timeout(&mut world, at(60_000));
@@ -149,7 +149,7 @@ fn rule_06_a_request_cut_short_by_a_deadline_ends_no_wait_that_came_later() {
         // The answer that came too late for its wait has reached the source.
         (transient, unreached, TooManyFailures),
     ] {
-        let error = |class| Answer::Told(Err(SourceError::new(class, "scripted")));
+        let error = |class| Answer::Received(Err(SourceError::new(class, "scripted")));
         let strict = every(1_000, 60_000).failures_in_a_row(1).give_up_unreached(Duration::ZERO);
         let mut world = World::new(budget());
         world.watch(["job"], &every(1_000, 2_000));

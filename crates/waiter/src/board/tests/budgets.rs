@@ -302,10 +302,10 @@ fn rule_08_a_request_sent_at_the_instant_at_which_the_pause_begins_predates_it()
         other => panic!("{other:?}"),
     };
     let first = send(&mut world);
-    world.board.handle_answer(now, first, &Answer::Told(Ok(JobState::running())));
+    world.board.handle_answer(now, first, &Answer::Received(Ok(JobState::running())));
     let (second, third) = (send(&mut world), send(&mut world));
     let refusal = ErrorClass::Throttled { retry_after: Some(secs(4)), quota: None };
-    let refusal = Answer::Told(Err(SourceError::new(refusal, "scripted")));
+    let refusal = Answer::Received(Err(SourceError::new(refusal, "scripted")));
     world.board.handle_answer(now, second, &refusal);
     let later = at(6_000);
     world.board.handle_answer(later, third, &refusal);
@@ -325,20 +325,20 @@ fn rule_08_a_good_answer_to_a_request_sent_before_the_pause_does_not_open_the_wi
             sent.push(request);
         }
         if sent.len() == 1 {
-            let good = Answer::Told(Ok(JobState::running()));
+            let good = Answer::Received(Ok(JobState::running()));
             world.board.handle_answer(now, sent[0], &good);
         }
     }
     assert_eq!(sent.len(), 3);
     world.board.handle_answer(at(5_100), sent[1], &unavailable(4));
-    world.board.handle_answer(at(5_200), sent[2], &Answer::Told(Ok(JobState::running())));
+    world.board.handle_answer(at(5_200), sent[2], &Answer::Received(Ok(JobState::running())));
     assert_eq!(world.board.stats(at(5_200)).window, 1);
     assert_eq!(world.board.stats(at(5_200)).pause_left, ms(3_900));
 }
 
 fn unavailable(secs: u64) -> Answer {
     let class = ErrorClass::Transient { retry_after: Some(self::secs(secs)) };
-    Answer::Told(Err(SourceError::new(class, "scripted")))
+    Answer::Received(Err(SourceError::new(class, "scripted")))
 }
 
 #[test]
@@ -352,7 +352,7 @@ fn rule_08_an_unavailable_service_pauses_once_for_all_requests_sent_before() {
         other => panic!("{other:?}"),
     };
     let first = send(&mut world);
-    world.board.handle_answer(now, first, &Answer::Told(Ok(JobState::running())));
+    world.board.handle_answer(now, first, &Answer::Received(Ok(JobState::running())));
     let (second, third) = (send(&mut world), send(&mut world));
     world.board.handle_answer(at(5_100), second, &unavailable(4));
     world.board.handle_answer(at(5_200), third, &unavailable(40));

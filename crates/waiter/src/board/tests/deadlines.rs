@@ -223,7 +223,7 @@ fn rule_05_a_job_that_one_of_its_waits_leaves_keeps_its_turn_between_two_last_po
     let (request, first) = polled(&mut world);
     assert!(first.starts_with("short"), "the last poll of {first} overtakes");
     world.close(leaving);
-    world.board.handle_answer(now, request, &Answer::Told(Ok(JobState::running())));
+    world.board.handle_answer(now, request, &Answer::Received(Ok(JobState::running())));
     let (_, second) = polled(&mut world);
     assert_eq!(second, "long");
 }
@@ -267,7 +267,7 @@ fn rule_05_after_a_jump_one_last_poll_is_made_and_what_it_says_counts() {
         let request = poll(&mut world, now).expect("one last poll");
         assert_eq!(poll(&mut world, now), None);
         world.now = at(3_601_900);
-        world.board.handle_answer(world.now, request, &Answer::Told(Ok(state)));
+        world.board.handle_answer(world.now, request, &Answer::Received(Ok(state)));
         assert_eq!(told(&mut world), Some((3_601_900, kind)));
         assert!(world.board.is_idle());
     }
@@ -312,7 +312,7 @@ fn rule_05_an_answer_after_the_deadline_counts_after_a_jump_only() {
         let (mut world, request) = suspended(5_000, 0);
         world.board.handle_time(at(4_000));
         world.now = at(now);
-        world.board.handle_answer(world.now, request, &Answer::Told(Ok(JobState::succeeded())));
+        world.board.handle_answer(world.now, request, &Answer::Received(Ok(JobState::succeeded())));
         assert_eq!(told(&mut world), Some((now, kind)));
     }
 }
@@ -321,7 +321,7 @@ fn rule_05_an_answer_after_the_deadline_counts_after_a_jump_only() {
 fn rule_05_an_answer_from_before_a_jump_is_not_the_last_look() {
     let (mut world, request) = suspended(5_000, 8_000);
     let now = world.now;
-    world.board.handle_answer(now, request, &Answer::Told(Ok(JobState::running())));
+    world.board.handle_answer(now, request, &Answer::Received(Ok(JobState::running())));
     world.board.handle_time(now);
     assert_eq!((told(&mut world), poll(&mut world, now)), (None, None));
     // As soon as the minimum interval allows.
@@ -354,7 +354,7 @@ fn rule_13_a_request_lost_in_a_jump_does_not_make_a_status_younger() {
     let mut now = world.board.next_wake().unwrap();
     world.board.handle_time(now);
     let request = poll(&mut world, now).unwrap();
-    world.board.handle_answer(now, request, &Answer::Told(Ok(JobState::running())));
+    world.board.handle_answer(now, request, &Answer::Received(Ok(JobState::running())));
     let answered = now;
     now = world.board.next_wake().unwrap();
     world.board.handle_time(now);
@@ -379,7 +379,7 @@ fn rule_05_a_revoked_request_is_due_again_at_once() {
     let again = poll(&mut world, at(1_000)).expect("it still is");
     assert_ne!(request, again);
     assert_eq!(world.board.stats(at(1_000)).in_flight, 1);
-    world.board.handle_answer(at(1_100), request, &Answer::Told(Ok(JobState::succeeded())));
+    world.board.handle_answer(at(1_100), request, &Answer::Received(Ok(JobState::succeeded())));
     assert!(!world.board.is_idle(), "an answer to a revoked request is ignored");
 }
 

@@ -54,7 +54,7 @@ struct Story {
 }
 
 /// Every poll, and every story by watch and job.
-type Told = (Vec<(Time, JobId)>, BTreeMap<(usize, JobId), Story>);
+type Played = (Vec<(Time, JobId)>, BTreeMap<(usize, JobId), Story>);
 
 fn case() -> impl Strategy<Value = Case> {
     let act = prop_oneof![
@@ -165,7 +165,7 @@ impl JobSource for Player {
         #[expect(clippy::disallowed_methods, reason = "the latency of a service")]
         tokio::time::sleep(script.latency).await;
         match answer {
-            Some(Answer::Told(told)) => told,
+            Some(Answer::Received(told)) => told,
             Some(Answer::Panicked(text)) => Err(SourceError::new(ErrorClass::Fatal, text)),
             None => std::future::pending().await,
         }
@@ -253,7 +253,7 @@ impl Consumer {
     }
 }
 
-async fn through_the_driver(case: &Case) -> Told {
+async fn through_the_driver(case: &Case) -> Played {
     #[expect(clippy::disallowed_methods, reason = "a service has a clock")]
     let start = Instant::now();
     let scripts = case.scripts.iter().enumerate();
@@ -322,7 +322,7 @@ fn through_the_core(case: &Case) -> World {
     world
 }
 
-fn told_by(world: &World) -> Told {
+fn played_by(world: &World) -> Played {
     let story = |heard: &Heard| Story {
         statuses: heard.statuses.clone(),
         progressed: heard.progressed.len(),
@@ -353,7 +353,7 @@ fn the_driver_polls_and_reports_as_the_core_alone_does() {
             .expect("a runtime");
         let mut driven = runtime.block_on(through_the_driver(&case));
         let mut world = through_the_core(&case);
-        let mut expected = told_by(&world);
+        let mut expected = played_by(&world);
         // Polls of one instant have no order.
         [&mut driven.0, &mut expected.0].into_iter().for_each(|polls| polls.sort());
         polls += expected.0.len();
@@ -393,7 +393,7 @@ fn the_driver_polls_and_reports_as_the_core_alone_does() {
 }
 
 /// Returns the first poll or story in which two worlds differ.
-fn difference(driven: &Told, expected: &Told) -> String {
+fn difference(driven: &Played, expected: &Played) -> String {
     let polls = driven.0.iter().zip(&expected.0).position(|(one, other)| one != other);
     if let Some(at) = polls {
         return format!("poll {at}: {:?}, and not {:?}", driven.0[at], expected.0[at]);

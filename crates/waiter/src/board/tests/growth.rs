@@ -38,7 +38,7 @@ fn a_board_that_never_comes_to_rest_keeps_its_lists_short() {
         world.board.handle_time(now);
         // Twenty polls a second are asked for and ten are made, so there is always a next one.
         if let Some(Action::Poll { request, .. }) = world.board.poll_action(now, Role::Leader) {
-            world.board.handle_answer(now, request, &Answer::Told(Ok(JobState::running())));
+            world.board.handle_answer(now, request, &Answer::Received(Ok(JobState::running())));
         }
         let entries = world.board.agenda.len() + world.board.requests.count_expiries();
         assert!(entries < 3 * 110, "{entries} at step {step}");

@@ -439,7 +439,9 @@ fn waits_of_one_kind_share_one_plan() {
 fn a_plan_and_a_policy_make_one_policy_however_many_waits_begin() {
     let mut world = world();
     let (one, other) = (WaitOptions::new(Arc::new(policy())), options(&policy(), None, 0));
-    let mut planned = |options: &WaitOptions| Arc::clone(&world.board.with_plan(options).policy);
+    let job = world.board.jobs.insert(world.now, "job".into());
+    let mut planned =
+        |options: &WaitOptions| Arc::clone(&world.board.with_plan(job, options).policy);
     let made = planned(&one);
     assert!(made.schedule.plan().is_some() && Arc::ptr_eq(&made, &planned(&one)));
     // Another policy keeps its own settings, though its schedule is the same.

@@ -217,7 +217,7 @@ fn rule_14_a_clock_that_runs_back_reads_as_the_last() {
     let Some(Action::Poll { request, .. }) = world.board.poll_action(sent, Role::Leader) else {
         panic!("it is due")
     };
-    world.board.handle_answer(at(1), request, &Answer::Told(Ok(JobState::running())));
+    world.board.handle_answer(at(1), request, &Answer::Received(Ok(JobState::running())));
     world.board.handle_time(at(2));
     assert!(world.board.poll_action(at(3), Role::Leader).is_none());
     let next = world.board.next_wake().expect("a poll is planned");

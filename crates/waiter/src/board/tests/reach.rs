@@ -136,7 +136,7 @@ fn next_poll(world: &mut World, now: Time) -> RequestId {
 }
 
 fn unreached() -> Answer {
-    Answer::Told(Err(SourceError::new(ErrorClass::Unreached, "scripted")))
+    Answer::Received(Err(SourceError::new(ErrorClass::Unreached, "scripted")))
 }
 
 #[test]
@@ -187,7 +187,7 @@ fn rule_12_the_last_failure_of_an_unreached_source_is_dropped_by_the_driver() {
         let held = Arc::new(());
         let alive = Arc::downgrade(&held);
         let error = SourceError::new(ErrorClass::Unreached, Held(held));
-        world.board.handle_answer(at(1_100), request, &Answer::Told(Err(error)));
+        world.board.handle_answer(at(1_100), request, &Answer::Received(Err(error)));
         world.now = at(1_100);
         world.close(first);
         world.watch(["second"], &every(1_000, 600_000));
@@ -196,7 +196,7 @@ fn rule_12_the_last_failure_of_an_unreached_source_is_dropped_by_the_driver() {
         if replaced_by == sleeps {
             world.board.handle_time(at(3_600_000));
         } else if replaced_by == answers {
-            let answer = Answer::Told(Ok(JobState::running()));
+            let answer = Answer::Received(Ok(JobState::running()));
             world.board.handle_answer(at(3_100), request, &answer);
         } else {
             world.board.handle_answer(at(3_100), request, &unreached());

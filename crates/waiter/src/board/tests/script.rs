@@ -90,7 +90,7 @@ impl Script {
 }
 
 pub(super) fn answer(script: &Script, fault: Option<Fault>, now: Time) -> Option<Answer> {
-    let error = |class| Some(Answer::Told(Err(SourceError::new(class, "scripted"))));
+    let error = |class| Some(Answer::Received(Err(SourceError::new(class, "scripted"))));
     match fault {
         Some(Fault::Transient) => error(ErrorClass::TRANSIENT),
         Some(Fault::Unavailable(after)) => {
@@ -106,9 +106,9 @@ pub(super) fn answer(script: &Script, fault: Option<Fault>, now: Time) -> Option
         Some(Fault::Refused) => error(ErrorClass::Refused),
         Some(Fault::Panic) => Some(Answer::Panicked("scripted".into())),
         Some(Fault::Hang) => None,
-        Some(Fault::Unknown) => Some(Answer::Told(Ok(JobState::unknown("Paused")))),
+        Some(Fault::Unknown) => Some(Answer::Received(Ok(JobState::unknown("Paused")))),
         None if now < script.appears => error(ErrorClass::NotFound),
-        None => Some(Answer::Told(Ok(state(script, now)))),
+        None => Some(Answer::Received(Ok(state(script, now)))),
     }
 }
 

@@ -72,7 +72,7 @@ fn rule_06_a_panic_counts_as_a_failure_of_the_source() {
             panic!("one is due at {now:?}")
         };
         let answer = if n == 0 {
-            Answer::Told(Ok(JobState::running()))
+            Answer::Received(Ok(JobState::running()))
         } else {
             Answer::Panicked("scripted".into())
         };
@@ -193,7 +193,7 @@ fn rule_09_another_phase_with_the_same_text_is_no_change() {
         else {
             panic!("it is due")
         };
-        world.board.handle_answer(world.now, request, &Answer::Told(Ok(state)));
+        world.board.handle_answer(world.now, request, &Answer::Received(Ok(state)));
         // The world itself checks that no status is followed by itself.
         world.drain(0);
     }
@@ -213,7 +213,7 @@ fn rule_09_an_unknown_phase_with_a_known_text_can_still_end_a_wait() {
         else {
             panic!("it is due")
         };
-        world.board.handle_answer(world.now, request, &Answer::Told(Ok(state)));
+        world.board.handle_answer(world.now, request, &Answer::Received(Ok(state)));
     }
     world.drain(0);
     assert_eq!(world.end().1, Some(WaitErrorKind::UnknownStatus));
@@ -240,7 +240,7 @@ fn rule_13_details_are_those_of_the_last_answer() {
         else {
             panic!("it is due")
         };
-        world.board.handle_answer(world.now, request, &Answer::Told(Ok(state.clone())));
+        world.board.handle_answer(world.now, request, &Answer::Received(Ok(state.clone())));
         let key = world.key(0);
         let (views, _) = world.board.jobs(world.now, key, None, 1);
         assert_eq!(views[0].report.state, Some(state));

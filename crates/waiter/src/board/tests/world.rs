@@ -267,7 +267,7 @@ impl World {
             self.last_answer.insert(id, now);
             let (_, answer) = answered.expect("only answered requests were taken");
             self.model_pause(sent, &answer);
-            if let Answer::Told(told) = &answer
+            if let Answer::Received(told) = &answer
                 && told.as_ref().err().is_none_or(|error| error.class() != ErrorClass::Unreached)
             {
                 self.first_answer.get_or_insert(now);
@@ -400,7 +400,7 @@ impl World {
 
     /// Records the pause that an answer names, unless its request was sent before a pause began.
     fn model_pause(&mut self, sent: Time, answer: &Answer) {
-        let Answer::Told(Err(error)) = answer else { return };
+        let Answer::Received(Err(error)) = answer else { return };
         let (hint, always) = match error.class() {
             ErrorClass::Throttled { retry_after, .. } => (retry_after, true),
             ErrorClass::Transient { retry_after } => (retry_after, false),

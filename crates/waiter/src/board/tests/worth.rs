@@ -355,7 +355,7 @@ fn stale_candidates_are_few_though_each_poll_is_forced() {
         world.board.handle_time(now);
         // Twenty polls a second are asked for and ten are made.
         if let Some(Action::Poll { request, .. }) = world.board.poll_action(now, Role::Leader) {
-            world.board.handle_answer(now, request, &Answer::Told(Ok(JobState::running())));
+            world.board.handle_answer(now, request, &Answer::Received(Ok(JobState::running())));
         }
         let entries = world.board.agenda.len();
         assert!(entries < 3 * 110, "{entries} at step {step}");
@@ -376,7 +376,7 @@ fn entries_stay_few_while_polls_change_places() {
         let now = at(step * 500);
         world.board.handle_time(now);
         if let Some(Action::Poll { request, .. }) = world.board.poll_action(now, Role::Leader) {
-            world.board.handle_answer(now, request, &Answer::Told(Ok(JobState::running())));
+            world.board.handle_answer(now, request, &Answer::Received(Ok(JobState::running())));
         }
         most = most.max(world.board.agenda.len());
     }

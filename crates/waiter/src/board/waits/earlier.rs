@@ -23,27 +23,33 @@ impl Waits {
         self.head_start(key).age.max(earlier.map_or(0, |earlier| earlier.age))
     }
 
-    /// Returns since when a wait's job has been polled by plans of its kind.
+    /// Returns how old a wait's job is at a time, in nanoseconds, as it knows it or older waits knew it.
+    pub(in crate::board) fn age_at(&self, key: Key<Wait>, at: Time) -> u64 {
+        let started = self.waits[key].started;
+        let age = self.age_at_start(key).saturating_add(at.nanos_since(started));
+        age.saturating_sub(started.nanos_since(at))
+    }
+
+    /// Returns since when a wait's job has been polled by its plan.
     pub(in crate::board) fn polled_since(&self, key: Key<Wait>) -> Time {
         let earlier = if self.earlier.is_empty() { None } else { self.earlier.get(&key) };
         let started = self.waits[key].started;
         earlier.map_or(started, |earlier| earlier.polled_since.min(started))
     }
 
-    /// Keeps what a wait that leaves knows of the age of its job, and since when it has been polled if their kind is one, for
-    /// another wait on the job.
-    pub(in crate::board) fn hand_over(
-        &mut self,
-        from: Key<Wait>,
-        to: Key<Wait>,
-        is_one_kind: bool,
-    ) {
-        let [before, after] = [from, to].map(|key| self.waits[key].started);
-        let age = self.age_at_start(from).saturating_add(after.nanos_since(before));
-        let age = age.saturating_sub(before.nanos_since(after)).max(self.age_at_start(to));
-        let own = self.polled_since(to);
-        let polled_since = if is_one_kind { own.min(self.polled_since(from)) } else { own };
-        if age > self.head_start(to).age || polled_since < after {
+    /// Makes a wait know what another one on the job knows of its age.
+    pub(in crate::board) fn share_age(&mut self, from: Key<Wait>, to: Key<Wait>) {
+        let age = self.age_at(from, self.waits[to].started);
+        if age > self.age_at_start(to) {
+            let polled_since = self.polled_since(to);
+            self.earlier.insert(to, Earlier { age, polled_since });
+        }
+    }
+
+    /// Makes a wait answer for the polls of another one that leaves, and which its plan has made.
+    pub(in crate::board) fn take_over_polls(&mut self, from: Key<Wait>, to: Key<Wait>) {
+        let (polled_since, age) = (self.polled_since(from), self.age_at_start(to));
+        if polled_since < self.polled_since(to) {
             self.earlier.insert(to, Earlier { age, polled_since });
         }
     }

@@ -107,12 +107,12 @@ pub(super) struct HeadStart {
     pub(super) delays: u32,
 }
 
-/// What a wait on a job goes by when older ones have left it.
+/// What a wait goes by that has joined or outlived others on its job.
 #[derive(Clone, Copy, Debug)]
 struct Earlier {
     /// The age of the job when the wait began, in nanoseconds, as they knew it.
     age: u64,
-    /// Since when the job has been polled by the plans of its kind.
+    /// Since when the job has been polled by the plan of the wait.
     polled_since: Time,
 }
 
@@ -136,7 +136,7 @@ pub(super) struct Waits {
     failures: KeyMap<Wait, WaitFailures>,
     last_looks: KeyMap<Wait, LastLook>,
     head_starts: KeyMap<Wait, HeadStart>,
-    /// What waits knew that have left a job, for one that goes on.
+    /// What other waits on a job know, or knew when they left it.
     earlier: KeyMap<Wait, Earlier>,
     /// The kinds of the jobs that have one.
     kinds: KeyMap<Wait, Arc<str>>,

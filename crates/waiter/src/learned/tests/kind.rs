@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::*;
+use crate::ConfigError;
 use crate::learned::history::Savings;
-use crate::learned::{Account, History, Kind, Learned, Planned, Sample, Until};
-use crate::{ConfigError, Schedule};
+use crate::learned::{Account, History, Kind, Learned, Sample};
 
 const KIND: &str = "create";
 const MIN: Duration = Duration::from_millis(500);
@@ -51,7 +51,8 @@ fn losses_lead_back_to_the_fallback_and_savings_to_the_plan() {
         fell_back |= !plan.is_learned();
         // It ends just after the first poll, whatever that is, and is not learnt from: the worst for it.
         let end = plan.delay(0.0, 0.5).map_or(10.0, |first| first + 0.01);
-        let saved = kind.book(&settings, plan.gain(0.0, Until::End(end)), &history);
+        let saved =
+            kind.book(&settings, one_wait(&plan, 0.0).gain(end, plan.settings.price()), &history);
         sum += saved.account(1.0).balance() - Account::new(1.0).balance();
         assert!(sum >= -70.0, "{sum} after {n}");
     }
@@ -130,7 +131,8 @@ fn a_job_of_more_than_a_day_is_booked_as_one_of_a_day() {
     let (settings, history) = (Arc::new(Learned::new()), regular_history());
     let mut kind = Kind::new(KIND, &history);
     let plan = plan(&mut kind, &settings, 0.0, &history);
-    let [day, longer] = [86_400.0, 400_123.0].map(|end| plan.gain(0.0, Until::End(end)));
+    let [day, longer] =
+        [86_400.0, 400_123.0].map(|end| one_wait(&plan, 0.0).gain(end, plan.settings.price()));
     assert_eq!(day, longer);
 }
 

@@ -4,15 +4,25 @@ use std::time::Duration;
 
 use super::account::Ledger;
 use super::*;
-use crate::Schedule;
-use crate::learned::guard::{polls, worst_losses};
-use crate::learned::{Account, History, Kind, Learned, Planned, Sample, Until};
+use crate::learned::guard::{polls, worst, worst_of_leaving};
+use crate::learned::{Account, History, Kind, Learned, Sample};
 
 const KIND: &str = "create";
 const MIN: Duration = Duration::from_millis(500);
 const TOLERANCE: f64 = 0.1;
 /// The age at which the last wait leaves.
 const LAST: f64 = 1_800.0;
+
+/// Until when a job was polled: ages in seconds.
+#[derive(Clone, Copy, Debug)]
+enum Until {
+    End(f64),
+    /// It was last seen running, and then left.
+    Left {
+        seen: f64,
+        left: f64,
+    },
+}
 
 /// The polls of a wait that begins at an age: at once if the plan's first one is overdue.
 fn polls_from(plan: &Planned, fallback: f64, from: f64) -> [Vec<f64>; 2] {
@@ -82,7 +92,13 @@ impl Player {
         let polls = polls_from(&plan, self.fallback, from);
         let until = choose(&polls);
         let lost = loss(&polls, until, self.c);
-        let gain = plan.gain(from, until);
+        let polls_of = one_wait(&plan, from);
+        let gain = match until {
+            Until::End(end) => polls_of.gain(end, self.c),
+            Until::Left { seen, left } => {
+                polls_of.gain_of_leaving(&JobPolls::default(), seen, left, self.c)
+            }
+        };
         assert!(
             gain <= 1e-6 - lost,
             "{gain} is booked where {lost} is lost: {until:?} from {from}"
@@ -164,12 +180,20 @@ fn waits_that_begin_late_lose_no_more_than_one_of_them_can() {
 #[test]
 fn what_a_plan_can_lose_covers_waits_that_leave() {
     let every = |interval: f64| polls(move |_, _| interval);
-    // At 1,000 s both see an end at once, by 100 polls and by 10. A wait that leaves at 990 s has made 99 and 9.
-    let [ended, left] = worst_losses(every(10.0), every(100.0), 1_000.0, 1.0);
+    // At 1,000 s both see an end at once, by 100 polls and by 10. A wait that leaves just before may have made 100 and 9: a poll
+    // comes early by jitter.
+    let losses = |plan, fixed| {
+        [
+            worst(every(plan), every(fixed), 1_000.0, 1.0),
+            worst_of_leaving(every(plan), every(fixed), 1_000.0, 1.0),
+        ]
+    };
+    let [ended, left] = losses(10.0, 100.0);
     assert!((ended - (100.0 - 1.1 * 10.0)).abs() < 1e-9, "{ended}");
-    assert!((left - (99.0 - 1.1 * 9.0)).abs() < 1e-9, "{left}");
-    assert_eq!(worst_losses(every(100.0), every(100.0), 1_000.0, 1.0)[1], 0.0);
-    assert_eq!(worst_losses(every(100.0), every(10.0), 1_000.0, 1.0)[1], 0.0);
+    assert!((left - (100.0 - 1.1 * 9.0)).abs() < 1e-9, "{left}");
+    // The plan's first poll, a little early.
+    assert_eq!(losses(100.0, 100.0)[1], 1.0);
+    assert_eq!(losses(100.0, 10.0)[1], 0.0);
     // A plan that polls each second for a day: it loses most by a wait that leaves before a poll of the fallback.
     let (second, day) = (Duration::from_secs(1), 86_400.0_f64);
     let settings = Learned::new()

@@ -9,7 +9,8 @@ mod vectors;
 
 use std::sync::Arc;
 
-use super::{Estimator, Leash, Pace, Plan};
+use super::{Estimator, JobPolls, Leash, Pace, Plan, Planned, WaitPolls};
+use crate::Schedule;
 
 /// The static schedule of the vectors: x1.5 from 1 s to 15 s, by age.
 fn fixed() -> impl Iterator<Item = f64> {
@@ -27,6 +28,13 @@ fn learnt(durations: &[f64]) -> Estimator {
 fn unbounded(plan: Plan) -> Pace {
     let leash = Leash { absolute: 60.0, relative: 0.5 };
     Pace { plan: Arc::new(plan), leash, min_interval: 0.5, max_interval: f64::INFINITY }
+}
+
+/// The polls of a job with one wait that begins at an age, in seconds.
+fn one_wait(plan: &Arc<Planned>, from: f64) -> JobPolls {
+    let schedule = Schedule::planned(Arc::clone(plan));
+    let wait = WaitPolls { schedule, from, head_start: (0.0, 0), is_first_at_once: false };
+    JobPolls { waits: vec![wait], is_early: false, are_all: true }
 }
 
 /// Numbers in [0, 1) that look random: the variant of splitmix64 that the board uses.

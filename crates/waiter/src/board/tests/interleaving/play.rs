@@ -472,8 +472,8 @@ impl Play {
             Reply::Panicked => None,
         };
         let answer = match &told {
-            Some(Ok(state)) => Answer::Told(Ok(state.clone())),
-            Some(Err(class)) => Answer::Told(Err(SourceError::new(*class, "scripted"))),
+            Some(Ok(state)) => Answer::Received(Ok(state.clone())),
+            Some(Err(class)) => Answer::Received(Err(SourceError::new(*class, "scripted"))),
             None => Answer::Panicked("scripted".into()),
         };
         self.board.handle_answer(self.now, request, &answer);

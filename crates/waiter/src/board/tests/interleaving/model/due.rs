@@ -85,7 +85,11 @@ impl<R: Copy + Ord + std::fmt::Debug> Model<R> {
         let is_last = wait.look.is_some() || wait.is_last_poll_due;
         let limit = if is_last { wait.last_poll() } else { Time::NEVER };
         let is_at_once = policy.first_poll_at_once || wait.resumed.is_some();
-        let base = if answers == 0 { wait.started } else { job.last_answer.unwrap_or(Time::ZERO) };
+        // A plan goes on from the last poll, whatever wait that was for.
+        let goes_on = matches!(self.spec(wait), Spec::Learned(_))
+            && (job.status.is_some() && job.polls > 0 && job.failing.is_none());
+        let is_first = answers == 0 && !(goes_on && !is_at_once);
+        let base = if is_first { wait.started } else { job.last_answer.unwrap_or(Time::ZERO) };
         if answers == 0 && is_at_once {
             return (base.min(limit), base.min(limit));
         }

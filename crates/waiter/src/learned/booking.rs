@@ -1,0 +1,136 @@
+//! What the polls of a job cost, by the plans of all waits on it and by their static schedules: the account books the difference.
+
+use crate::Schedule;
+
+use super::guard::{TOLERANCE, count_about, gain};
+use super::kind::{DENSEST, HORIZON, Planned};
+
+/// How a wait has its job polled.
+#[derive(Clone, Debug)]
+pub(crate) struct WaitPolls {
+    pub(crate) schedule: Schedule,
+    /// The age of the job when the wait began, in seconds.
+    pub(crate) from: f64,
+    /// The age by which its static schedule goes then, in seconds, and how many delays of that have passed.
+    pub(crate) head_start: (f64, u32),
+    /// Whether its first poll is made when it begins.
+    pub(crate) is_first_at_once: bool,
+}
+
+impl WaitPolls {
+    fn plan(&self) -> Option<&Planned> {
+        self.schedule.plan().map(|plan| &**plan)
+    }
+
+    /// Returns when the plan polls next, after a poll that saw the job running; none if the static schedule has to do.
+    fn next_by_plan(&self, seen: Option<f64>, is_early: bool) -> Option<f64> {
+        let pace = self.plan()?.pace()?;
+        match seen {
+            None if is_early => Some(self.from + self.schedule.delay_secs(0.0, 0).max(DENSEST)),
+            None => Some(pace.delay(0.0).max(self.from)),
+            Some(seen) if seen < HORIZON => Some((seen + pace.delay(seen)).max(self.from)),
+            Some(_) => None,
+        }
+    }
+
+    /// Returns when the static schedule polls next, if it has polled `count` times since the wait began.
+    fn next_by_static(&self, seen: Option<f64>, count: u32) -> f64 {
+        let base = seen.map_or(self.from, |seen| seen.max(self.from));
+        let (age, delays) = self.head_start;
+        let delay = self.schedule.delay_secs(base - self.from + age, count.saturating_add(delays));
+        base + delay.max(DENSEST)
+    }
+}
+
+/// The polls of a job as ages in seconds, without jitter: rising, without an end.
+struct Polls<'a> {
+    waits: &'a [WaitPolls],
+    by_plans: bool,
+    /// Whether the first poll of plans came early.
+    is_early: bool,
+    /// The last poll.
+    seen: Option<f64>,
+    /// For each wait, how many polls were made since it began.
+    counts: Vec<u32>,
+}
+
+impl Iterator for Polls<'_> {
+    type Item = f64;
+
+    fn next(&mut self) -> Option<f64> {
+        let next_of = |(wait, count): (&WaitPolls, &u32)| {
+            if *count == 0 && wait.is_first_at_once && self.seen.is_none_or(|s| s < wait.from) {
+                return wait.from;
+            }
+            let planned = self.by_plans.then(|| wait.next_by_plan(self.seen, self.is_early));
+            planned.flatten().unwrap_or_else(|| wait.next_by_static(self.seen, *count))
+        };
+        let next = self.waits.iter().zip(&self.counts).map(next_of).reduce(f64::min)?;
+        for (wait, count) in self.waits.iter().zip(&mut self.counts) {
+            *count = count.saturating_add(u32::from(wait.from <= next));
+        }
+        self.seen = Some(next);
+        Some(next)
+    }
+}
+
+/// How a job was polled.
+#[derive(Debug, Default)]
+pub(crate) struct JobPolls {
+    /// The waits on it.
+    pub(crate) waits: Vec<WaitPolls>,
+    /// Whether the first poll of plans came as early as that of the static schedule, because nothing good was heard of the source.
+    pub(crate) is_early: bool,
+    /// Whether these are all waits on it. If not, nothing is saved.
+    pub(crate) are_all: bool,
+}
+
+impl JobPolls {
+    /// Returns what the plans have saved against the static schedules, with a tolerance, if the job ended at an age, in
+    /// seconds: negative for a loss. `c` is the price of a poll in seconds.
+    ///
+    /// Polls from zero on are those that the account allowed. Waits that begin later save nothing: the polls before
+    /// were made by neither schedule, and the age may be one that the server misstates. What they lose counts.
+    pub(crate) fn gain(&self, end: f64, c: f64) -> f64 {
+        let first = self.first();
+        let gain = gain(self.by_plans(), self.by_statics(), end.min(HORIZON).max(first), c);
+        if first <= 0.0 && self.are_all { gain } else { gain.min(0.0) }
+    }
+
+    /// Returns the same if waits left the job while it ran, and the `rest` goes on: by the polls up to the age at which it was
+    /// `seen` last.
+    ///
+    /// Only those polls count that the rest alone had not made. Nothing is saved where others stay, nor where the static schedules
+    /// polled once more: they might have seen the end.
+    pub(crate) fn gain_of_leaving(&self, rest: &Self, seen: f64, left: f64, c: f64) -> f64 {
+        let seen = seen.min(HORIZON);
+        let less = |polls: &Self| {
+            let by_statics = polls.by_statics().take_while(|poll| *poll <= seen).count();
+            (1.0 + TOLERANCE) * by_statics as f64 - count_about(polls.by_plans(), seen) as f64
+        };
+        let gain = c * (less(self) - less(rest));
+        let next = self.by_statics().find(|poll| *poll > seen);
+        let saves = self.first() <= 0.0 && self.are_all && rest.waits.is_empty();
+        if saves && next.is_none_or(|next| next > left) { gain } else { gain.min(0.0) }
+    }
+
+    fn by_plans(&self) -> Polls<'_> {
+        Polls { by_plans: true, ..self.by_statics() }
+    }
+
+    fn by_statics(&self) -> Polls<'_> {
+        let Self { waits, is_early, .. } = self;
+        Polls {
+            waits,
+            by_plans: false,
+            is_early: *is_early,
+            seen: None,
+            counts: vec![0; waits.len()],
+        }
+    }
+
+    /// Returns the age from which on the job was polled, in seconds.
+    fn first(&self) -> f64 {
+        self.waits.iter().map(|wait| wait.from).fold(HORIZON, f64::min)
+    }
+}
