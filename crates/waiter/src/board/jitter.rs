@@ -33,9 +33,53 @@ pub(crate) fn uniform(hash: u64, n: u32, salt: u32) -> f64 {
 /// what a job draws keeps, so that jobs started together part in proportion to the number of polls, and not
 /// to its square root only.
 pub(crate) fn jitter(hash: u64, n: u32) -> f64 {
+    #[cfg(test)]
+    if switch::is_off() {
+        return 0.0;
+    }
+    draw(hash, n)
+}
+
+/// The same for the delays of plans, where it moves a poll either way.
+pub(crate) fn plan_jitter(hash: u64, n: u32) -> f64 {
+    #[cfg(test)]
+    if switch::is_off() {
+        return 0.5;
+    }
+    draw(hash, n)
+}
+
+fn draw(hash: u64, n: u32) -> f64 {
     let sum = uniform(hash, 0, 4) + 0.25 * uniform(hash, n, 1);
     // Modulo 1: what `fract` returns, which calls a function where the processor may have no instruction for it.
     if sum < 1.0 { sum } else { sum - 1.0 }
+}
+
+/// Switches jitter off, for tests that compare polls with what a schedule says.
+#[cfg(test)]
+pub(crate) mod switch {
+    use std::cell::Cell;
+
+    thread_local! {
+        static IS_OFF: Cell<bool> = const { Cell::new(false) };
+    }
+
+    pub(crate) fn is_off() -> bool {
+        IS_OFF.get()
+    }
+
+    /// Calls a function without jitter on this thread.
+    pub(crate) fn off<T>(f: impl FnOnce() -> T) -> T {
+        struct On;
+        impl Drop for On {
+            fn drop(&mut self) {
+                IS_OFF.set(false);
+            }
+        }
+        let _on = On;
+        IS_OFF.set(true);
+        f()
+    }
 }
 
 #[cfg(test)]

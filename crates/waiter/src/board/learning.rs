@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::jobs::Job;
 use super::time::Time;
 use super::waits::Wait;
-use super::{Board, WaitOptions};
+use super::{Board, WaitOptions, jitter};
 use crate::learned::{Kind, Learned, Planned, Survival};
 use crate::schedule::to_nanos;
 use crate::util::slab::Key;
@@ -150,23 +150,27 @@ impl Board {
         plans.filter(|plan| plan.is_learned()).find(is_like).cloned()
     }
 
-    /// Returns when a plan polls a job next; none if the fallback says. `base` is when the wait began or had its last answer.
+    /// Returns when a plan polls a job next; none if the fallback says. `base` is when the wait began or had its last answer, and
+    /// `hash` that of the job.
     pub(super) fn planned_poll(
         &self,
         plan: &Planned,
         key: Key<Job>,
         base: Time,
-        jitter: f64,
+        hash: u64,
     ) -> Option<Time> {
         if self.jobs.failure(key).is_some() {
             return None;
         }
+        let polls = self.jobs[key].polls;
         let Some(known) = self.known_ages(plan, key, base) else {
             // A wrong id or key is to be noticed soon, and the answer tells the age of the job.
+            let jitter = jitter::jitter(hash, polls);
             let early = plan.settings.get_fallback().next_delay(0, 0, 0, jitter);
             return plan.is_learned().then(|| base.after_nanos(early));
         };
         // Of a job that was never seen, the first poll of the plan, at once if it is overdue.
+        let jitter = jitter::plan_jitter(hash, polls);
         let delay = (plan.delay(known.seen, jitter)? - (known.age - known.seen)).max(0.0);
         Some(known.at.after_nanos(to_nanos(delay * 1e9)))
     }

@@ -390,13 +390,13 @@ impl Board {
         let head_start = self.waits.head_start(wait_key);
         let base = if answers == 0 { wait.started } else { job.last_answer };
         let age = base.nanos_since(wait.started).saturating_add(head_start.age);
-        let jitter = jitter::jitter(hash, job.polls);
         // A first poll at once comes before the first delay.
         let delays = answers - u32::from(policy.first_poll_at_once || is_resumed);
         let plan = policy.schedule.plan();
-        if let Some(due) = plan.and_then(|plan| self.planned_poll(plan, key, base, jitter)) {
+        if let Some(due) = plan.and_then(|plan| self.planned_poll(plan, key, base, hash)) {
             return due.max(wait.started);
         }
+        let jitter = jitter::jitter(hash, job.polls);
         let delay = policy.schedule.next_delay(age, delays, head_start.delays, jitter);
         let due = base.max(wait.started).after_nanos(delay);
         let Some(failing) = self.jobs.failure(key).filter(|_| answers > 0) else { return due };

@@ -2,6 +2,7 @@
 
 mod attempts;
 mod booking;
+mod bound;
 mod budgets;
 mod commands;
 mod deadlines;

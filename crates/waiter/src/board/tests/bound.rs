@@ -1,0 +1,236 @@
+//! The account's bound over the board: jobs are played twice, with schedules that learn and with their fallbacks, and what was
+//! polled and noticed in truth is compared.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::script::*;
+use super::world::*;
+use crate::board::{Time, WaitOptions, jitter};
+use crate::learned::Account;
+use crate::{History, Learned, Policy, Sample, Schedule};
+
+/// How often each job is played.
+const TIMES: usize = 150;
+
+/// One wait on a job.
+#[derive(Clone, Debug)]
+struct WaitSpec {
+    /// When it begins and, if it leaves before the job ends, when that is: in seconds of the job's age.
+    begins: f64,
+    leaves: Option<f64>,
+    settings: usize,
+    kind: usize,
+    /// Whether its schedule is the fallback.
+    is_static: bool,
+    /// Whether its user says how old the job is.
+    says_since: bool,
+    first_poll_at_once: bool,
+}
+
+/// How each of many jobs goes.
+#[derive(Clone, Debug)]
+struct Recipe {
+    /// What was learnt before: middle and relative spread, in seconds.
+    past: (f64, f64),
+    ends: f64,
+    waits: Vec<WaitSpec>,
+    /// Whether the server tells times, and whether the end is reported from elsewhere.
+    tells_times: bool,
+    is_reported: bool,
+    /// How long the source rests between two jobs, in seconds: after two minutes nothing good was heard lately.
+    pause: f64,
+    settings: Vec<Learned>,
+}
+
+fn learned(price: f64, fallback: usize) -> Learned {
+    Learned::new().poll_cost(Duration::from_secs_f64(price)).fallback(fallback_of(fallback))
+}
+
+fn fallback_of(number: usize) -> Schedule {
+    match number {
+        0 => Schedule::default(),
+        1 => Schedule::fixed(secs(60)).unwrap(),
+        2 => Schedule::fixed(secs(10)).unwrap(),
+        _ => Schedule::exponential(secs(2), 2.0, secs(120)).unwrap(),
+    }
+}
+
+fn wait() -> impl Strategy<Value = WaitSpec> {
+    let begins = prop_oneof![6 => Just(0.0), 2 => 1.0..100.0, 1 => 100.0..300.0];
+    let leaves = prop_oneof![2 => Just(None), 3 => (5.0..400.0).prop_map(Some)];
+    let flags = (prop::bool::weighted(0.1), any::<bool>(), prop::bool::weighted(0.1));
+    (begins, leaves, 0..2_usize, prop::bool::weighted(0.2), flags).prop_map(
+        |(begins, leaves, settings, kind, (is_static, says_since, first_poll_at_once))| {
+            let (leaves, kind) = (leaves.map(|after| begins + after), usize::from(kind));
+            WaitSpec { begins, leaves, settings, kind, is_static, says_since, first_poll_at_once }
+        },
+    )
+}
+
+fn recipe() -> impl Strategy<Value = Recipe> {
+    let past = (prop_oneof![Just(30.0), Just(100.0), Just(300.0)], 0.0..1.5);
+    let price = prop_oneof![Just(0.5), Just(1.0), Just(5.0), Just(20.0)];
+    let settings = (price.clone(), prop::option::weighted(0.3, price), 0..4_usize, 0..4_usize);
+    let waits = prop::collection::vec(wait(), 1..4);
+    let flags = (any::<bool>(), prop::bool::weighted(0.15), prop_oneof![Just(1.0), Just(300.0)]);
+    (past, 0.2_f64..3.0, waits, settings, flags).prop_map(
+        |(past, ends, waits, (price, other, one, two), (tells_times, is_reported, pause))| {
+            let settings = vec![learned(price, one), learned(other.unwrap_or(price), two)];
+            let ends = past.0 * ends;
+            Recipe { past, ends, waits, tells_times, is_reported, pause, settings }
+        },
+    )
+}
+
+/// What was polled of a job, and how long after its end the last wait on it heard of that, if any did.
+#[derive(Clone, Copy, Debug, Default)]
+struct Truth {
+    polls: f64,
+    lag: Option<f64>,
+}
+
+/// Plays the recipe many times, one job after the other. Returns the truth of each.
+fn play(recipe: &Recipe, learns: bool) -> Vec<Truth> {
+    let mut world = World::new(budget());
+    if learns {
+        let mut history = History::new();
+        for kind in ["create", "delete"] {
+            let (middle, spread) = recipe.past;
+            for n in 0..20 {
+                let duration = middle * (spread * (f64::from(n) / 19.0 - 0.5)).exp();
+                history.record(kind, Sample::ended(Duration::from_secs_f64(duration)));
+            }
+        }
+        world.board.set_history(history);
+    }
+    let play_one = |n| play_one(&mut world, recipe, &format!("job-{n}"), learns);
+    jitter::switch::off(|| (0..TIMES).map(play_one).collect())
+}
+
+fn play_one(world: &mut World, recipe: &Recipe, id: &str, learns: bool) -> Truth {
+    let begin = world.now;
+    let after = |age: f64| begin.after(Duration::from_secs_f64(age));
+    // Each job takes a little longer or shorter, the same in both worlds: it ends at any phase of the polls.
+    let number: u32 = id[4..].parse().unwrap();
+    let ends = recipe.ends * (1.0 + 0.1 * ((f64::from(number) * 0.618_034).fract() - 0.5));
+    let end = after(ends);
+    let ms = end.as_nanos() / 1_000_000;
+    let script = if recipe.is_reported { Script::never() } else { Script::succeeds(ms) };
+    let before = (begin.as_nanos() / 1_000_000).cast_signed();
+    world.script(id, if recipe.tells_times { script.clock(-before, 0) } else { script });
+    let mut events: Vec<(f64, usize, bool)> = Vec::new();
+    for (n, wait) in recipe.waits.iter().enumerate() {
+        events.push((wait.begins, n, true));
+        events.extend(wait.leaves.map(|leaves| (leaves, n, false)));
+    }
+    events.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let mut watches = vec![None; recipe.waits.len()];
+    let mut lag = None;
+    let mut is_reported = false;
+    let mut report = |world: &mut World, until: Time| {
+        if recipe.is_reported && !is_reported && until >= end {
+            world.run_until(end);
+            is_reported = true;
+            let state = crate::JobState::succeeded();
+            world.board.tell(end, id, &state);
+            world.run_until(end);
+        }
+        world.run_until(until);
+    };
+    for (age, number, begins) in events {
+        let wait = &recipe.waits[number];
+        report(world, after(age));
+        if !begins {
+            if let Some(watch) = watches[number] {
+                world.remove(watch, id);
+            }
+            continue;
+        }
+        if world.now > end {
+            // Its polls would tell of a job that has ended long before.
+            continue;
+        }
+        let schedule = match &recipe.settings[wait.settings] {
+            settings if learns && !wait.is_static => Schedule::learned(settings.clone()).unwrap(),
+            settings => settings.get_fallback().clone(),
+        };
+        let policy = Policy::new().schedule(schedule).first_poll_at_once(wait.first_poll_at_once);
+        let since = if wait.says_since { wait.begins } else { 0.0 };
+        let options = WaitOptions {
+            kind: Some(["create", "delete"][wait.kind].into()),
+            since: Duration::from_secs_f64(since),
+            ..WaitOptions::new(Arc::new(policy.timeout(secs(7_200))))
+        };
+        watches[number] = Some(world.watch_with([id], options));
+    }
+    let most = recipe.waits.iter().filter_map(|wait| wait.leaves).fold(ends, f64::max);
+    report(world, after(most + 1_000.0));
+    for watch in watches.into_iter().flatten() {
+        let heard = world.heard.get(&(watch, id.into())).and_then(|heard| heard.end.clone());
+        if let Some((at, Ok(_))) = heard {
+            lag = Some(at.since(end).as_secs_f64());
+        }
+        world.close(watch);
+    }
+    let polls = world.poll_times(id).len() as f64;
+    world.polls.clear();
+    world.run_until(world.now.after(Duration::from_secs_f64(recipe.pause)));
+    Truth { polls, lag }
+}
+
+/// Returns what was lost against the static schedules, beyond a tenth of their cost, job by job.
+fn losses(recipe: &Recipe, c: f64) -> Vec<f64> {
+    let [learned, fixed] = [true, false].map(|learns| play(recipe, learns));
+    let pairs = learned.iter().zip(&fixed);
+    let loss = |(learned, fixed): (&Truth, &Truth)| {
+        let polls = learned.polls - 1.1 * fixed.polls;
+        // A wait that leaves may miss an end that the other schedule sees: of that delay nothing is known.
+        let lag = learned.lag.zip(fixed.lag).map_or(0.0, |(learned, fixed)| learned - 1.1 * fixed);
+        c * polls + lag
+    };
+    pairs.map(loss).collect()
+}
+
+/// Returns the prices of a poll of the waits whose schedules learn, in seconds, and how many accounts they have.
+fn accounts(recipe: &Recipe) -> (Vec<f64>, usize) {
+    let learned = recipe.waits.iter().filter(|wait| !wait.is_static);
+    let price = |wait: &WaitSpec| recipe.settings[wait.settings].get_poll_cost().as_secs_f64();
+    let mut accounts: Vec<_> = learned.map(|wait| (price(wait), wait.kind)).collect();
+    accounts.sort_by(|a, b| a.partial_cmp(b).unwrap());
+    accounts.dedup();
+    let mut prices: Vec<f64> = accounts.iter().map(|(price, _)| *price).collect();
+    prices.dedup();
+    (prices, accounts.len())
+}
+
+fn check(recipe: &Recipe) -> Result<(), TestCaseError> {
+    let (prices, accounts) = accounts(recipe);
+    let excess = |c: f64| {
+        let losses = losses(recipe, c);
+        let (mut sum, mut most) = (0.0_f64, 0.0_f64);
+        for loss in &losses {
+            sum += loss;
+            most = most.max(sum);
+        }
+        let worst = losses.iter().copied().fold(0.0, f64::max);
+        // Each account may lose what it has, and then one job may put it in debt.
+        let allowed = accounts as f64 * (Account::new(c).balance() + worst);
+        (most - allowed, most, losses)
+    };
+    let results: Vec<_> = prices.iter().map(|c| (*c, excess(*c))).collect();
+    let is_bound = results.is_empty() || results.iter().any(|(_, (over, ..))| *over <= 0.0);
+    prop_assert!(is_bound, "{results:?}");
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn many_jobs_lose_no_more_than_their_accounts_hold(recipe in recipe()) {
+        check(&recipe)?;
+    }
+}
