@@ -11,6 +11,8 @@ pub(crate) struct WaitPolls {
     pub(crate) schedule: Schedule,
     /// The age of the job when the wait began, in seconds.
     pub(crate) from: f64,
+    /// The age at which it left; infinite if it did not.
+    pub(crate) until: f64,
     /// The age by which its static schedule goes then, in seconds, and how many delays of that have passed.
     pub(crate) head_start: (f64, u32),
     /// Whether its first poll is made when it begins.
@@ -54,18 +56,30 @@ struct Polls<'a> {
     counts: Vec<u32>,
 }
 
+impl Polls<'_> {
+    /// Returns when a wait wants the next poll.
+    fn next_of(&self, wait: &WaitPolls, count: u32) -> f64 {
+        let is_first = count == 0 && self.seen.is_none_or(|seen| seen < wait.from);
+        if is_first && wait.is_first_at_once {
+            return wait.from;
+        }
+        let planned = self.by_plans.then(|| wait.next_by_plan(self.seen, self.is_early));
+        planned.flatten().unwrap_or_else(|| wait.next_by_static(self.seen, count))
+    }
+}
+
 impl Iterator for Polls<'_> {
     type Item = f64;
 
     fn next(&mut self) -> Option<f64> {
         let next_of = |(wait, count): (&WaitPolls, &u32)| {
-            if *count == 0 && wait.is_first_at_once && self.seen.is_none_or(|s| s < wait.from) {
-                return wait.from;
-            }
-            let planned = self.by_plans.then(|| wait.next_by_plan(self.seen, self.is_early));
-            planned.flatten().unwrap_or_else(|| wait.next_by_static(self.seen, *count))
+            let next = self.next_of(wait, *count);
+            if next <= wait.until { next } else { f64::INFINITY }
         };
-        let next = self.waits.iter().zip(&self.counts).map(next_of).reduce(f64::min)?;
+        let next = self.waits.iter().zip(&self.counts).map(next_of).fold(f64::INFINITY, f64::min);
+        if next == f64::INFINITY {
+            return None;
+        }
         for (wait, count) in self.waits.iter().zip(&mut self.counts) {
             *count = count.saturating_add(u32::from(wait.from <= next));
         }
@@ -86,32 +100,32 @@ pub(crate) struct JobPolls {
 }
 
 impl JobPolls {
-    /// Returns what the plans have saved against the static schedules, with a tolerance, if the job ended at an age, in
-    /// seconds: negative for a loss. `c` is the price of a poll in seconds.
+    /// Returns what the plans have saved against the static schedules, with a tolerance, since an age at which waits with a plan
+    /// began, if the job ended at an age, in seconds: negative for a loss. `c` is the price of a poll in seconds.
     ///
     /// Polls from zero on are those that the account allowed. Waits that begin later save nothing: the polls before
-    /// were made by neither schedule, and the age may be one that the server misstates. What they lose counts.
-    pub(crate) fn gain(&self, end: f64, c: f64) -> f64 {
-        let first = self.first();
-        let gain = gain(self.by_plans(), self.by_statics(), end.min(HORIZON).max(first), c);
-        if first <= 0.0 && self.are_all { gain } else { gain.min(0.0) }
+    /// were not made by their plan, and the age may be one that the server misstates. What they lose counts.
+    pub(crate) fn gain(&self, from: f64, end: f64, c: f64) -> f64 {
+        let end = end.min(HORIZON).max(from);
+        let gain = gain(since(self.by_plans(), from), since(self.by_statics(), from), end, c);
+        if from <= 0.0 && self.are_all { gain } else { gain.min(0.0) }
     }
 
-    /// Returns the same if waits left the job while it ran, and the `rest` goes on: by the polls up to the age at which it was
+    /// Returns the same if the last wait with the plan left the job while it ran: by the polls up to the age at which it was
     /// `seen` last.
     ///
-    /// Only those polls count that the rest alone had not made. Nothing is saved where others stay, nor where the static schedules
-    /// polled once more: they might have seen the end.
-    pub(crate) fn gain_of_leaving(&self, rest: &Self, seen: f64, left: f64, c: f64) -> f64 {
+    /// Nothing is saved where other waits stay, nor where the static schedules polled once more: they might have seen the end.
+    pub(crate) fn gain_of_leaving(&self, from: f64, seen: f64, leaves: Leaves, c: f64) -> f64 {
         let seen = seen.min(HORIZON);
-        let less = |polls: &Self| {
-            let by_statics = polls.by_statics().take_while(|poll| *poll <= seen).count();
-            (1.0 + TOLERANCE) * by_statics as f64 - count_about(polls.by_plans(), seen) as f64
+        let by_plans = count_about(self.by_plans(), from, seen);
+        let by_statics = since(self.by_statics(), from).take_while(|poll| *poll <= seen).count();
+        let gain = c * ((1.0 + TOLERANCE) * by_statics as f64 - by_plans as f64);
+        let is_last = || {
+            let next = self.by_statics().find(|poll| *poll > seen);
+            next.is_none_or(|next| next > leaves.at)
         };
-        let gain = c * (less(self) - less(rest));
-        let next = self.by_statics().find(|poll| *poll > seen);
-        let saves = self.first() <= 0.0 && self.are_all && rest.waits.is_empty();
-        if saves && next.is_none_or(|next| next > left) { gain } else { gain.min(0.0) }
+        let saves = from <= 0.0 && self.are_all && !leaves.others;
+        if saves && is_last() { gain } else { gain.min(0.0) }
     }
 
     fn by_plans(&self) -> Polls<'_> {
@@ -128,9 +142,18 @@ impl JobPolls {
             counts: vec![0; waits.len()],
         }
     }
+}
 
-    /// Returns the age from which on the job was polled, in seconds.
-    fn first(&self) -> f64 {
-        self.waits.iter().map(|wait| wait.from).fold(HORIZON, f64::min)
-    }
+/// How the last wait with a plan leaves a job.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Leaves {
+    /// The age of the job, in seconds.
+    pub(crate) at: f64,
+    /// Whether other waits stay.
+    pub(crate) others: bool,
+}
+
+/// Returns the polls from an age on.
+fn since(polls: Polls<'_>, from: f64) -> impl Iterator<Item = f64> {
+    polls.skip_while(move |poll| *poll < from)
 }

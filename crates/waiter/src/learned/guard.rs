@@ -65,16 +65,18 @@ pub fn gain(
     (1.0 + TOLERANCE) * cost(fixed, duration, c) - cost(plan, duration, c)
 }
 
-/// Returns how many polls were made up to an age at which one saw the job running. That one may be a little early.
-pub(super) fn count_about(polls: impl Iterator<Item = f64>, age: f64) -> usize {
-    earliest(polls).take_while(|poll| *poll <= age).count()
+/// Returns how many polls were made from an age on up to one at which a poll saw the job running. That one may be a little
+/// early.
+pub(super) fn count_about(polls: impl Iterator<Item = f64>, from: f64, seen: f64) -> usize {
+    let polls = with_earliest(polls).skip_while(|(poll, _)| *poll < from);
+    polls.take_while(|(_, earliest)| *earliest <= seen).count()
 }
 
-/// Returns the earliest ages at which jittered polls come.
-fn earliest(polls: impl Iterator<Item = f64>) -> impl Iterator<Item = f64> {
+/// Returns polls, each with the earliest age at which it comes when it is jittered.
+fn with_earliest(polls: impl Iterator<Item = f64>) -> impl Iterator<Item = (f64, f64)> {
     polls.scan(0.0, |before, poll| {
         let delay = poll - std::mem::replace(before, poll);
-        Some(poll - EARLY * delay)
+        Some((poll, poll - EARLY * delay))
     })
 }
 
@@ -107,7 +109,7 @@ pub(super) fn worst_of_leaving(
 ) -> f64 {
     let mut worst = 0.0_f64;
     at_polls(
-        earliest(plan),
+        with_earliest(plan).map(|(_, earliest)| earliest),
         fixed,
         horizon,
         |[by_plan, by_fixed], [plan_polls, fixed_polls], age| {

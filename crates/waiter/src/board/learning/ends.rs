@@ -8,8 +8,8 @@ use crate::board::Board;
 use crate::board::jitter;
 use crate::board::jobs::Job;
 use crate::board::time::Time;
-use crate::board::waits::Wait;
-use crate::learned::{JobPolls, Planned, WaitPolls, job_mark};
+use crate::board::waits::{Polling, Wait};
+use crate::learned::{JobPolls, Leaves, Planned, WaitPolls, job_mark};
 use crate::state::ServerTime;
 use crate::util::slab::Key;
 use crate::{JobState, Sample};
@@ -30,16 +30,15 @@ const SILENCE: f64 = 60.0;
 /// does not know the begin says 1970, or the year 1.
 const LONGEST_CLAIM: f64 = 365.0 * 86_400.0;
 
-/// How many waits on a job are compared with what they would have polled by their static schedules. More of them save nothing.
+/// How many waits on a job are compared with what they would have polled by their static schedules. Of more waits nothing is
+/// saved.
 const MOST_COMPARED: usize = 16;
 
 /// The waits on a job that have one kind.
 #[derive(Debug)]
 struct OfKind {
-    /// The plans, one of each price of a poll: the newest wait's first.
-    plans: Vec<Arc<Planned>>,
-    /// Since when the job has been polled by them.
-    since: Time,
+    /// Since when the job has been polled by plans of the kind and one price of a poll, and one of these: the newest wait's first.
+    plans: Vec<(Arc<Planned>, Time)>,
 }
 
 /// The durations that server and polls give for a job that has ended.
@@ -85,7 +84,7 @@ impl Board {
             None => self.job_age(key, self.now),
         };
         let ended = Ended { told, credible, middle, age, do_clocks_agree, is_reported };
-        let polls = self.job_polls(key, age, self.now, None);
+        let polls = self.job_polls(key, age, self.now);
         for kind in kinds {
             self.learn_end_of(key, state, &ended, &polls, &kind);
         }
@@ -98,9 +97,9 @@ impl Board {
         state: &JobState,
         ended: &Ended,
         polls: &JobPolls,
-        OfKind { plans, since }: &OfKind,
+        OfKind { plans }: &OfKind,
     ) {
-        let Some(newest) = plans.first() else { return };
+        let Some((newest, _)) = plans.first() else { return };
         let Ended { told, credible, middle, age, .. } = *ended;
         let nonzero = credible.filter(|told| !told.is_zero());
         let Some(booked) = nonzero.or(middle).or(credible) else { return };
@@ -118,26 +117,24 @@ impl Board {
             return;
         }
         let duration = sample.map_or(booked, Sample::duration).as_secs_f64();
-        let waited = self.now.since(*since).as_secs_f64();
         // It may have been longer by times that are not believed.
         let oldest = told.map_or(age, |told| age.max(told.as_secs_f64()));
-        let is_whole = is_new
-            && sample.is_some_and(|sample| !sample.is_at_least())
-            && oldest <= waited + BEFORE_WAIT;
-        for plan in plans {
-            let c = plan.settings.price();
-            let gain = match ended.is_reported {
-                true => polls.gain_of_leaving(&JobPolls::default(), age, age, c),
-                false => polls.gain(duration, c),
+        let is_learnt = is_new && sample.is_some_and(|sample| !sample.is_at_least());
+        for (plan, since) in plans {
+            let (c, from) = (plan.settings.price(), age_then(age, self.now, *since));
+            let gain = if ended.is_reported {
+                polls.gain_of_leaving(from, age, Leaves { at: age, others: false }, c)
+            } else {
+                polls.gain(from, duration, c)
             };
+            let waited = self.now.since(*since).as_secs_f64();
+            let is_whole = is_learnt && oldest <= waited + BEFORE_WAIT;
             self.learning.book(plan, if is_whole { gain } else { gain.min(0.0) });
         }
     }
 
-    /// Learns from a job that its last wait of a kind leaves while it runs, before that does, and books what the wait's plan alone
-    /// has polled.
-    ///
-    /// What the wait knows of the job's age, another wait on it knows from then on.
+    /// Learns from a job that a wait leaves while it runs, before the wait does, and books the polls if that is the last one with
+    /// their account. What it knows of the job others on it know from then on.
     pub(in crate::board) fn learn_unfinished(&mut self, wait: Key<Wait>) {
         if self.learning.is_idle() {
             return;
@@ -146,31 +143,36 @@ impl Board {
         let plan = self.waits.policy(&self.waits[wait]).schedule.plan().cloned();
         let others = || self.waits.on(&self.jobs[key]).filter(|(other, _)| *other != wait);
         let next = others().next().map(|(next, _)| next);
-        let plan_of = |other: &Wait| self.waits.policy(other).schedule.plan();
-        let (mut heir, mut is_kind_left) = (None, true);
+        let (mut is_kind_left, mut is_account_left) = (true, true);
         if let Some(plan) = &plan {
-            for (other, entry) in others() {
-                let Some(others) = plan_of(entry) else { continue };
-                is_kind_left &= others.kind != plan.kind;
-                if Arc::ptr_eq(others, plan) {
-                    heir = Some(other);
+            for (_, other) in others() {
+                let other = self.waits.policy(other).schedule.plan();
+                let Some(other) = other.filter(|other| other.kind == plan.kind) else { continue };
+                is_kind_left = false;
+                if has_account(other, plan) {
+                    is_account_left = false;
                     break;
                 }
             }
         }
-        if let (Some(plan), None) = (plan, heir) {
-            self.book_leaving(key, wait, &plan, is_kind_left);
+        let plan = plan.filter(|_| is_account_left);
+        if let Some(plan) = &plan {
+            self.book_leaving(key, wait, plan, is_kind_left);
         }
-        if let Some(next) = next {
-            self.waits.share_age(wait, next);
-        }
-        if let Some(heir) = heir {
-            self.waits.take_over_polls(wait, heir);
+        let Some(next) = next else { return };
+        self.waits.share_age(wait, next);
+        let leaving = self.waits.polling(wait, Some(self.now));
+        self.waits.keep_departed(key, leaving);
+        if let Some(plan) = plan {
+            let is_booked = |left: &Polling| {
+                left.schedule.plan().is_some_and(|other| has_account(other, &plan))
+            };
+            self.waits.mark_booked(key, is_booked);
         }
     }
 
-    /// Learns how long a job has run that the last wait with a plan leaves, if that is the last one of its `kind`, and books what its
-    /// polls have saved.
+    /// Learns how long a job has run that the last wait with an account leaves, if that is the last one of its kind, and books
+    /// what the polls since the first such wait have saved.
     fn book_leaving(&mut self, key: Key<Job>, wait: Key<Wait>, plan: &Planned, is_kind_left: bool) {
         let Some((seen, age)) = self.jobs.observed(key).zip(self.last_age(key, plan)) else {
             return;
@@ -179,53 +181,65 @@ impl Board {
             let job = self.mark(key, self.jobs.begin(key));
             self.learning.learn(&plan.kind, Sample::at_least(sample).of_job(job));
         }
-        if seen > self.waits.polled_since(wait) {
-            let left = age + self.now.since(seen).as_secs_f64();
-            let [all, rest] = [None, Some(wait)].map(|but| self.job_polls(key, age, seen, but));
-            let gain = all.gain_of_leaving(&rest, age, left, plan.settings.price());
+        let since = self.polled_since(key, plan).min(self.waits[wait].started);
+        if seen > since {
+            let from = age_then(age, seen, since);
+            let at = age + self.now.since(seen).as_secs_f64();
+            let others = self.waits.on(&self.jobs[key]).nth(1).is_some();
+            let polls = self.job_polls(key, age, seen);
+            let c = plan.settings.price();
+            let gain = polls.gain_of_leaving(from, age, Leaves { at, others }, c);
             self.learning.book(plan, gain);
         }
     }
 
-    /// Returns how a job is polled that was of an age, in seconds, at a time: by all waits on it, or all but one.
-    fn job_polls(&self, key: Key<Job>, age: f64, at: Time, but: Option<Key<Wait>>) -> JobPolls {
+    /// Returns how a job has been polled that was of an age, in seconds, at a time.
+    fn job_polls(&self, key: Key<Job>, age: f64, at: Time) -> JobPolls {
         let job = &self.jobs[key];
-        let polls = |(wait, entry): (Key<Wait>, &Wait)| {
-            let since = self.waits.polled_since(wait);
-            let from = age - at.since(since).as_secs_f64() + since.since(at).as_secs_f64();
-            let policy = self.waits.policy(entry);
-            let head_start = self.waits.head_start(wait);
-            WaitPolls {
-                schedule: policy.schedule.clone(),
-                from: if from > BEFORE_WAIT { from } else { 0.0 },
-                head_start: (head_start.age as f64 / 1e9, head_start.delays),
-                is_first_at_once: policy.first_poll_at_once || self.waits.resumed(wait).is_some(),
-            }
+        let (departed, are_all) = self.waits.departed(key);
+        let polls = |wait: &Polling| WaitPolls {
+            schedule: wait.schedule.clone(),
+            from: age_then(age, at, wait.started),
+            until: wait.left.map_or(f64::INFINITY, |left| exact_age_then(age, at, left)),
+            head_start: (wait.head_start.age as f64 / 1e9, wait.head_start.delays),
+            is_first_at_once: wait.is_first_at_once,
         };
-        let mut waits = self.waits.on(job).filter(|(wait, _)| Some(*wait) != but);
-        let mut compared: Vec<_> = waits.by_ref().take(MOST_COMPARED - 1).map(polls).collect();
-        let (others, oldest) = waits.fold((0, None), |(count, _), wait| (count + 1, Some(wait)));
-        compared.extend(oldest.map(polls));
-        JobPolls { waits: compared, is_early: job.is_first_early, are_all: others <= 1 }
+        let present = self.waits.on(job).map(|(wait, _)| self.waits.polling(wait, None));
+        let mut waits: Vec<_> = departed.iter().map(polls).collect();
+        waits.extend(present.take(MOST_COMPARED).map(|wait| polls(&wait)));
+        let are_present = self.waits.on(job).nth(MOST_COMPARED).is_none();
+        JobPolls { waits, is_early: job.is_first_early, are_all: are_all && are_present }
+    }
+
+    /// Returns since when a job has been polled by plans with an account, and not booked.
+    fn polled_since(&self, key: Key<Job>, plan: &Planned) -> Time {
+        let present = self
+            .waits
+            .on(&self.jobs[key])
+            .map(|(_, wait)| (self.waits.policy(wait).schedule.plan(), wait.started));
+        let departed = self.waits.departed(key).0.iter().filter(|wait| !wait.is_booked);
+        let departed = departed.map(|wait| (wait.schedule.plan(), wait.started));
+        let all = present.chain(departed);
+        let of_account =
+            all.filter(|(other, _)| other.is_some_and(|other| has_account(other, plan)));
+        of_account.map(|(_, started)| started).min().unwrap_or(Time::NEVER)
     }
 
     /// Returns the kinds of the waits on a job, those of the newest waits first.
     fn kinds_on(&self, key: Key<Job>) -> Vec<OfKind> {
         let mut kinds: Vec<OfKind> = Vec::new();
-        for (wait, entry) in self.waits.on(&self.jobs[key]) {
-            let Some(plan) = self.waits.policy(entry).schedule.plan() else { continue };
-            let since = self.waits.polled_since(wait);
-            let is_of_kind = |known: &&mut OfKind| {
-                known.plans.first().is_some_and(|known| known.kind == plan.kind)
-            };
-            let Some(known) = kinds.iter_mut().find(is_of_kind) else {
-                kinds.push(OfKind { plans: vec![Arc::clone(plan)], since });
+        for (_, wait) in self.waits.on(&self.jobs[key]) {
+            let Some(plan) = self.waits.policy(wait).schedule.plan() else { continue };
+            let of_kind = kinds.iter_mut().find(|known| {
+                known.plans.first().is_some_and(|(known, _)| known.kind == plan.kind)
+            });
+            let Some(known) = of_kind else {
+                let since = self.polled_since(key, plan);
+                kinds.push(OfKind { plans: vec![(Arc::clone(plan), since)] });
                 continue;
             };
-            known.since = known.since.min(since);
-            let price = plan.settings.get_poll_cost();
-            if known.plans.iter().all(|known| known.settings.get_poll_cost() != price) {
-                known.plans.push(Arc::clone(plan));
+            if known.plans.iter().all(|(known, _)| !has_account(known, plan)) {
+                known.plans.push((Arc::clone(plan), self.polled_since(key, plan)));
             }
         }
         kinds
@@ -295,12 +309,10 @@ impl Board {
         let moved = self.jobs.begin(key).secs_since(state.begin.into()).map(f64::abs);
         let has_moved = moved.is_some_and(|moved| moved > DISAGREEMENT);
         // It was seen running for longer than that. A job that had not begun is polled as well.
-        let seen = self.jobs.observed(key).map(|seen| {
-            self.waits
-                .on(&self.jobs[key])
-                .map(|(wait, _)| seen.nanos_since(self.waits.polled_since(wait)) as f64 / 1e9)
-                .fold(0.0, f64::max)
-        });
+        let present = self.waits.on(&self.jobs[key]).map(|(_, wait)| wait.started);
+        let departed = self.waits.departed(key).0.iter().map(|wait| wait.started);
+        let since = present.chain(departed).min().unwrap_or(self.now);
+        let seen = self.jobs.observed(key).map(|seen| seen.since(since).as_secs_f64());
         let is_too_short = (!do_clocks_agree || moved.is_none())
             && seen.is_some_and(|seen| told.as_secs_f64() + DISAGREEMENT < seen);
         !is_too_long && !is_too_short && !has_moved
@@ -334,6 +346,21 @@ impl Board {
         self.learning.has_bad_clocks = !do_agree;
         do_agree
     }
+}
+
+/// Returns whether two plans share an account.
+fn has_account(one: &Planned, other: &Planned) -> bool {
+    one.kind == other.kind && one.settings.get_poll_cost() == other.settings.get_poll_cost()
+}
+
+/// Returns the age of a job when a wait began that was of an age at a time, in seconds: none where it began soon after its job.
+fn age_then(age: f64, at: Time, then: Time) -> f64 {
+    let age = exact_age_then(age, at, then);
+    if age > BEFORE_WAIT { age } else { 0.0 }
+}
+
+fn exact_age_then(age: f64, at: Time, then: Time) -> f64 {
+    age - at.since(then).as_secs_f64() + then.since(at).as_secs_f64()
 }
 
 /// Returns how long a job took by the server's clock.

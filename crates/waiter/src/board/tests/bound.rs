@@ -85,11 +85,13 @@ fn recipe() -> impl Strategy<Value = Recipe> {
     )
 }
 
-/// What was polled of a job, and how long after its end the last wait on it heard of that, if any did.
+/// What was polled of a job.
 #[derive(Clone, Copy, Debug, Default)]
 struct Truth {
     polls: f64,
-    lag: Option<f64>,
+    /// How long after its end the waits on it heard of that or, if they did not, the last one left.
+    lag: f64,
+    is_heard: bool,
 }
 
 /// Plays the recipe many times, one job after the other. Returns the truth of each.
@@ -128,7 +130,8 @@ fn play_one(world: &mut World, recipe: &Recipe, id: &str, learns: bool) -> Truth
     }
     events.sort_by(|a, b| a.0.total_cmp(&b.0));
     let mut watches = vec![None; recipe.waits.len()];
-    let mut lag = None;
+    let left = recipe.waits.iter().filter_map(|wait| wait.leaves).fold(0.0, f64::max);
+    let (mut lag, mut is_heard) = ((left - ends).max(0.0), false);
     let mut is_reported = false;
     let mut report = |world: &mut World, until: Time| {
         if recipe.is_reported && !is_reported && until >= end {
@@ -171,14 +174,14 @@ fn play_one(world: &mut World, recipe: &Recipe, id: &str, learns: bool) -> Truth
     for watch in watches.into_iter().flatten() {
         let heard = world.heard.get(&(watch, id.into())).and_then(|heard| heard.end.clone());
         if let Some((at, Ok(_))) = heard {
-            lag = Some(at.since(end).as_secs_f64());
+            (lag, is_heard) = (at.since(end).as_secs_f64(), true);
         }
         world.close(watch);
     }
     let polls = world.poll_times(id).len() as f64;
     world.polls.clear();
     world.run_until(world.now.after(Duration::from_secs_f64(recipe.pause)));
-    Truth { polls, lag }
+    Truth { polls, lag, is_heard }
 }
 
 /// Returns what was lost against the static schedules, beyond a tenth of their cost, job by job.
@@ -187,8 +190,8 @@ fn losses(recipe: &Recipe, c: f64) -> Vec<f64> {
     let pairs = learned.iter().zip(&fixed);
     let loss = |(learned, fixed): (&Truth, &Truth)| {
         let polls = learned.polls - 1.1 * fixed.polls;
-        // A wait that leaves may miss an end that the other schedule sees: of that delay nothing is known.
-        let lag = learned.lag.zip(fixed.lag).map_or(0.0, |(learned, fixed)| learned - 1.1 * fixed);
+        // A wait that leaves may miss an end that its static schedule sees: of that delay nothing is known.
+        let lag = if learned.is_heard { learned.lag - 1.1 * fixed.lag } else { 0.0 };
         c * polls + lag
     };
     pairs.map(loss).collect()

@@ -3,10 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Earlier, HeadStart, Wait, Waits};
+use super::{HeadStart, Polling, Wait, Waits};
+use crate::board::jobs::Job;
 use crate::board::time::Time;
 use crate::options::Resumed;
 use crate::util::slab::Key;
+
+/// Of how many waits that have left a job it is kept how they had it polled.
+const MOST_DEPARTED: usize = 16;
 
 impl Waits {
     /// Returns how old a wait's job was when the wait began.
@@ -19,8 +23,8 @@ impl Waits {
 
     /// Returns the age of a wait's job when the wait began, in nanoseconds, as it knows it or older waits knew it.
     pub(in crate::board) fn age_at_start(&self, key: Key<Wait>) -> u64 {
-        let earlier = if self.earlier.is_empty() { None } else { self.earlier.get(&key) };
-        self.head_start(key).age.max(earlier.map_or(0, |earlier| earlier.age))
+        let older = if self.older_ages.is_empty() { None } else { self.older_ages.get(&key) };
+        self.head_start(key).age.max(older.copied().unwrap_or_default())
     }
 
     /// Returns how old a wait's job is at a time, in nanoseconds, as it knows it or older waits knew it.
@@ -30,28 +34,60 @@ impl Waits {
         age.saturating_sub(started.nanos_since(at))
     }
 
-    /// Returns since when a wait's job has been polled by its plan.
-    pub(in crate::board) fn polled_since(&self, key: Key<Wait>) -> Time {
-        let earlier = if self.earlier.is_empty() { None } else { self.earlier.get(&key) };
-        let started = self.waits[key].started;
-        earlier.map_or(started, |earlier| earlier.polled_since.min(started))
-    }
-
     /// Makes a wait know what another one on the job knows of its age.
     pub(in crate::board) fn share_age(&mut self, from: Key<Wait>, to: Key<Wait>) {
         let age = self.age_at(from, self.waits[to].started);
         if age > self.age_at_start(to) {
-            let polled_since = self.polled_since(to);
-            self.earlier.insert(to, Earlier { age, polled_since });
+            self.older_ages.insert(to, age);
         }
     }
 
-    /// Makes a wait answer for the polls of another one that leaves, and which its plan has made.
-    pub(in crate::board) fn take_over_polls(&mut self, from: Key<Wait>, to: Key<Wait>) {
-        let (polled_since, age) = (self.polled_since(from), self.age_at_start(to));
-        if polled_since < self.polled_since(to) {
-            self.earlier.insert(to, Earlier { age, polled_since });
+    /// Returns how a wait has its job polled, if it leaves at a time.
+    pub(in crate::board) fn polling(&self, key: Key<Wait>, left: Option<Time>) -> Polling {
+        let wait = &self.waits[key];
+        let policy = self.policy(wait);
+        Polling {
+            schedule: policy.schedule.clone(),
+            started: wait.started,
+            left,
+            head_start: self.head_start(key),
+            is_first_at_once: policy.first_poll_at_once || self.resumed(key).is_some(),
+            is_booked: false,
         }
+    }
+
+    /// Returns how waits that have left a job had it polled, and whether these are all of them.
+    pub(in crate::board) fn departed(&self, job: Key<Job>) -> (&[Polling], bool) {
+        let departed = if self.departed.is_empty() { None } else { self.departed.get(&job) };
+        departed.map_or((&[], true), |known| (&known.waits, known.are_all))
+    }
+
+    /// Keeps how a wait has its job polled that leaves it to others.
+    pub(in crate::board) fn keep_departed(&mut self, job: Key<Job>, leaving: Polling) {
+        let known = self.departed.entry(job).or_default();
+        let is_like = |other: &&mut Polling| {
+            other.started == leaving.started
+                && other.schedule == leaving.schedule
+                && other.is_first_at_once == leaving.is_first_at_once
+        };
+        if let Some(other) = known.waits.iter_mut().find(is_like) {
+            other.left = other.left.max(leaving.left);
+        } else if known.waits.len() < MOST_DEPARTED {
+            known.waits.push(leaving);
+        } else {
+            known.are_all = false;
+        }
+    }
+
+    /// Marks those waits as booked that have left a job.
+    pub(in crate::board) fn mark_booked(
+        &mut self,
+        job: Key<Job>,
+        is_booked: impl Fn(&Polling) -> bool,
+    ) {
+        let known = if self.departed.is_empty() { None } else { self.departed.get_mut(&job) };
+        let waits = known.into_iter().flat_map(|known| &mut known.waits);
+        waits.filter(|wait| is_booked(wait)).for_each(|wait| wait.is_booked = true);
     }
 
     /// Returns the kind of a wait's job, if it has one.

@@ -16,7 +16,7 @@ use crate::options::Resumed;
 use crate::util::interner::{Interned, Interner};
 use crate::util::key_map::KeyMap;
 use crate::util::slab::{Key, Slab};
-use crate::{Outcome, Policy, Progress};
+use crate::{Outcome, Policy, Progress, Schedule};
 
 pub(crate) use self::pending::Pending;
 pub(super) use self::pending::PendingJob;
@@ -107,13 +107,30 @@ pub(super) struct HeadStart {
     pub(super) delays: u32,
 }
 
-/// What a wait goes by that has joined or outlived others on its job.
-#[derive(Clone, Copy, Debug)]
-struct Earlier {
-    /// The age of the job when the wait began, in nanoseconds, as they knew it.
-    age: u64,
-    /// Since when the job has been polled by the plan of the wait.
-    polled_since: Time,
+/// How a wait has its job polled.
+#[derive(Clone, Debug)]
+pub(super) struct Polling {
+    pub(super) schedule: Schedule,
+    pub(super) started: Time,
+    /// When it left the job.
+    pub(super) left: Option<Time>,
+    pub(super) head_start: HeadStart,
+    pub(super) is_first_at_once: bool,
+    /// Whether the account of its schedule has its polls.
+    pub(super) is_booked: bool,
+}
+
+/// Waits that have left a job to others.
+#[derive(Debug)]
+struct Departed {
+    waits: Vec<Polling>,
+    are_all: bool,
+}
+
+impl Default for Departed {
+    fn default() -> Self {
+        Self { waits: Vec::new(), are_all: true }
+    }
 }
 
 /// The last look of a wait whose deadline passed while the process was suspended (rule 5).
@@ -136,8 +153,9 @@ pub(super) struct Waits {
     failures: KeyMap<Wait, WaitFailures>,
     last_looks: KeyMap<Wait, LastLook>,
     head_starts: KeyMap<Wait, HeadStart>,
-    /// What other waits on a job know, or knew when they left it.
-    earlier: KeyMap<Wait, Earlier>,
+    /// The ages of jobs when waits began, in nanoseconds, as other waits on them know or knew them.
+    older_ages: KeyMap<Wait, u64>,
+    departed: KeyMap<Job, Departed>,
     /// The kinds of the jobs that have one.
     kinds: KeyMap<Wait, Arc<str>>,
     /// What earlier waits knew, for those that resume one.
@@ -168,7 +186,8 @@ impl Waits {
             failures: KeyMap::default(),
             last_looks: KeyMap::default(),
             head_starts: KeyMap::default(),
-            earlier: KeyMap::default(),
+            older_ages: KeyMap::default(),
+            departed: KeyMap::default(),
             kinds: KeyMap::default(),
             resumed: KeyMap::default(),
             reported_details: KeyMap::default(),
@@ -312,7 +331,10 @@ impl Waits {
         remove_rare(&mut self.failures, key);
         remove_rare(&mut self.last_looks, key);
         remove_rare(&mut self.reported_details, key);
-        remove_rare(&mut self.earlier, key);
+        remove_rare(&mut self.older_ages, key);
+        if jobs[job].first_wait.is_none() {
+            remove_rare(&mut self.departed, job);
+        }
         Some(job)
     }
 
@@ -463,7 +485,8 @@ impl Waits {
     pub(super) fn room(&self) -> usize {
         let verdicts = self.outcomes.capacity() + self.failures.capacity();
         let known = self.kinds.capacity() + self.resumed.capacity();
-        let starts = self.head_starts.capacity() + self.earlier.capacity();
+        let starts =
+            self.head_starts.capacity() + self.older_ages.capacity() + self.departed.capacity();
         let reported = self.reported_details.capacity() + known;
         verdicts + self.last_looks.capacity() + starts + reported
     }
@@ -472,7 +495,7 @@ impl Waits {
     pub(super) fn counts(&self) -> [usize; 5] {
         let verdicts = self.outcomes.len() + self.failures.len();
         let known = self.kinds.len() + self.resumed.len();
-        let starts = self.head_starts.len() + self.earlier.len();
+        let starts = self.head_starts.len() + self.older_ages.len() + self.departed.len();
         let reported = self.reported_details.len() + known;
         let tables = verdicts + self.last_looks.len() + starts + reported;
         [self.waits.len(), self.watches.len(), self.policies.len(), tables, self.live]
@@ -527,7 +550,7 @@ impl Wait {
 }
 
 /// Removes what few waits have. A map hashes even to find itself empty, and keeps the memory of a crowd that has gone.
-fn remove_rare<T>(map: &mut KeyMap<Wait, T>, key: Key<Wait>) -> Option<T> {
+fn remove_rare<K, T>(map: &mut KeyMap<K, T>, key: Key<K>) -> Option<T> {
     if map.is_empty() {
         return None;
     }

@@ -51,8 +51,11 @@ fn losses_lead_back_to_the_fallback_and_savings_to_the_plan() {
         fell_back |= !plan.is_learned();
         // It ends just after the first poll, whatever that is, and is not learnt from: the worst for it.
         let end = plan.delay(0.0, 0.5).map_or(10.0, |first| first + 0.01);
-        let saved =
-            kind.book(&settings, one_wait(&plan, 0.0).gain(end, plan.settings.price()), &history);
+        let saved = kind.book(
+            &settings,
+            one_wait(&plan, 0.0).gain(0.0, end, plan.settings.price()),
+            &history,
+        );
         sum += saved.account(1.0).balance() - Account::new(1.0).balance();
         assert!(sum >= -70.0, "{sum} after {n}");
     }
@@ -132,7 +135,7 @@ fn a_job_of_more_than_a_day_is_booked_as_one_of_a_day() {
     let mut kind = Kind::new(KIND, &history);
     let plan = plan(&mut kind, &settings, 0.0, &history);
     let [day, longer] =
-        [86_400.0, 400_123.0].map(|end| one_wait(&plan, 0.0).gain(end, plan.settings.price()));
+        [86_400.0, 400_123.0].map(|end| one_wait(&plan, 0.0).gain(0.0, end, plan.settings.price()));
     assert_eq!(day, longer);
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::account::Ledger;
 use super::*;
 use crate::learned::guard::{polls, worst, worst_of_leaving};
-use crate::learned::{Account, History, Kind, Learned, Sample};
+use crate::learned::{Account, History, Kind, Learned, Leaves, Sample};
 
 const KIND: &str = "create";
 const MIN: Duration = Duration::from_millis(500);
@@ -94,9 +94,9 @@ impl Player {
         let lost = loss(&polls, until, self.c);
         let polls_of = one_wait(&plan, from);
         let gain = match until {
-            Until::End(end) => polls_of.gain(end, self.c),
+            Until::End(end) => polls_of.gain(from, end, self.c),
             Until::Left { seen, left } => {
-                polls_of.gain_of_leaving(&JobPolls::default(), seen, left, self.c)
+                polls_of.gain_of_leaving(from, seen, Leaves { at: left, others: false }, self.c)
             }
         };
         assert!(

@@ -33,7 +33,13 @@ fn unbounded(plan: Plan) -> Pace {
 /// The polls of a job with one wait that begins at an age, in seconds.
 fn one_wait(plan: &Arc<Planned>, from: f64) -> JobPolls {
     let schedule = Schedule::planned(Arc::clone(plan));
-    let wait = WaitPolls { schedule, from, head_start: (0.0, 0), is_first_at_once: false };
+    let wait = WaitPolls {
+        schedule,
+        from,
+        until: f64::INFINITY,
+        head_start: (0.0, 0),
+        is_first_at_once: false,
+    };
     JobPolls { waits: vec![wait], is_early: false, are_all: true }
 }
 
