@@ -102,21 +102,18 @@ impl Board {
         let Some((newest, _)) = plans.first() else { return };
         let Ended { told, credible, middle, age, .. } = *ended;
         let nonzero = credible.filter(|told| !told.is_zero());
-        let Some(booked) = nonzero.or(middle).or(credible) else { return };
+        let booked = nonzero.or(middle).or(credible);
         let sample = match credible {
             Some(told) => self.blurred(key, state, told).map(Sample::ended),
-            None => self.seen(key, newest, booked, ended),
+            None => middle.and_then(|middle| self.seen(key, newest, middle, ended)),
         };
         // A begin that is wrong may be that of all jobs of one id.
         let time = if credible.is_some() { state.begin } else { state.end.or(state.begin) };
         let job = self.mark(key, time.into());
         let sample = sample.map(|sample| sample.of_job(job));
         let is_new = sample.is_some_and(|sample| self.learning.learn(&newest.kind, sample));
-        if !is_new && middle.is_none() {
-            // It had ended before the first poll, and its polls were booked then.
-            return;
-        }
-        let duration = sample.map_or(booked, Sample::duration).as_secs_f64();
+        // It may have ended when the wait began, if it had before the first poll and no time is known.
+        let duration = sample.map(Sample::duration).or(booked).unwrap_or_default().as_secs_f64();
         // It may have been longer by times that are not believed.
         let oldest = told.map_or(age, |told| age.max(told.as_secs_f64()));
         let is_learnt = is_new && sample.is_some_and(|sample| !sample.is_at_least());
