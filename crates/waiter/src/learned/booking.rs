@@ -111,7 +111,14 @@ impl JobPolls {
         if from <= 0.0 && self.are_all { gain } else { gain.min(0.0) }
     }
 
-    /// Returns the same if the last wait with the plan left the job while it ran: by the polls up to the age at which it was
+    /// Returns when a job may have ended between two ages at which polls saw it, in seconds, for the plans to have lost most: where
+    /// the static schedules would have seen it next, since more of their polls cost more.
+    pub(crate) fn worst_end(&self, running: f64, ended: f64) -> f64 {
+        let next = self.by_statics().find(|poll| *poll > running);
+        next.map_or(ended, |next| next.min(ended))
+    }
+
+    /// Returns what was saved if the last wait with the plan left the job while it ran: by the polls up to the age at which it was
     /// `seen` last.
     ///
     /// Nothing is saved where other waits stay, nor where the static schedules polled once more: they might have seen the end.

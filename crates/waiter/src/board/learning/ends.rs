@@ -101,8 +101,6 @@ impl Board {
     ) {
         let Some((newest, _)) = plans.first() else { return };
         let Ended { told, credible, middle, age, .. } = *ended;
-        let nonzero = credible.filter(|told| !told.is_zero());
-        let booked = nonzero.or(middle).or(credible);
         let sample = match credible {
             Some(told) => self.blurred(key, state, told).map(Sample::ended),
             None => middle.and_then(|middle| self.seen(key, newest, middle, ended)),
@@ -112,8 +110,9 @@ impl Board {
         let job = self.mark(key, time.into());
         let sample = sample.map(|sample| sample.of_job(job));
         let is_new = sample.is_some_and(|sample| self.learning.learn(&newest.kind, sample));
-        // It may have ended when the wait began, if it had before the first poll and no time is known.
-        let duration = sample.map(Sample::duration).or(booked).unwrap_or_default().as_secs_f64();
+        // A job that was seen running took some time.
+        let known = credible.filter(|told| !told.is_zero() || middle.is_none());
+        let seen = self.jobs.observed(key).map(|seen| age - self.now.since(seen).as_secs_f64());
         // It may have been longer by times that are not believed.
         let oldest = told.map_or(age, |told| age.max(told.as_secs_f64()));
         let is_learnt = is_new && sample.is_some_and(|sample| !sample.is_at_least());
@@ -122,7 +121,9 @@ impl Board {
             let gain = if ended.is_reported {
                 polls.gain_of_leaving(from, age, Leaves { at: age, others: false }, c)
             } else {
-                polls.gain(from, duration, c)
+                let known = known.map(|known| known.as_secs_f64());
+                let end = known.unwrap_or_else(|| polls.worst_end(seen.unwrap_or(from), age));
+                polls.gain(from, end, c)
             };
             let waited = self.now.since(*since).as_secs_f64();
             let is_whole = is_learnt && oldest <= waited + BEFORE_WAIT;

@@ -61,10 +61,9 @@ fn answer(world: &mut World, id: &str, after_ms: u64, state: &JobState) {
 fn a_loss_is_booked_though_no_duration_is_learnt_of_its_job() {
     let mut all = crate::History::new();
     // A plan polls first at 60 s, after a poll as early as the static schedule's: nothing was heard of the source. The first job
-    // ended in the middle between 1 s and 30 s, where the static schedule has made five polls and makes one at 20.8 s: 47.5 s
-    // against 1.1 times 11.3 s. The others took two seconds.
+    // ended between 1 s and 30 s, maybe when the static schedule polls, at 2.5 s. The others took two seconds.
     for (id, begin, end, expected) in [
-        ("job", 30_000, 30_000, 35.1),
+        ("job", 30_000, 30_000, 57.3),
         ("nightly", 1_000, 3_000, 58.9),
         ("nightly", 1_000, 3_000, 58.9),
     ] {
@@ -228,21 +227,26 @@ fn the_last_wait_of_an_account_books_the_polls_though_others_stay() {
 
 #[test]
 fn a_job_whose_older_wait_has_left_is_learnt_and_booked_from_its_begin() {
-    let mut world = world(&["default"]);
-    let begin = world.now;
-    world.script("job", Script::succeeds(begin.as_nanos() / 1_000_000 + 100_000));
-    world.watch(["job"], &policy().timeout(secs(80)));
-    world.run_until(begin.after(secs(50)));
-    world.watch(["job"], &policy());
-    world.run_until(begin.after(secs(81)));
-    assert!(world.board.take_learned().is_empty(), "another wait of its kind goes on");
-    world.run();
-    let news = world.board.take_learned();
-    let saved = news.savings("default", secs(1)).account(1.0).balance() - 70.0;
-    let [sample] = news.samples("default").collect::<Vec<_>>()[..] else { panic!("{news:?}") };
-    assert!(!sample.is_at_least(), "{sample:?}");
-    assert!((secs(79)..secs(112)).contains(&sample.duration()), "{sample:?}");
-    assert!((0.1..25.0).contains(&saved), "{saved}");
+    for tells_times in [false, true] {
+        let mut world = world(&["default"]);
+        let begin = world.now;
+        let ms = begin.as_nanos() / 1_000_000;
+        let script = Script::succeeds(ms + 100_000);
+        world.script("job", if tells_times { script.clock(-ms.cast_signed(), 0) } else { script });
+        world.watch(["job"], &policy().timeout(secs(80)));
+        world.run_until(begin.after(secs(50)));
+        world.watch(["job"], &policy());
+        world.run_until(begin.after(secs(81)));
+        assert!(world.board.take_learned().is_empty(), "another wait of its kind goes on");
+        world.run();
+        let news = world.board.take_learned();
+        let saved = news.savings("default", secs(1)).account(1.0).balance() - 70.0;
+        let [sample] = news.samples("default").collect::<Vec<_>>()[..] else { panic!("{news:?}") };
+        assert!(!sample.is_at_least(), "{sample:?}");
+        assert!((secs(79)..secs(112)).contains(&sample.duration()), "{sample:?}");
+        // Where no time is known, it may have ended just after it was seen running.
+        assert_eq!(saved > 1.0, tells_times, "{saved}");
+    }
 }
 
 #[test]

@@ -365,7 +365,7 @@ fn without_times_of_the_server_a_duration_lies_between_the_last_polls() {
     assert_eq!(durations(&news, "default"), []);
     let balance = news.savings("default", secs(1)).account(1.0).balance();
     let first = world.poll_times("ended")[0] as f64 / 1e3 - after;
-    assert!((first - 3.0..first + 3.0).contains(&(70.0 - balance)), "{balance}, {first}");
+    assert!((first - 6.0..first + 6.0).contains(&(70.0 - balance)), "{balance}, {first}");
 }
 
 #[test]
