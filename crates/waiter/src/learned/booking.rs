@@ -114,6 +114,13 @@ impl JobPolls {
     /// Returns when a job may have ended between two ages at which polls saw it, in seconds, for the plans to have lost most: where
     /// the static schedules would have seen it next, since more of their polls cost more.
     pub(crate) fn worst_end(&self, running: f64, ended: f64) -> f64 {
+        // The poll that saw it running may have come early by jitter.
+        let mut before = 0.0;
+        let seen = self.by_plans().take_while(|poll| {
+            let middle = 0.5 * (std::mem::replace(&mut before, *poll) + poll);
+            middle <= running
+        });
+        let running = seen.last().map_or(running, |seen| seen.max(running));
         let next = self.by_statics().find(|poll| *poll > running);
         next.map_or(ended, |next| next.min(ended))
     }

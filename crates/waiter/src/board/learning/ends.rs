@@ -48,6 +48,8 @@ struct Ended {
     told: Option<Duration>,
     /// The same, if it can be.
     credible: Option<Duration>,
+    /// The same, if it is not less than what was seen.
+    known: Option<Duration>,
     /// The middle between two polls.
     middle: Option<Duration>,
     /// The age of the job now, in seconds.
@@ -79,11 +81,13 @@ impl Board {
         let credible = told.filter(is_credible);
         let lag = state.detection_lag().filter(|_| do_clocks_agree).unwrap_or_default();
         let middle = self.middle(key);
-        let age = match credible {
+        // A job that was seen running took some time.
+        let known = credible.filter(|told| !told.is_zero() || middle.is_none());
+        let age = match known {
             Some(told) => told.as_secs_f64() + lag.as_secs_f64(),
             None => self.job_age(key, self.now),
         };
-        let ended = Ended { told, credible, middle, age, do_clocks_agree, is_reported };
+        let ended = Ended { told, credible, known, middle, age, do_clocks_agree, is_reported };
         let polls = self.job_polls(key, age, self.now);
         for kind in kinds {
             self.learn_end_of(key, state, &ended, &polls, &kind);
@@ -100,7 +104,7 @@ impl Board {
         OfKind { plans }: &OfKind,
     ) {
         let Some((newest, _)) = plans.first() else { return };
-        let Ended { told, credible, middle, age, .. } = *ended;
+        let Ended { told, credible, known, middle, age, .. } = *ended;
         let sample = match credible {
             Some(told) => self.blurred(key, state, told).map(Sample::ended),
             None => middle.and_then(|middle| self.seen(key, newest, middle, ended)),
@@ -110,8 +114,6 @@ impl Board {
         let job = self.mark(key, time.into());
         let sample = sample.map(|sample| sample.of_job(job));
         let is_new = sample.is_some_and(|sample| self.learning.learn(&newest.kind, sample));
-        // A job that was seen running took some time.
-        let known = credible.filter(|told| !told.is_zero() || middle.is_none());
         let seen = self.jobs.observed(key).map(|seen| age - self.now.since(seen).as_secs_f64());
         // It may have been longer by times that are not believed.
         let oldest = told.map_or(age, |told| age.max(told.as_secs_f64()));
