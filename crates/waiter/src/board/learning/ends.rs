@@ -52,8 +52,8 @@ struct Ended {
     known: Option<Duration>,
     /// The middle between two polls.
     middle: Option<Duration>,
-    /// The age of the job now, in seconds.
-    age: f64,
+    /// How long ago it ended by the server's clock, in seconds; zero if that is not known.
+    lag: f64,
     do_clocks_agree: bool,
     /// Whether it was not a poll that told of the end.
     is_reported: bool,
@@ -80,17 +80,12 @@ impl Board {
         let is_credible = |told: &Duration| self.is_credible(key, state, *told, do_clocks_agree);
         let credible = told.filter(is_credible);
         let lag = state.detection_lag().filter(|_| do_clocks_agree).unwrap_or_default();
-        let middle = self.middle(key);
+        let (middle, lag) = (self.middle(key), lag.as_secs_f64());
         // A job that was seen running took some time.
         let known = credible.filter(|told| !told.is_zero() || middle.is_none());
-        let age = match known {
-            Some(told) => told.as_secs_f64() + lag.as_secs_f64(),
-            None => self.job_age(key, self.now),
-        };
-        let ended = Ended { told, credible, known, middle, age, do_clocks_agree, is_reported };
-        let polls = self.job_polls(key, age, self.now);
+        let ended = Ended { told, credible, known, middle, lag, do_clocks_agree, is_reported };
         for kind in kinds {
-            self.learn_end_of(key, state, &ended, &polls, &kind);
+            self.learn_end_of(key, state, &ended, &kind);
         }
     }
 
@@ -100,11 +95,15 @@ impl Board {
         key: Key<Job>,
         state: &JobState,
         ended: &Ended,
-        polls: &JobPolls,
         OfKind { plans }: &OfKind,
     ) {
         let Some((newest, _)) = plans.first() else { return };
-        let Ended { told, credible, known, middle, age, .. } = *ended;
+        let Ended { told, credible, known, middle, .. } = *ended;
+        let age = match known {
+            Some(told) => told.as_secs_f64() + ended.lag,
+            None => self.age_now(key, newest),
+        };
+        let polls = self.job_polls(key, age, self.now);
         let sample = match credible {
             Some(told) => self.blurred(key, state, told).map(Sample::ended),
             None => middle.and_then(|middle| self.seen(key, newest, middle, ended)),
@@ -209,6 +208,14 @@ impl Board {
         waits.extend(present.take(MOST_COMPARED).map(|wait| polls(&wait)));
         let are_present = self.waits.on(job).nth(MOST_COMPARED).is_none();
         JobPolls { waits, is_early: job.is_first_early, are_all: are_all && are_present }
+    }
+
+    /// Returns the age of a job by the clock that its plan goes by, in seconds.
+    fn age_now(&self, key: Key<Job>, plan: &Planned) -> f64 {
+        match self.jobs.observed(key).zip(self.last_age(key, plan)) {
+            Some((seen, age)) => age + self.now.since(seen).as_secs_f64(),
+            None => self.job_age(key, self.now),
+        }
     }
 
     /// Returns since when a job has been polled by plans with an account, and not booked.
