@@ -14,9 +14,9 @@ use super::{Account, Leash, Pace, Plan, Survival, Tracker};
 pub(super) const HORIZON: f64 = 86_400.0;
 /// A plan is used at least this long, however many jobs end meanwhile, unless the account forbids it.
 const PLAN_LASTS: Duration = Duration::from_secs(1);
-/// An age that a smaller part of the past jobs reached is believed only if the wait itself is nearly as old.
+/// An age when the wait began that a smaller part of the past jobs reached is not believed.
 const RARE: f64 = 0.02;
-/// By how much a job may be older than its wait without question, in seconds.
+/// By how much a job may be older than its wait in any case, in seconds.
 const HEAD_START: f64 = 60.0;
 /// By which part of itself a delay is jittered at most, either way. Five times as much would cost 3 to 18 %.
 const JITTER: f64 = 0.05;
@@ -51,11 +51,12 @@ impl Planned {
     /// Returns the age to believe of a job, which the server claims to be between two ages, if it does, and whose wait is of
     /// age `own`; all in seconds.
     ///
-    /// A clock that lies must not make a wait rest as long as it may for a job that is long overdue.
+    /// A clock that lies must not make a wait rest as long as it may for a job that is long overdue. What counts is the age at which
+    /// the wait began, so that all polls of a wait go by one clock.
     pub(crate) fn believed_age(&self, claimed: Option<(f64, f64)>, own: f64) -> f64 {
-        let limit = self.rare_age.max(own + HEAD_START);
+        let limit = self.rare_age.max(HEAD_START);
         match claimed {
-            Some((from, to)) if to >= 0.0 && from <= limit => own.max(from).min(to),
+            Some((from, to)) if to >= 0.0 && from - own <= limit => own.max(from).min(to),
             Some(_) | None => own,
         }
     }
