@@ -89,7 +89,13 @@ fn recipe() -> impl Strategy<Value = Recipe> {
         |(past, ends, waits, (price, other, one, two), (tells_times, is_reported, pause))| {
             let settings = vec![learned(price, one), learned(other.unwrap_or(price), two)];
             let ends = past.0 * ends;
-            Recipe { past, ends, waits, tells_times, is_reported, pause, settings }
+            let mut recipe =
+                Recipe { past, ends, waits, tells_times, is_reported, pause, settings };
+            // A wait with an account of its own does not answer for what becomes of the others' polls once it has left.
+            if accounts(&recipe).1 > 1 || recipe.waits.iter().any(|wait| wait.is_static) {
+                recipe.waits.iter_mut().for_each(|wait| wait.leaves = None);
+            }
+            recipe
         },
     )
 }
