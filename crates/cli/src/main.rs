@@ -151,8 +151,9 @@ fn wait(cli: &Cli, runtime: &Runtime, signals: Signals) -> Result<Exit, CliError
     let policy = waiter::policy(&cli.wait)?;
     let mut jobs = jobs::Jobs::from_args(&cli.wait)?;
     let (client, place) = client::build_client(&cli.wait.cloud)?;
-    jobs.open_state(&cli.wait, place)?;
+    // First, as one file cannot be both.
     let (store, history) = history::open(&cli.wait)?;
+    jobs.open_state(&cli.wait, place)?;
     jobs.has_history = history.is_some();
     let waiter = waiter::build(&cli.wait, policy, client, history)?;
     let stop_condition = wait::StopCondition::from_args(&cli.wait);

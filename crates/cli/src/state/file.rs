@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::journal::START;
 use super::problem::Problem;
+use crate::streams;
 
 /// How long the lock is waited for: the system may still be ending the process that held it.
 const PATIENCE: Duration = Duration::from_millis(200);
@@ -23,7 +24,7 @@ const MOST_LINKS: usize = 40;
 
 /// Returns the one name of a file, whatever links lead to it. It need not exist: a rename to a link would replace it, and the
 /// file would not be where the user wants it.
-pub(super) fn follow(name: &Path) -> Result<PathBuf, Problem> {
+pub(crate) fn follow(name: &Path) -> Result<PathBuf, Problem> {
     match fs::canonicalize(name) {
         Ok(path) => return Ok(path),
         // It is open, such as `/dev/stdin`, and was removed.
@@ -49,30 +50,8 @@ pub(super) fn check_name(path: &Path) -> Result<(), Problem> {
 }
 
 /// Checks that no stream is the file: what is written would go into it, and what is recorded would be read.
-#[cfg(unix)]
 pub(super) fn check_streams(path: &Path) -> Result<(), Problem> {
-    use std::os::fd::AsFd as _;
-
-    let (stdin, stdout, stderr) = (io::stdin(), io::stdout(), io::stderr());
-    let streams = [
-        ("standard input", stdin.as_fd()),
-        ("standard output", stdout.as_fd()),
-        ("standard error", stderr.as_fd()),
-    ];
-    for (name, stream) in streams {
-        // A stream that cannot be looked at is reported when it is written.
-        let Ok(stream) = stream.try_clone_to_owned() else { continue };
-        if is_current(&File::from(stream), path).is_ok_and(|is_same| is_same == Some(true)) {
-            return Err(Problem::Stream(name));
-        }
-    }
-    Ok(())
-}
-
-/// On other systems the journal notices that its length has changed.
-#[cfg(not(unix))]
-pub(super) fn check_streams(_: &Path) -> Result<(), Problem> {
-    Ok(())
+    streams::at(path).map_or(Ok(()), |name| Err(Problem::Stream(name)))
 }
 
 /// Takes the lock of the file beside `path`. The system frees it when its holder ends, however it does.

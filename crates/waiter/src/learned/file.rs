@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use self::access::{Locked, check_folder, check_regular, follow};
+use self::access::{Locked, check_folder, check_name, check_regular, check_unprotected, follow};
 use super::estimator::KEPT;
 use super::history::{History, Past, Sample, Savings};
 use crate::util::chain::error_chain;
@@ -56,13 +56,15 @@ enum Problem {
     Write(io::Error),
     Busy,
     Special,
+    /// Files beside a history have names with this ending.
+    Reserved(&'static str),
     /// A file where the new one would be made.
     InTheWay(PathBuf),
     TooLarge,
     /// What would have to be written.
     TooMuch,
     Foreign(Option<serde_json::Error>),
-    Version(u32),
+    Version(f64),
     Damaged(serde_json::Error),
     Number(f64),
 }
@@ -94,6 +96,10 @@ impl fmt::Display for HistoryError {
             Problem::Special => {
                 write!(f, "history {path} is not a regular file, and is left as it is")
             }
+            Problem::Reserved(ending) => write!(
+                f,
+                "history {path} has the name of a file beside a history; use one that does not end in {ending}"
+            ),
             Problem::TooLarge => write!(f, "history {path} is larger than {LARGEST} bytes"),
             Problem::TooMuch => write!(
                 f,
@@ -104,7 +110,7 @@ impl fmt::Display for HistoryError {
             }
             Problem::Version(version) => write!(
                 f,
-                "history {path} is of version {version}, which is not known (known: {VERSION})"
+                "history {path} is of version {version}, which is not known (known: {VERSION}), and is left as it is"
             ),
             Problem::Damaged(_) => write!(f, "history {path} is damaged, and is left as it is"),
             Problem::Number(number) => {
@@ -122,28 +128,37 @@ impl std::error::Error for HistoryError {
         match &self.problem {
             Problem::Read(error) | Problem::Write(error) => Some(error),
             Problem::Foreign(Some(error)) | Problem::Damaged(error) => Some(error),
-            Problem::Busy | Problem::Special | Problem::InTheWay(_) => None,
-            Problem::TooLarge | Problem::TooMuch | Problem::Foreign(None) => None,
+            Problem::Busy | Problem::Special | Problem::Reserved(_) => None,
+            Problem::InTheWay(_)
+            | Problem::TooLarge
+            | Problem::TooMuch
+            | Problem::Foreign(None) => None,
             Problem::Version(_) | Problem::Number(_) => None,
         }
     }
 }
 
 /// What tells a history from other files.
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
+#[serde(expecting = "an object")]
 struct Head {
     format: String,
-    version: u32,
+    /// Some programs write whole numbers with a point.
+    version: f64,
 }
 
 #[derive(Serialize, Deserialize)]
+#[serde(expecting = "an object")]
 struct Document {
-    format: String,
+    #[serde(skip_deserializing)]
+    format: &'static str,
+    #[serde(skip_deserializing)]
     version: u32,
     kinds: BTreeMap<String, KindEntry>,
 }
 
 #[derive(Serialize, Deserialize)]
+#[serde(expecting = "an object")]
 struct KindEntry {
     /// The oldest first.
     jobs: Vec<JobEntry>,
@@ -153,6 +168,7 @@ struct KindEntry {
 
 /// Times are in seconds.
 #[derive(Serialize, Deserialize)]
+#[serde(expecting = "an object")]
 struct JobEntry {
     seconds: f64,
     /// Whether the job had not ended by then.
@@ -184,6 +200,7 @@ impl From<JobHash> for String {
 }
 
 #[derive(Serialize, Deserialize)]
+#[serde(expecting = "an object")]
 struct AccountEntry {
     poll_cost: f64,
     saved: f64,
@@ -198,7 +215,8 @@ impl History {
     ///
     /// # Errors
     ///
-    /// If the file cannot be read, is not a regular one, is damaged, of a later version, or not a history at all.
+    /// If the file cannot be read, is not a regular one, is damaged, of a later version, or not a history at all; or if its name
+    /// ends as those of the files that [`append_to`](Self::append_to) makes beside a history.
     pub fn load(path: impl AsRef<Path>) -> Result<Self, HistoryError> {
         let path = path.as_ref();
         read(path).map_err(|problem| HistoryError { path: path.to_owned(), problem })
@@ -208,7 +226,8 @@ impl History {
     ///
     /// Any number of processes may do so at once, and read meanwhile: a lock file beside it, of the same name and `.lock`,
     /// keeps writers apart, and the file is replaced as a whole, by way of one with the ending `.cfw-waiter-new`. On Unix all are
-    /// made with mode 0600, whatever mode the file had. A symbolic link is followed, and stays. It blocks the thread: for up
+    /// made with mode 0600, whatever mode the file had. A symbolic link is followed, and stays; a hard link is not: the other
+    /// names of the file keep what it held. A file that its user may not write to is not replaced. It blocks the thread: for up
     /// to two seconds while other processes write, and one second where a process that holds the lock does not.
     ///
     /// A job that both know counts once, where its begin is known.
@@ -230,7 +249,8 @@ impl History {
     ///
     /// # Errors
     ///
-    /// If there is no such folder, it or the lock cannot be written to, or the file is not a regular one.
+    /// If there is no such folder, it, the lock or the file cannot be written to, the file is not a regular one, or its name is
+    /// that of a file beside a history.
     pub fn check_writable(path: impl AsRef<Path>) -> Result<(), HistoryError> {
         let path = path.as_ref();
         let check = || check_folder(&follow(path)?);
@@ -240,6 +260,8 @@ impl History {
 
 fn read(path: &Path) -> Result<History, Problem> {
     check_regular(path)?;
+    // Where links go in circles, opening it says so.
+    check_name(&follow(path).unwrap_or_else(|_| path.to_owned()))?;
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(History::new()),
@@ -255,6 +277,8 @@ fn read(path: &Path) -> Result<History, Problem> {
 }
 
 fn parse(text: &[u8]) -> Result<History, Problem> {
+    // Some programs begin a text in UTF-8 with a mark of its encoding.
+    let text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text);
     let damaged = |error: serde_json::Error| {
         // A file that was cut still begins as a history does.
         let is_ours = String::from_utf8_lossy(text).contains(FORMAT);
@@ -264,7 +288,7 @@ fn parse(text: &[u8]) -> Result<History, Problem> {
     if head.format != FORMAT {
         return Err(Problem::Foreign(None));
     }
-    if head.version != VERSION {
+    if head.version != f64::from(VERSION) {
         return Err(Problem::Version(head.version));
     }
     let document: Document = serde_json::from_slice(text).map_err(damaged)?;
@@ -307,6 +331,7 @@ fn append(newer: History, path: &Path) -> Result<(), Problem> {
     for _ in 0..MOST_TRIES {
         let locked = Locked::acquire(path)?;
         let mut history = read(path)?;
+        check_unprotected(path)?;
         history.append(newer.clone());
         if locked.replace(&text(history)?)? {
             return Ok(());
@@ -356,7 +381,7 @@ fn document(history: History) -> Document {
             .collect(),
     };
     let kinds = history.kinds.into_iter().map(|(kind, past)| (kind, entry(past))).collect();
-    Document { format: FORMAT.to_owned(), version: VERSION, kinds }
+    Document { format: FORMAT, version: VERSION, kinds }
 }
 
 /// Parses the text of a file, and writes what it holds.

@@ -14,6 +14,10 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// How long one writer is waited for: it may have been stopped, or hang.
 const PATIENCE_FOR_ONE: Duration = Duration::from_secs(1);
 const RETRY: Duration = Duration::from_millis(20);
+/// The ending of the lock's name.
+const LOCK: &str = ".lock";
+/// The ending of the new file's name. It is one of our own: `.new` may well be a file of the user.
+const NEW: &str = ".cfw-waiter-new";
 /// The most symbolic links from a path to its file, as on Linux.
 const MOST_LINKS: usize = 40;
 /// What every history that this module writes begins with, before the name of its format.
@@ -44,10 +48,28 @@ pub(super) fn check_regular(path: &Path) -> Result<(), Problem> {
     if is_special { Err(Problem::Special) } else { Ok(()) }
 }
 
+/// Checks that a file is not taken for one that is made beside another history, which may replace or remove it.
+pub(super) fn check_name(path: &Path) -> Result<(), Problem> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+    match [NEW, LOCK].into_iter().find(|ending| name.ends_with(ending)) {
+        Some(ending) => Err(Problem::Reserved(ending)),
+        None => Ok(()),
+    }
+}
+
+/// Checks that a file, if there is one, may be written to: a rename would replace a protected one all the same.
+pub(super) fn check_unprotected(path: &Path) -> Result<(), Problem> {
+    match OpenOptions::new().write(true).open(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Problem::Write(error)),
+        _ => Ok(()),
+    }
+}
+
 /// Opens the lock of a file, and makes it if need be.
 fn open_lock(path: &Path) -> Result<File, Problem> {
     check_regular(path)?;
-    let lock = beside(path, ".lock");
+    check_name(path)?;
+    let lock = beside(path, LOCK);
     // Opening a named pipe would wait for its reader.
     if fs::metadata(&lock).is_ok_and(|metadata| !metadata.is_file()) {
         return Err(Problem::Write(io::Error::other("its lock is not a regular file")));
@@ -155,7 +177,7 @@ impl<'a> Locked<'a> {
 
     /// Returns whether the lock still has its name: other processes take the lock of the file that has.
     fn is_valid(&self) -> io::Result<bool> {
-        is_named(&self.lock, &beside(self.path, ".lock"))
+        is_named(&self.lock, &beside(self.path, LOCK))
     }
 }
 
@@ -181,6 +203,7 @@ fn is_named(_: &File, _: &Path) -> io::Result<bool> {
 /// Checks that files can be made beside a history. While another process writes, its own show that they can.
 pub(super) fn check_folder(path: &Path) -> Result<(), Problem> {
     let lock = open_lock(path)?;
+    check_unprotected(path)?;
     if lock.try_lock().is_err() {
         return Ok(());
     }
@@ -204,8 +227,7 @@ fn stamp(path: &Path) -> Option<(std::time::SystemTime, u64)> {
 }
 
 fn new_beside(path: &Path) -> PathBuf {
-    // A name of our own: `.new` may well be a file of the user.
-    beside(path, ".cfw-waiter-new")
+    beside(path, NEW)
 }
 
 fn beside(path: &Path, ending: &str) -> PathBuf {
