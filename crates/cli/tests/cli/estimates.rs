@@ -69,6 +69,22 @@ fn an_overdue_job_is_reported_once() {
 }
 
 #[test]
+fn a_job_that_takes_less_than_others_did_is_not_reported() {
+    let (sim, past) = (simulator(), Past::new("early", 300.0));
+    // Longer than a second, after which overdue jobs are looked for.
+    add(&sim, "short", JobScript::succeeds_after(ms(1_300)));
+    let mut command = wait_command(&sim, &["--output=json", "--heartbeat=100ms", "short"]);
+    command.args(["--kind=create", "--history"]).arg(&past.0);
+    let output = run(command);
+    assert_eq!(output.code, Some(0), "{output:?}");
+    assert!(output.stderr.contains("m left"), "{output:?}");
+    for text in ["overdue", "it has taken"] {
+        assert!(!output.stderr.contains(text), "{}", output.stderr);
+    }
+    assert!(!output.stdout.contains("\"type\":\"overdue\""), "{}", output.stdout);
+}
+
+#[test]
 fn each_overdue_job_is_reported_with_its_kind_and_the_others_are_not() {
     let (sim, past) = (simulator(), Past::new("each", 0.3));
     for id in ["a", "b", "other"] {
@@ -286,11 +302,16 @@ fn an_explanation_counts_the_poll_with_which_a_wait_begins() {
     assert!((cost(&at_once, "expected") - cost(&delayed, "expected")).abs() < 0.01);
     let fewer = cost(&at_once, "expected_fallback") - cost(&delayed, "expected_fallback");
     assert!((fewer - 1.0).abs() < 0.01, "{delayed}");
+    // Without a learned schedule, the first poll is one of the others.
     let without = explain(&["--delay-first-poll", "--interval=1h"]);
-    assert_eq!(
-        (&without["learned"], &without["polls_ms"]),
-        (&false.into(), &without["fallback_polls_ms"])
-    );
+    assert_eq!(without["learned"], false);
+    assert_eq!(without["polls_ms"], without["fallback_polls_ms"]);
+    assert_eq!(without["expected"], without["expected_fallback"]);
+    // What the plan would have polled before is left out.
+    let late = explain(&["--delay-first-poll", "--interval=95s", "--poll-cost=20s"]);
+    let polls: Vec<_> = late["polls_ms"].as_array().unwrap().iter().map(Value::as_u64).collect();
+    assert!(late["learned"] == true && polls.is_sorted(), "{late}");
+    assert_eq!(polls[0], Some(95_000), "{late}");
 }
 
 #[test]
@@ -342,6 +363,9 @@ fn an_explanation_keeps_to_the_intervals_of_the_flags() {
     assert!(delays(&sparse).iter().all(|delay| *delay >= 12_999), "{sparse:?}");
     let usual = polls(&[]);
     assert!(delays(&usual).iter().any(|delay| *delay < 13_000));
+    // A longest delay below the default first one is the first, too.
+    assert_eq!(polls(&["--max-interval=700ms"])[..2], [0, 700]);
+    assert_eq!(polls(&["--max-interval=700ms", "--delay-first-poll"])[0], 700);
     // Dear polls are few.
     let dear = polls(&["--poll-cost=20s"]);
     assert!(dear.len() < usual.len(), "{dear:?}, {usual:?}");
