@@ -12,8 +12,7 @@ use cfw_waiter::{History, HistoryError};
 use crate::args::{PastJobsArgs, WaitArgs};
 use crate::client::environment;
 use crate::exit::CliError;
-use crate::output::print_error;
-use crate::text::printable;
+use crate::output::print_warning;
 use crate::{state, streams};
 
 /// The longest time for reading or writing the file. It bounds what a slow file system adds to the time of the command. The
@@ -46,13 +45,13 @@ pub(crate) fn open(args: &WaitArgs) -> Result<(Option<Store>, Option<History>), 
             let is_writable = !store.is_named
                 || store
                     .within_limit(move || History::check_writable(path))
-                    .inspect_err(|error| print_error(&not_recorded(error)))
+                    .inspect_err(|error| print_warning(&not_recorded(error)))
                     .is_ok();
             Ok((is_writable.then_some(store), Some(history)))
         }
         Err(error) if store.is_named => Err(CliError::misconfigured(format!("--history: {error}"))),
         Err(error) => {
-            print_error(&format!("cfw-wait: warning: {error}; past jobs are not used"));
+            print_warning(&format!("{error}; past jobs are not used"));
             Ok((None, None))
         }
     }
@@ -106,11 +105,11 @@ impl Store {
         if state.is_some_and(|state| resolve(state) == resolve(path)) {
             let message =
                 format!("{flag}history {path_text} is the file of --state, too; use another file");
-            return Err(CliError::usage(printable(message)));
+            return Err(CliError::usage(message));
         }
         streams::at(path).map_or(Ok(()), |stream| {
             let message = format!("{flag}history {path_text} is {stream}, too; use another file");
-            Err(CliError::misconfigured(printable(message)))
+            Err(CliError::misconfigured(message))
         })
     }
 
@@ -127,7 +126,7 @@ impl Store {
             learned.append_to(path)
         };
         if let Err(error) = self.within_limit(append) {
-            print_error(&not_recorded(&error));
+            print_warning(&not_recorded(&error));
         }
     }
 
@@ -177,7 +176,7 @@ fn create_private(folder: &Path) {
 }
 
 fn not_recorded(error: &str) -> String {
-    format!("cfw-wait: warning: {error}; the durations are not recorded")
+    format!("{error}; the durations are not recorded")
 }
 
 /// Describes an error and its cause in one line.

@@ -56,6 +56,7 @@ use crate::clock::Stopwatch;
 use crate::exit::{CliError, Exit};
 use crate::output::{Output, print_error};
 use crate::parse::Parsed;
+use crate::printable::printable;
 use crate::signals::{Handlers, Signal, Signals};
 use crate::summary::Summary;
 
@@ -64,7 +65,8 @@ fn main() -> ExitCode {
         Ok(exit) => exit.into(),
         Err(CliError { exit, message }) => {
             if let Some(message) = message {
-                print_error(&format!("cfw-wait: {message}"));
+                // One line, whatever file or value it names.
+                print_error(&printable(format!("cfw-wait: {message}")));
             }
             exit.into()
         }

@@ -7,7 +7,6 @@ use clap::{ArgMatches, Args as _, CommandFactory as _, FromArgMatches as _};
 
 use crate::args::{Cli, Command, OutputArgs};
 use crate::exit::CliError;
-use crate::printable::printable;
 
 /// The result of parsing the command line.
 pub(crate) enum Parsed {
@@ -118,7 +117,7 @@ fn one_line(rendered: &str) -> String {
             joined = format!("{joined}{separator}{line}");
         }
     }
-    printable(joined.replace(char::is_control, "\u{fffd}"))
+    joined.replace(char::is_control, "\u{fffd}")
 }
 
 #[cfg(test)]
@@ -145,10 +144,6 @@ mod tests {
             (
                 "--timeout banana a",
                 "invalid value 'banana' for '--timeout <TIME>': expected a time with its unit, such as 1.5s, 30m or 1h30m",
-            ),
-            (
-                "--timeout a\u{202e}b\u{2066}c a",
-                "invalid value 'a b c' for '--timeout <TIME>': expected a time with its unit, such as 1.5s, 30m or 1h30m",
             ),
             (
                 "--rate 5 a",

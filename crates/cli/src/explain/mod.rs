@@ -12,7 +12,6 @@ use cfw_waiter::{ExpectedCost, Explanation, History};
 use crate::args::{ExplainArgs, ExplainFormat, IntervalArgs};
 use crate::exit::{CliError, Exit};
 use crate::input::kind_problem;
-use crate::text::printable;
 use crate::{history, print, waiter};
 
 /// The most kinds that an error names.
@@ -89,7 +88,7 @@ fn unknown_kind(kind: &str, path: &Path, history: &History) -> String {
     let is_kind = |kind: &&str| kind_problem(kind).is_none() && has_samples(history, kind);
     let mut kinds: Vec<_> = history.kinds().filter(is_kind).collect();
     if kinds.is_empty() {
-        return printable(format!("KIND {kind}: no past job of any kind is known in {path}"));
+        return format!("KIND {kind}: no past job of any kind is known in {path}");
     }
     let more = match kinds.len().saturating_sub(MOST_KINDS) {
         0 => String::new(),
@@ -98,7 +97,7 @@ fn unknown_kind(kind: &str, path: &Path, history: &History) -> String {
     };
     kinds.truncate(MOST_KINDS);
     let kinds = kinds.join(", ");
-    printable(format!("KIND {kind}: no past job is known in {path}; it has {kinds}{more}"))
+    format!("KIND {kind}: no past job is known in {path}; it has {kinds}{more}")
 }
 
 fn has_samples(history: &History, kind: &str) -> bool {

@@ -16,7 +16,8 @@ const MAX_POLLS: usize = 8;
 pub(super) fn text(subject: &Subject<'_>) -> String {
     let Subject { kind, path, poll_cost, explanation, .. } = subject;
     let known = format_jobs(explanation.ended);
-    let mut text = format!("{kind}: {known} in {}\n\n", path.display());
+    let title = format!("{kind}: {known} in {}", path.display());
+    let mut text = printable(title) + "\n\n";
     let mut line = |label: &str, value: &str| {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "{label:<18}{value}");
@@ -40,7 +41,7 @@ pub(super) fn text(subject: &Subject<'_>) -> String {
     }
     line("schedule in use", schedule(explanation));
     line("account", &account(explanation));
-    printable_lines(&text)
+    text
 }
 
 fn durations(explanation: &Explanation) -> String {
@@ -125,10 +126,6 @@ fn format_exactly(duration: Duration) -> String {
             format!("{}h {:02}m {:02}s", seconds / 3600, seconds / 60 % 60, seconds % 60)
         }
     }
-}
-
-fn printable_lines(text: &str) -> String {
-    text.lines().map(|line| printable(line.trim_end().to_owned()) + "\n").collect()
 }
 
 #[cfg(test)]

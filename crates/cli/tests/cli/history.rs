@@ -314,3 +314,33 @@ fn a_limit_of_the_size_of_files_is_a_warning_and_ends_no_wait() {
     assert_eq!(fs::read_to_string(&file).unwrap(), text);
     assert!(!folder.file("history.json.cfw-waiter-new").exists());
 }
+
+#[test]
+#[cfg(unix)]
+fn names_of_files_move_and_hide_nothing() {
+    let (sim, folder) = (simulator(), Folder::new("names"));
+    let name = "a\u{1b}[31mb\nc\u{202e}d";
+    let file = folder.file(name);
+    assert_eq!(wait(&sim, "a", &file, &[]).code, Some(0));
+    let explain = |kind: &str| {
+        let mut command = bare_command(&["explain", kind, "--history"]);
+        command.arg(&file);
+        run(command)
+    };
+    let text = explain("default").stdout;
+    assert!(text.starts_with("default: 1 job in "), "{text}");
+    assert!(text.lines().next().unwrap().ends_with("a [31mb c d"), "{text}");
+    let unknown = explain("e\u{202e}f");
+    fs::write(&file, "a poem\n").unwrap();
+    let (foreign, unreadable) =
+        (wait(&sim, "a", &file, &[]), wait(&sim, "a", &file.join(name), &[]));
+    fs::remove_file(&file).unwrap();
+    fs::remove_file(folder.file(&format!("{name}.lock"))).unwrap();
+    fs::create_dir(folder.file(&format!("{name}.lock"))).unwrap();
+    let warned = wait(&sim, "a", &file, &["--no-progress", "--quiet"]);
+    for (output, code) in [(unknown, 2), (foreign, 3), (unreadable, 3), (warned, 0)] {
+        assert_eq!((output.code, output.stderr.lines().count()), (Some(code), 1), "{output:?}");
+        assert!(output.stderr.contains("a [31mb c d"), "{output:?}");
+        assert!(!output.stderr.contains(['\u{1b}', '\u{202e}']), "{output:?}");
+    }
+}

@@ -43,7 +43,7 @@ pub struct Explanation {
     pub(super) law: Arc<Survival>,
 }
 
-/// What a job is expected to cost with these polls, for the jobs that end before the age up to which past jobs tell.
+/// What a job is expected to cost with these polls, without jitter, for the jobs that end before the age up to which past jobs tell.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct ExpectedCost {
