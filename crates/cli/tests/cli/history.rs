@@ -344,3 +344,35 @@ fn names_of_files_move_and_hide_nothing() {
         assert!(!output.stderr.contains(['\u{1b}', '\u{202e}']), "{output:?}");
     }
 }
+
+#[test]
+#[cfg(unix)]
+fn a_file_that_its_user_made_read_only_is_read_and_not_replaced() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let (sim, folder) = (simulator(), Folder::new("protected"));
+    let file = folder.file("history.json");
+    assert_eq!(wait(&sim, "a", &file, &["--kind=create"]).code, Some(0));
+    let text = fs::read(&file).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o400)).unwrap();
+    add(&sim, "b", JobScript::succeeds_after(ms(300)));
+    let plain = wait_command(&sim, &["--kind=create", "--quiet", "b", "--history"]);
+    // Without the rights of the superuser, who may write to any file.
+    let mut command = std::process::Command::new("unshare");
+    command.arg("--user").arg(plain.get_program()).args(plain.get_args()).arg(&file).env_clear();
+    command.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command.env("PATH", "/usr/bin:/bin");
+    let output = command.output();
+    if sim.polls_of("b").is_empty() {
+        println!("left out: user namespaces are not allowed here: {output:?}");
+        return;
+    }
+    let output = String::from_utf8(output.unwrap().stderr).unwrap();
+    let problem = "cfw-wait: warning: cannot write history ";
+    assert!(output.starts_with(problem) && output.lines().count() == 1, "{output}");
+    assert!(
+        output.ends_with("Permission denied (os error 13); the durations are not recorded\n"),
+        "{output}"
+    );
+    assert_eq!(fs::read(&file).unwrap(), text);
+}

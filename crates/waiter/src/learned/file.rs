@@ -16,7 +16,8 @@ use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::de::{Error as _, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use self::access::{Locked, check_folder, check_name, check_regular, check_unprotected, follow};
 use super::estimator::KEPT;
@@ -154,7 +155,36 @@ struct Document {
     format: &'static str,
     #[serde(skip_deserializing)]
     version: u32,
+    #[serde(deserialize_with = "once_each")]
     kinds: BTreeMap<String, KindEntry>,
+}
+
+/// Reads the kinds. Of two with one name, as who merges files by hand may leave them, one would be lost.
+fn once_each<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<BTreeMap<String, KindEntry>, D::Error> {
+    struct Kinds;
+
+    impl<'de> Visitor<'de> for Kinds {
+        type Value = BTreeMap<String, KindEntry>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut kinds = BTreeMap::new();
+            while let Some((kind, past)) = map.next_entry::<String, _>()? {
+                if kinds.contains_key(&kind) {
+                    return Err(A::Error::custom(format_args!("two kinds are named {kind:?}")));
+                }
+                kinds.insert(kind, past);
+            }
+            Ok(kinds)
+        }
+    }
+
+    deserializer.deserialize_map(Kinds)
 }
 
 #[derive(Serialize, Deserialize)]

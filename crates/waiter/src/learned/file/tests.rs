@@ -354,6 +354,10 @@ fn what_is_wrong_with_a_file_is_said_in_words_of_json() {
     for (text, cause) in [
         ("null".to_owned(), "invalid type: null, expected an object at line 1 column 4"),
         (history("7"), "invalid type: integer `7`, expected an object at line 1 column 57"),
+        (
+            history("{\"jobs\":[]},\"a\":{\"jobs\":[]}"),
+            "two kinds are named \"a\" at line 1 column ",
+        ),
         (history("{\"jobs\":[7]}"), "invalid type: integer `7`, expected an object"),
         (
             history("{\"jobs\":[],\"accounts\":[7]}"),
