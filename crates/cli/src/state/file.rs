@@ -61,9 +61,47 @@ pub(super) fn lock(path: &Path) -> Result<File, Problem> {
     if fs::metadata(&lock).is_ok_and(|metadata| !metadata.is_file()) {
         return Err(Problem::Lock(io::Error::other("its lock is not a regular file")));
     }
-    let lock = private().create(true).truncate(false).open(lock).map_err(Problem::Write)?;
+    let lock = make_lock(&lock, path).map_err(Problem::Write)?;
     take(&lock)?;
     Ok(lock)
+}
+
+fn make_lock(lock: &Path, path: &Path) -> io::Result<File> {
+    // Before a lock is made that would keep the file's own user out.
+    match OpenOptions::new().write(true).open(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    match private().create_new(true).open(lock) {
+        Ok(file) => keep_owner(&file, path).map(|()| file).inspect_err(|_| {
+            // The error counts.
+            let _ = fs::remove_file(lock);
+        }),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            private().create(true).truncate(false).open(lock)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Gives a file that was made to the owner of the one that it stands for: what the superuser writes is still the user's, and no
+/// user takes the file of another one over.
+#[cfg(unix)]
+fn keep_owner(made: &File, path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::{MetadataExt as _, fchown};
+
+    let owner = match fs::metadata(path) {
+        Ok(metadata) => metadata.uid(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    if made.metadata()?.uid() == owner { Ok(()) } else { fchown(made, Some(owner), None) }
+}
+
+/// Other systems keep the rights of the folder.
+#[cfg(not(unix))]
+fn keep_owner(_: &File, _: &Path) -> io::Result<()> {
+    Ok(())
 }
 
 /// Takes the lock of the open file.
@@ -97,6 +135,7 @@ pub(super) fn replace(path: &Path, content: &[u8]) -> io::Result<File> {
             _ => {}
         }
         let mut file = private().create_new(true).open(&new)?;
+        keep_owner(&file, path)?;
         file.write_all(content)?;
         file.sync_all()?;
         #[cfg(unix)]

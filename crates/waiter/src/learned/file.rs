@@ -19,7 +19,7 @@ use std::time::Duration;
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use self::access::{Locked, check_folder, check_name, check_regular, check_unprotected, follow};
+use self::access::{Locked, check_folder, check_name, check_regular, follow};
 use super::estimator::KEPT;
 use super::history::{History, Past, Sample, Savings};
 use crate::util::chain::error_chain;
@@ -257,7 +257,8 @@ impl History {
     /// Any number of processes may do so at once, and read meanwhile: a lock file beside it, of the same name and `.lock`,
     /// keeps writers apart, and the file is replaced as a whole, by way of one with the ending `.cfw-waiter-new`. On Unix all are
     /// made with mode 0600, whatever mode the file had. A symbolic link is followed, and stays; a hard link is not: the other
-    /// names of the file keep what it held. A file that its user may not write to is not replaced. It blocks the thread: for up
+    /// names of the file keep what it held. A file that its user may not write to is not replaced. Its owner
+    /// stays, also if the superuser writes. It blocks the thread: for up
     /// to two seconds while other processes write, and one second where a process that holds the lock does not.
     ///
     /// A job that both know counts once, where its begin is known.
@@ -361,7 +362,6 @@ fn append(newer: History, path: &Path) -> Result<(), Problem> {
     for _ in 0..MOST_TRIES {
         let locked = Locked::acquire(path)?;
         let mut history = read(path)?;
-        check_unprotected(path)?;
         history.append(newer.clone());
         if locked.replace(&text(history)?)? {
             return Ok(());

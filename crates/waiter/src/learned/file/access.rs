@@ -58,7 +58,7 @@ pub(super) fn check_name(path: &Path) -> Result<(), Problem> {
 }
 
 /// Checks that a file, if there is one, may be written to: a rename would replace a protected one all the same.
-pub(super) fn check_unprotected(path: &Path) -> Result<(), Problem> {
+fn check_unprotected(path: &Path) -> Result<(), Problem> {
     match OpenOptions::new().write(true).open(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Problem::Write(error)),
         _ => Ok(()),
@@ -69,12 +69,44 @@ pub(super) fn check_unprotected(path: &Path) -> Result<(), Problem> {
 fn open_lock(path: &Path) -> Result<File, Problem> {
     check_regular(path)?;
     check_name(path)?;
+    // Before a lock is made that would keep the file's own user out.
+    check_unprotected(path)?;
     let lock = beside(path, LOCK);
     // Opening a named pipe would wait for its reader.
     if fs::metadata(&lock).is_ok_and(|metadata| !metadata.is_file()) {
         return Err(Problem::Write(io::Error::other("its lock is not a regular file")));
     }
-    private().create(true).truncate(false).open(lock).map_err(Problem::Write)
+    let opened = match private().create_new(true).open(&lock) {
+        Ok(file) => keep_owner(&file, path).map(|()| file).inspect_err(|_| {
+            // The error counts.
+            let _ = fs::remove_file(&lock);
+        }),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            private().create(true).truncate(false).open(&lock)
+        }
+        Err(error) => Err(error),
+    };
+    opened.map_err(Problem::Write)
+}
+
+/// Gives a file that was made to the owner of the one that it stands for: what the superuser writes is still the user's, and no
+/// user takes the file of another one over.
+#[cfg(unix)]
+fn keep_owner(made: &File, path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::{MetadataExt as _, fchown};
+
+    let owner = match fs::metadata(path) {
+        Ok(metadata) => metadata.uid(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    if made.metadata()?.uid() == owner { Ok(()) } else { fchown(made, Some(owner), None) }
+}
+
+/// Other systems keep the rights of the folder.
+#[cfg(not(unix))]
+fn keep_owner(_: &File, _: &Path) -> io::Result<()> {
+    Ok(())
 }
 
 /// Checks that nothing is in the way of a new file but what a process left behind when it died.
@@ -147,6 +179,7 @@ impl<'a> Locked<'a> {
                 _ => {}
             }
             let mut file = private().create_new(true).open(&new)?;
+            keep_owner(&file, self.path)?;
             file.write_all(content)?;
             file.sync_all()?;
             self.put_in_place(&file, &new)
@@ -203,7 +236,6 @@ fn is_named(_: &File, _: &Path) -> io::Result<bool> {
 /// Checks that files can be made beside a history. While another process writes, its own show that they can.
 pub(super) fn check_folder(path: &Path) -> Result<(), Problem> {
     let lock = open_lock(path)?;
-    check_unprotected(path)?;
     if lock.try_lock().is_err() {
         return Ok(());
     }
@@ -214,8 +246,10 @@ pub(super) fn check_folder(path: &Path) -> Result<(), Problem> {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        private().create_new(true).open(&new)?;
-        fs::remove_file(&new)
+        let file = private().create_new(true).open(&new)?;
+        let owned = keep_owner(&file, path);
+        fs::remove_file(&new)?;
+        owned
     };
     make().map_err(Problem::Write)
 }

@@ -1,7 +1,7 @@
 //! What the name of a history leads to: links, files of other kinds, files beside another history.
 #![cfg(unix)]
 
-use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
 
 use super::*;
 
@@ -135,4 +135,24 @@ fn a_file_that_its_user_made_read_only_is_not_replaced() {
     assert_eq!(History::load(&file).unwrap(), one("a", 1.0));
     mode(0o600);
     one("a", 2.0).append_to(&file).unwrap();
+}
+
+#[test]
+fn what_the_superuser_writes_is_still_its_users() {
+    let folder = Folder::new("owner");
+    let file = folder.file();
+    one("a", 1.0).append_to(&file).unwrap();
+    let lock = folder.0.join("history.json.lock");
+    fs::remove_file(&lock).unwrap();
+    let owner = |path: &Path| fs::metadata(path).unwrap().uid();
+    let other = owner(&file) + 1_000;
+    if chown(&file, Some(other), None).is_err() {
+        println!("left out: only the superuser can give files away");
+        return;
+    }
+    for result in [History::check_writable(&file), one("a", 2.0).append_to(&file)] {
+        result.unwrap();
+        assert_eq!([owner(&file), owner(&lock)], [other; 2]);
+    }
+    assert_eq!(History::load(&file).unwrap().samples("a").count(), 2);
 }
