@@ -376,3 +376,38 @@ fn a_file_that_its_user_made_read_only_is_read_and_not_replaced() {
     );
     assert_eq!(fs::read(&file).unwrap(), text);
 }
+
+#[test]
+#[cfg(unix)]
+fn a_history_of_another_user_is_not_taken_over() {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+
+    let (sim, folder) = (simulator(), Folder::new("other-user"));
+    let file = folder.file("history.json");
+    assert_eq!(wait(&sim, "a", &file, &[]).code, Some(0));
+    fs::remove_file(folder.file("history.json.lock")).unwrap();
+    let (text, owner) = (fs::read(&file).unwrap(), fs::metadata(&file).unwrap().uid());
+    for (path, mode) in [(&folder.0, 0o777), (&file, 0o666)] {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+    add(&sim, "b", JobScript::succeeds_after(ms(300)));
+    let plain = wait_command(&sim, &["--quiet", "b", "--history"]);
+    // Only the superuser can become another user.
+    let mut command = std::process::Command::new("setpriv");
+    command.args(["--reuid=65534", "--clear-groups"]).arg(plain.get_program());
+    command.args(plain.get_args()).arg(&file).env_clear();
+    command.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command.env("PATH", "/usr/bin:/bin");
+    let output = command.output();
+    if sim.polls_of("b").is_empty() {
+        println!("left out: this user cannot run a command as another one: {output:?}");
+        return;
+    }
+    let output = String::from_utf8(output.unwrap().stderr).unwrap();
+    let problem = "cfw-wait: warning: cannot write history ";
+    assert!(output.starts_with(problem) && output.lines().count() == 1, "{output}");
+    assert!(output.contains("Operation not permitted"), "{output}");
+    assert_eq!((fs::read(&file).unwrap(), fs::metadata(&file).unwrap().uid()), (text, owner));
+    // Nor is a lock left that would keep its owner out.
+    assert!(!folder.file("history.json.lock").exists());
+}
