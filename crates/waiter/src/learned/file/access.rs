@@ -7,7 +7,8 @@ use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{FORMAT, Problem};
+use super::Problem;
+use super::format::FORMAT;
 
 /// How long other writers are waited for. Each takes some milliseconds.
 const PATIENCE: Duration = Duration::from_secs(2);

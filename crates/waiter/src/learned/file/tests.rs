@@ -1,6 +1,11 @@
-use super::*;
 use std::error::Error as _;
 use std::fs;
+use std::num::NonZeroU64;
+use std::time::Duration;
+
+use super::format::LONGEST;
+use super::*;
+use crate::learned::history::{Sample, Savings};
 
 mod locks;
 mod names;
