@@ -7,7 +7,7 @@ use cfw_api::{Client, ConfigError, Credentials, Settings, SettingsError};
 
 use crate::args::CloudArgs;
 use crate::exit::CliError;
-use crate::output::print_error;
+use crate::output::print_warning;
 use crate::state::Place;
 use crate::text;
 
@@ -33,7 +33,7 @@ pub(crate) fn build_client(args: &CloudArgs) -> Result<(Client, Place), CliError
     let settings = Settings::from_lookup(lookup)
         .map_err(|error| CliError::misconfigured(settings_message(args, &error)))?;
     for warning in settings.warnings() {
-        print_error(&format!("cfw-wait: warning: {warning}"));
+        print_warning(warning);
     }
     let mut builder = Client::builder()
         .settings(&settings)

@@ -12,7 +12,8 @@ use cfw_waiter::{History, HistoryError};
 use crate::args::{PastJobsArgs, WaitArgs};
 use crate::client::environment;
 use crate::exit::CliError;
-use crate::output::print_error;
+use crate::output::print_warning;
+use crate::{state, streams};
 
 /// The longest time for reading or writing the file. It bounds what a slow file system adds to the time of the command. The
 /// library waits for other processes for less than that, and says so.
@@ -30,11 +31,12 @@ pub(crate) struct Store {
 ///
 /// # Errors
 ///
-/// Returns an error if the user named a file that cannot be read. One in the default place is only warned about, and so is
+/// Returns an error if the user named a file that cannot be read, or the file is that of `--state` or a standard stream. One in the default place is only warned about, and so is
 /// a named one that cannot be written: past jobs are used, and those to come are not recorded.
 pub(crate) fn open(args: &WaitArgs) -> Result<(Option<Store>, Option<History>), CliError> {
     let store = if args.no_history { None } else { Store::find(&args.past_jobs, environment) };
     let Some(store) = store else { return Ok((None, None)) };
+    store.check_use(args.state.as_deref())?;
     let path = store.path.clone();
     match store.within_limit(move || History::load(path)) {
         Ok(history) => {
@@ -43,13 +45,13 @@ pub(crate) fn open(args: &WaitArgs) -> Result<(Option<Store>, Option<History>), 
             let is_writable = !store.is_named
                 || store
                     .within_limit(move || History::check_writable(path))
-                    .inspect_err(|error| print_error(&not_recorded(error)))
+                    .inspect_err(|error| print_warning(&not_recorded(error)))
                     .is_ok();
             Ok((is_writable.then_some(store), Some(history)))
         }
         Err(error) if store.is_named => Err(CliError::misconfigured(format!("--history: {error}"))),
         Err(error) => {
-            print_error(&format!("cfw-wait: warning: {error}; past jobs are not used"));
+            print_warning(&format!("{error}; past jobs are not used"));
             Ok((None, None))
         }
     }
@@ -59,13 +61,14 @@ pub(crate) fn open(args: &WaitArgs) -> Result<(Option<Store>, Option<History>), 
 ///
 /// # Errors
 ///
-/// Returns an error if there is no place for a file, or the file cannot be read.
+/// Returns an error if there is no place for a file, the file is a standard stream, or it cannot be read.
 pub(crate) fn read(args: &PastJobsArgs) -> Result<(PathBuf, History), CliError> {
     let Some(store) = Store::find(args, environment) else {
         let message = "no file of past jobs: neither HOME nor XDG_STATE_HOME is set; name one with \
                        --history FILE";
         return Err(CliError::misconfigured(message));
     };
+    store.check_use(None)?;
     let path = store.path.clone();
     let history = store.within_limit(move || History::load(path));
     let history = history.map_err(|error| {
@@ -90,6 +93,26 @@ impl Store {
         Some(Self { path: state.join("cfw-wait").join("history.json"), is_named: false })
     }
 
+    /// Checks that the file is nothing else, too: what is written to it would be lost, or make it unreadable.
+    fn check_use(&self, state: Option<&Path>) -> Result<(), CliError> {
+        let path = &self.path;
+        if path.as_os_str() == "-" {
+            let message = "--history -: standard input is no history; name a file";
+            return Err(CliError::usage(message));
+        }
+        let flag = if self.is_named { "--history: " } else { "" };
+        let path_text = path.display();
+        if state.is_some_and(|state| resolve(state) == resolve(path)) {
+            let message =
+                format!("{flag}history {path_text} is the file of --state, too; use another file");
+            return Err(CliError::usage(message));
+        }
+        streams::at(path).map_or(Ok(()), |stream| {
+            let message = format!("{flag}history {path_text} is {stream}, too; use another file");
+            Err(CliError::misconfigured(message))
+        })
+    }
+
     /// Appends what was learnt. The jobs have ended, so an error is only a warning.
     pub(crate) fn append(&self, learned: History) {
         if learned.is_empty() {
@@ -103,7 +126,7 @@ impl Store {
             learned.append_to(path)
         };
         if let Err(error) = self.within_limit(append) {
-            print_error(&not_recorded(&error));
+            print_warning(&not_recorded(&error));
         }
     }
 
@@ -134,6 +157,15 @@ impl Store {
     }
 }
 
+/// Returns the one name of a file that need not exist, whatever links lead to it.
+fn resolve(path: &Path) -> PathBuf {
+    let path = state::follow(path).unwrap_or_else(|_| path.to_owned());
+    let folder = path.parent().map(|folder| if folder == "" { Path::new(".") } else { folder });
+    let name =
+        folder.and_then(|folder| Some(fs::canonicalize(folder).ok()?.join(path.file_name()?)));
+    name.unwrap_or(path)
+}
+
 /// Creates a folder that only its user can read, if it does not exist. What fails here fails again when the file is written.
 fn create_private(folder: &Path) {
     let mut builder = fs::DirBuilder::new();
@@ -144,7 +176,7 @@ fn create_private(folder: &Path) {
 }
 
 fn not_recorded(error: &str) -> String {
-    format!("cfw-wait: warning: {error}; the durations are not recorded")
+    format!("{error}; the durations are not recorded")
 }
 
 /// Describes an error and its cause in one line.

@@ -56,6 +56,7 @@ use crate::clock::Stopwatch;
 use crate::exit::{CliError, Exit};
 use crate::output::{Output, print_error};
 use crate::parse::Parsed;
+use crate::printable::printable;
 use crate::signals::{Handlers, Signal, Signals};
 use crate::summary::Summary;
 
@@ -64,7 +65,8 @@ fn main() -> ExitCode {
         Ok(exit) => exit.into(),
         Err(CliError { exit, message }) => {
             if let Some(message) = message {
-                print_error(&format!("cfw-wait: {message}"));
+                // One line, whatever file or value it names.
+                print_error(&printable(format!("cfw-wait: {message}")));
             }
             exit.into()
         }
@@ -151,8 +153,9 @@ fn wait(cli: &Cli, runtime: &Runtime, signals: Signals) -> Result<Exit, CliError
     let policy = waiter::policy(&cli.wait)?;
     let mut jobs = jobs::Jobs::from_args(&cli.wait)?;
     let (client, place) = client::build_client(&cli.wait.cloud)?;
-    jobs.open_state(&cli.wait, place)?;
+    // First, as one file cannot be both.
     let (store, history) = history::open(&cli.wait)?;
+    jobs.open_state(&cli.wait, place)?;
     jobs.has_history = history.is_some();
     let waiter = waiter::build(&cli.wait, policy, client, history)?;
     let stop_condition = wait::StopCondition::from_args(&cli.wait);

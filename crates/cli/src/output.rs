@@ -263,6 +263,11 @@ fn format_unfinished(jobs: usize) -> String {
     }
 }
 
+/// Writes a warning to standard error as one line, whatever it names.
+pub(crate) fn print_warning(message: &str) {
+    print_error(&printable(format!("cfw-wait: warning: {message}")));
+}
+
 /// Writes a line to standard error. If it is closed, the error cannot be reported.
 pub(crate) fn print_error(line: &str) {
     let _ = streams::stderr().write_all(format!("{line}\n").as_bytes());

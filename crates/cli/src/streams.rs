@@ -4,6 +4,7 @@
 //! that share it. A full pipe then refuses bytes, where a blocking one makes the writer wait.
 
 use std::io::{self, Write};
+use std::path::Path;
 
 /// Standard output, which is buffered by the line.
 pub(crate) fn stdout() -> Blocking<io::StdoutLock<'static>> {
@@ -64,4 +65,33 @@ fn wait(stream: &impl Stream, _: io::Error) -> io::Result<()> {
 #[cfg(not(unix))]
 fn wait(_: &impl Stream, error: io::Error) -> io::Result<()> {
     Err(error)
+}
+
+/// Returns the name of the standard stream that is the regular file at this path.
+#[cfg(unix)]
+pub(crate) fn at(path: &Path) -> Option<&'static str> {
+    use std::fs;
+    use std::os::fd::AsFd as _;
+    use std::os::unix::fs::MetadataExt as _;
+
+    let file = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+    let named = fs::metadata(path).ok().filter(fs::Metadata::is_file).map(file)?;
+    let (stdin, stdout, stderr) = (io::stdin(), io::stdout(), io::stderr());
+    let streams = [
+        ("standard input", stdin.as_fd()),
+        ("standard output", stdout.as_fd()),
+        ("standard error", stderr.as_fd()),
+    ];
+    let is_named = |(_, stream): &(_, std::os::fd::BorrowedFd<'_>)| {
+        // A stream that cannot be looked at is reported when it is written.
+        let stream = stream.try_clone_to_owned().map(fs::File::from);
+        stream.and_then(|stream| stream.metadata()).is_ok_and(|stream| file(stream) == named)
+    };
+    streams.into_iter().find(is_named).map(|(name, _)| name)
+}
+
+/// On other systems nothing tells which file a stream is.
+#[cfg(not(unix))]
+pub(crate) fn at(_: &Path) -> Option<&'static str> {
+    None
 }

@@ -58,22 +58,27 @@ pub(crate) fn policy(args: &WaitArgs) -> Result<Policy, CliError> {
         .timeout(args.timeout.duration())
         .not_found_grace(args.grace.duration)
         .give_up_unreached(args.give_up_unreached.nonzero())
-        .first_poll_at_once(!args.delay_first_poll);
+        .first_poll_at_once(!args.intervals.delay_first_poll);
     if let Some(limit) = args.max_failures {
         policy = policy.failures_in_a_row(limit);
     }
     Ok(policy)
 }
 
-/// Returns the schedule without past jobs.
-fn growing(args: &IntervalArgs) -> Result<Schedule, CliError> {
-    let max = args.max_interval.as_ref().map(|max| max.duration);
-    let first = match (&args.interval, max) {
+/// Returns the first delay between two polls without past jobs.
+pub(crate) fn first_interval(args: &IntervalArgs) -> Duration {
+    match (&args.interval, &args.max_interval) {
         (Some(first), _) => first.duration,
         // A maximum below the default first delay lowers the first delay, too.
-        (None, Some(max)) => FIRST_INTERVAL.min(max),
+        (None, Some(max)) => FIRST_INTERVAL.min(max.duration),
         (None, None) => FIRST_INTERVAL,
-    };
+    }
+}
+
+/// Returns the schedule without past jobs.
+fn growing(args: &IntervalArgs) -> Result<Schedule, CliError> {
+    let first = first_interval(args);
+    let max = args.max_interval.as_ref().map(|max| max.duration);
     let max = max.unwrap_or(MAX_INTERVAL.max(first));
     let schedule = Schedule::exponential(first, GROWTH, max);
     schedule.map_err(|error| CliError::usage(interval_message(args, &error)))

@@ -6,9 +6,16 @@ use clap::{Args, ValueHint};
 
 use crate::values::DurationArg;
 
-/// The delays between polls.
+/// The first poll, and the delays between polls.
 #[derive(Debug, Args)]
 pub(crate) struct IntervalArgs {
+    /// Poll each job after the first delay and not at once, for jobs that were created a moment ago
+    ///
+    /// By default the first poll is at once. It costs one poll for each job, and a job that has already ended is
+    /// known at once.
+    #[arg(long, help_heading = "How to poll")]
+    pub(crate) delay_first_poll: bool,
+
     /// The first delay between two polls of a job; later ones grow by half each time [default: 1s]
     #[arg(long, allow_hyphen_values = true, value_name = "TIME", help_heading = "How to poll")]
     pub(crate) interval: Option<DurationArg>,

@@ -98,13 +98,6 @@ pub(crate) struct WaitArgs {
     #[arg(long, allow_hyphen_values = true, value_name = "AGE", help_heading = "How to poll")]
     pub(crate) since: Option<AgeArg>,
 
-    /// Poll each job after the first delay and not at once, for jobs that were created a moment ago
-    ///
-    /// By default the first poll is at once. It costs one poll for each job, and a job that has already ended is
-    /// known at once.
-    #[arg(long, help_heading = "How to poll")]
-    pub(crate) delay_first_poll: bool,
-
     #[command(flatten)]
     pub(crate) intervals: IntervalArgs,
 

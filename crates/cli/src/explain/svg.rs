@@ -81,7 +81,7 @@ pub(super) fn document(subject: &Subject<'_>) -> String {
     svg
 }
 
-/// Returns the age at the right end of the axis, in seconds: all polls and nearly all jobs lie before it.
+/// Returns the age at the right end of the axis, in seconds: all polls of the explanation lie before it.
 fn axis_end(subject: &Subject<'_>) -> f64 {
     let last_poll = subject.explanation.polls.last().map_or(1.0, Duration::as_secs_f64);
     (1.05 * last_poll).max(1.0)
@@ -141,7 +141,8 @@ fn line(svg: &mut String, [x1, y1, x2, y2]: [f64; 4], colour: &str, width: f64) 
 }
 
 fn escape(text: &str) -> String {
-    let text = printable(text.to_owned());
+    // XML has no way to write the two that are no characters.
+    let text = printable(text.to_owned()).replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}");
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
@@ -161,6 +162,6 @@ mod tests {
 
     #[test]
     fn names_cannot_leave_their_place() {
-        assert_eq!(escape("a</text>&\u{7}"), "a&lt;/text&gt;&amp; ");
+        assert_eq!(escape("a</text>&\u{7}\u{ffff}"), "a&lt;/text&gt;&amp; \u{fffd}");
     }
 }

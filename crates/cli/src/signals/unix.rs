@@ -17,6 +17,9 @@ pub(super) struct Source {
     hangup: Option<Stream>,
     interrupt: Stream,
     terminate: Stream,
+    /// Comes with the error of a write beyond the limit of ulimit(1). Without a handler it would end the command, and the result of
+    /// its wait would be lost.
+    _file_too_large: Stream,
 }
 
 impl Source {
@@ -26,6 +29,9 @@ impl Source {
             hangup: if is_ignored(hangup) { None } else { Some(signal(hangup)?) },
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
+            _file_too_large: signal(SignalKind::from_raw(
+                nix::sys::signal::Signal::SIGXFSZ as i32,
+            ))?,
         })
     }
 

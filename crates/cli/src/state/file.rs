@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::journal::START;
 use super::problem::Problem;
+use crate::streams;
 
 /// How long the lock is waited for: the system may still be ending the process that held it.
 const PATIENCE: Duration = Duration::from_millis(200);
@@ -23,7 +24,7 @@ const MOST_LINKS: usize = 40;
 
 /// Returns the one name of a file, whatever links lead to it. It need not exist: a rename to a link would replace it, and the
 /// file would not be where the user wants it.
-pub(super) fn follow(name: &Path) -> Result<PathBuf, Problem> {
+pub(crate) fn follow(name: &Path) -> Result<PathBuf, Problem> {
     match fs::canonicalize(name) {
         Ok(path) => return Ok(path),
         // It is open, such as `/dev/stdin`, and was removed.
@@ -49,30 +50,8 @@ pub(super) fn check_name(path: &Path) -> Result<(), Problem> {
 }
 
 /// Checks that no stream is the file: what is written would go into it, and what is recorded would be read.
-#[cfg(unix)]
 pub(super) fn check_streams(path: &Path) -> Result<(), Problem> {
-    use std::os::fd::AsFd as _;
-
-    let (stdin, stdout, stderr) = (io::stdin(), io::stdout(), io::stderr());
-    let streams = [
-        ("standard input", stdin.as_fd()),
-        ("standard output", stdout.as_fd()),
-        ("standard error", stderr.as_fd()),
-    ];
-    for (name, stream) in streams {
-        // A stream that cannot be looked at is reported when it is written.
-        let Ok(stream) = stream.try_clone_to_owned() else { continue };
-        if is_current(&File::from(stream), path).is_ok_and(|is_same| is_same == Some(true)) {
-            return Err(Problem::Stream(name));
-        }
-    }
-    Ok(())
-}
-
-/// On other systems the journal notices that its length has changed.
-#[cfg(not(unix))]
-pub(super) fn check_streams(_: &Path) -> Result<(), Problem> {
-    Ok(())
+    streams::at(path).map_or(Ok(()), |name| Err(Problem::Stream(name)))
 }
 
 /// Takes the lock of the file beside `path`. The system frees it when its holder ends, however it does.
@@ -82,9 +61,47 @@ pub(super) fn lock(path: &Path) -> Result<File, Problem> {
     if fs::metadata(&lock).is_ok_and(|metadata| !metadata.is_file()) {
         return Err(Problem::Lock(io::Error::other("its lock is not a regular file")));
     }
-    let lock = private().create(true).truncate(false).open(lock).map_err(Problem::Write)?;
+    let lock = make_lock(&lock, path).map_err(Problem::Write)?;
     take(&lock)?;
     Ok(lock)
+}
+
+fn make_lock(lock: &Path, path: &Path) -> io::Result<File> {
+    // Before a lock is made that would keep the file's own user out.
+    match OpenOptions::new().write(true).open(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    match private().create_new(true).open(lock) {
+        Ok(file) => keep_owner(&file, path).map(|()| file).inspect_err(|_| {
+            // The error counts.
+            let _ = fs::remove_file(lock);
+        }),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            private().create(true).truncate(false).open(lock)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Gives a file that was made to the owner of the one that it stands for: what the superuser writes is still the user's, and no
+/// user takes the file of another one over.
+#[cfg(unix)]
+fn keep_owner(made: &File, path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::{MetadataExt as _, fchown};
+
+    let owner = match fs::metadata(path) {
+        Ok(metadata) => metadata.uid(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    if made.metadata()?.uid() == owner { Ok(()) } else { fchown(made, Some(owner), None) }
+}
+
+/// Other systems keep the rights of the folder.
+#[cfg(not(unix))]
+fn keep_owner(_: &File, _: &Path) -> io::Result<()> {
+    Ok(())
 }
 
 /// Takes the lock of the open file.
@@ -118,6 +135,7 @@ pub(super) fn replace(path: &Path, content: &[u8]) -> io::Result<File> {
             _ => {}
         }
         let mut file = private().create_new(true).open(&new)?;
+        keep_owner(&file, path)?;
         file.write_all(content)?;
         file.sync_all()?;
         #[cfg(unix)]

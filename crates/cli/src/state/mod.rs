@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 
 use cfw_waiter::{JobCheckpoint, JobState};
 
+pub(crate) use self::file::follow;
 pub(crate) use self::journal::{End, Entry, Own, Report};
 use self::journal::{Journal, Parsed, Record, Rejected};
 pub(crate) use self::place::Place;
@@ -292,7 +293,7 @@ fn error(name: &Path, problem: &Problem) -> CliError {
 
 fn open(name: &Path, place: Place, may_create: bool) -> Result<State, Problem> {
     place.check()?;
-    let path = file::follow(name)?;
+    let path = follow(name)?;
     file::check_name(&path)?;
     // Before anything is made beside a file that is not ours.
     match look(&path)? {

@@ -2,7 +2,7 @@
 
 use crate::exec::{self, Exec};
 use crate::exit::CliError;
-use crate::output::{Output, print_error};
+use crate::output::{Output, print_warning};
 use crate::signals::Signals;
 use crate::state::State;
 use crate::summary::Reason;
@@ -54,7 +54,7 @@ impl LastSteps {
         };
         // The file has all ends. The next run reports some of them again.
         if let Err(CliError { message: Some(message), .. }) = written {
-            print_error(&format!("cfw-wait: warning: {message}"));
+            print_warning(&message);
         }
     }
 }

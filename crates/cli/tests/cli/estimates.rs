@@ -12,11 +12,14 @@ use crate::support::*;
 use crate::terminal::Terminal;
 
 /// A file with past jobs of the kind create, and its folder, removed at the end.
-struct Past(PathBuf, #[expect(dead_code, reason = "it removes what is in it")] Folder);
+pub(crate) struct Past(
+    pub(crate) PathBuf,
+    #[expect(dead_code, reason = "it removes what is in it")] Folder,
+);
 
 impl Past {
     /// Twenty jobs, each a hundredth longer than the one before.
-    fn new(name: &str, seconds: f64) -> Self {
+    pub(crate) fn new(name: &str, seconds: f64) -> Self {
         let folder = Folder::new(&format!("past-{name}"));
         let path = folder.file("past.json");
         let job = |n| format!("{{\"seconds\":{}}}", seconds * (1.0 + 0.01 * f64::from(n)));
@@ -66,6 +69,22 @@ fn an_overdue_job_is_reported_once() {
     let [overdue] = &of_type(&lines, "overdue")[..] else { panic!("{lines:?}") };
     assert_eq!((&overdue["job_id"], &overdue["overdue"]), (&"job".into(), &true.into()));
     assert!(overdue["age_ms"].as_u64() >= overdue["late_after_ms"].as_u64(), "{overdue}");
+}
+
+#[test]
+fn a_job_that_takes_less_than_others_did_is_not_reported() {
+    let (sim, past) = (simulator(), Past::new("early", 300.0));
+    // Longer than a second, after which overdue jobs are looked for.
+    add(&sim, "short", JobScript::succeeds_after(ms(1_300)));
+    let mut command = wait_command(&sim, &["--output=json", "--heartbeat=100ms", "short"]);
+    command.args(["--kind=create", "--history"]).arg(&past.0);
+    let output = run(command);
+    assert_eq!(output.code, Some(0), "{output:?}");
+    assert!(output.stderr.contains("m left"), "{output:?}");
+    for text in ["overdue", "it has taken"] {
+        assert!(!output.stderr.contains(text), "{}", output.stderr);
+    }
+    assert!(!output.stdout.contains("\"type\":\"overdue\""), "{}", output.stdout);
 }
 
 #[test]
@@ -174,153 +193,4 @@ fn a_row_has_a_bar_and_a_range_where_they_fit() {
         assert_eq!(row.contains("-------- "), has_bar, "{row}");
         terminal.child.signal(Signal::TERM);
     }
-}
-
-#[test]
-fn a_kind_is_explained_as_text_json_and_svg() {
-    let past = Past::new("explain", 90.0);
-    let explain = |args: &[&str]| {
-        let mut command = bare_command(&["explain", "create", "--history"]);
-        command.arg(&past.0).args(args);
-        let output = run(command);
-        assert_eq!((output.code, &*output.stderr), (Some(0), ""), "{output:?}");
-        output.stdout
-    };
-    let text = explain(&[]);
-    let lines: Vec<&str> = text.lines().collect();
-    assert!(lines[0].starts_with("create: 20 jobs in "), "{text}");
-    for (label, value) in [
-        ("durations ", "half within 1m 4"),
-        ("first polls at ", "1m 00s, 1m 4"),
-        ("else at ", "1.0s, 2.5s, 4.8s, 8.1s, 13.2s, 20.8s, 32.2s, 47.2s, .."),
-        ("a job costs ", " polls, and its end is noticed after "),
-        ("schedule in use ", "the learned one"),
-        ("account ", "70.0s of 350s may be lost in all; a job can lose "),
-    ] {
-        let line = lines.iter().find(|line| line.starts_with(label)).expect(label);
-        assert!(line.contains(value), "{line}");
-    }
-    let dear = explain(&["--poll-cost=20s"]);
-    assert!(dear.contains("a poll counts as 20.0s") && dear != text, "{dear}");
-    let json: Value = serde_json::from_str(&explain(&["--output=json"])).unwrap();
-    assert_eq!((&json["v"], &json["type"]), (&1.into(), &"explanation".into()));
-    assert_eq!((&json["past_jobs"], &json["learned"]), (&20.into(), &true.into()));
-    assert!(json["expected"]["cost_ms"].as_u64() < json["expected_fallback"]["cost_ms"].as_u64());
-    assert_eq!(json["account"]["balance_ms"], 70_000);
-    assert_eq!(json["fallback_polls_ms"][1], 2_500);
-    let svg = explain(&["--output=svg"]);
-    assert!(svg.starts_with("<svg xmlns=") && svg.ends_with("</svg>\n"), "{svg}");
-    let polls = json["polls_ms"].as_array().unwrap().len();
-    assert_eq!(svg.matches("<circle ").count(), polls, "{svg}");
-    for text in ["create: 20 jobs", "polls without past jobs", "ends of past jobs", "<polyline "] {
-        assert!(svg.contains(text), "{text}: {svg}");
-    }
-}
-
-#[test]
-fn an_explanation_says_why_the_schedule_is_not_learned_and_counts_unfinished_jobs() {
-    let past = Past::new("lost", 90.0);
-    let text = fs::read_to_string(&past.0).unwrap();
-    let account = "{\"poll_cost\":1.0,\"saved\":-69.0,\"ceiling\":null}";
-    let more = format!(",{{\"seconds\":5.0,\"at_least\":true}}],\"accounts\":[{account}]}}");
-    fs::write(&past.0, text.replacen("]}", &more, 1)).unwrap();
-    let explain = |args: &[&str]| {
-        let mut command = bare_command(&["explain", "create", "--history"]);
-        command.arg(&past.0).args(args);
-        let output = run(command);
-        assert_eq!((output.code, &*output.stderr), (Some(0), ""), "{output:?}");
-        output.stdout
-    };
-    let text = explain(&[]);
-    for line in [
-        "                  1 job more ended later than the wait; they count as longer ones\n",
-        "schedule in use   the one without past jobs, because the account does not cover the worst loss\n",
-        "account           1.0s of 350s may be lost in all; a job can lose ",
-    ] {
-        assert!(text.contains(line), "{text}");
-    }
-    let json: Value = serde_json::from_str(&explain(&["--output=json"])).unwrap();
-    assert_eq!((&json["past_jobs"], &json["unfinished"]), (&20.into(), &1.into()));
-    assert_eq!((&json["learned"], &json["account"]["balance_ms"]), (&false.into(), &1_000.into()));
-    assert_eq!(json["polls_ms"], json["fallback_polls_ms"]);
-    let svg = explain(&["--output=svg"]);
-    assert!(svg.contains(">polls (not learned)<"), "{svg}");
-    // The curve begins at the top, where all jobs are running.
-    assert!(svg.contains("<polyline points=\"150.0,56.0 "), "{svg}");
-    assert_eq!(svg.matches("stroke=\"#15803d\"").count(), 20, "those that ended: {svg}");
-}
-
-#[test]
-fn an_explanation_keeps_to_the_intervals_of_the_flags() {
-    let past = Past::new("intervals", 90.0);
-    let polls = |args: &[&str]| -> Vec<u64> {
-        let mut command = bare_command(&["explain", "create", "--output=json", "--history"]);
-        command.arg(&past.0).args(args);
-        let json: Value = serde_json::from_str(&run(command).stdout).unwrap();
-        assert!(json["p50_ms"].as_u64() < json["p90_ms"].as_u64(), "{json}");
-        assert!(json["p90_ms"].as_u64() < json["p95_ms"].as_u64(), "{json}");
-        json["polls_ms"].as_array().unwrap().iter().map(|poll| poll.as_u64().unwrap()).collect()
-    };
-    let delays = |polls: &[u64]| polls.windows(2).map(|pair| pair[1] - pair[0]).collect::<Vec<_>>();
-    let dense = polls(&["--max-interval=9s"]);
-    assert!(delays(&dense).iter().all(|delay| *delay <= 9_001), "{dense:?}");
-    let sparse = polls(&["--interval=13s", "--min-interval=13s"]);
-    assert!(delays(&sparse).iter().all(|delay| *delay >= 12_999), "{sparse:?}");
-    let usual = polls(&[]);
-    assert!(delays(&usual).iter().any(|delay| *delay < 13_000));
-    // Dear polls are few.
-    let dear = polls(&["--poll-cost=20s"]);
-    assert!(dear.len() < usual.len(), "{dear:?}, {usual:?}");
-}
-
-#[test]
-fn intervals_that_contradict_each_other_are_a_usage_error_of_explain_and_wait() {
-    let past = Past::new("contradiction", 90.0);
-    let sim = simulator();
-    for flags in
-        [["--interval=2s", "--min-interval=5s"], ["--max-interval=3s", "--min-interval=4s"]]
-    {
-        let mut explain = bare_command(&["explain", "create", "--history"]);
-        explain.arg(&past.0).args(flags);
-        let mut wait = bare_command(&flags);
-        wait.env("CFW_ENDPOINT", sim.endpoint());
-        wait.env("CFW_PROJECT_ID", sim.project_id()).env("CFW_TOKEN", sim.token());
-        wait.args(["--kind=create", "--history"]).arg(&past.0).arg("job");
-        let [explain, wait] = [explain, wait].map(run);
-        assert_eq!((explain.code, &*explain.stdout), (Some(2), ""), "{explain:?}");
-        assert_eq!(wait.code, Some(2), "{wait:?}");
-        assert!(explain.stderr.contains("--min-interval "), "{}", explain.stderr);
-        let problem = |text: &str| text.lines().next().unwrap_or_default().to_owned();
-        assert_eq!(problem(&explain.stderr), problem(&wait.stderr));
-    }
-}
-
-#[test]
-fn a_kind_that_is_not_known_is_a_usage_error_that_names_the_known_ones() {
-    let past = Past::new("unknown", 90.0);
-    for kind in ["creat", "empty"] {
-        let mut command = bare_command(&["explain", kind, "--history"]);
-        command.arg(&past.0);
-        let output = run(command);
-        assert_eq!((output.code, &*output.stdout), (Some(2), ""), "{output:?}");
-        let expected =
-            format!("KIND {kind}: no past job is known in {}; it has create\n", past.0.display());
-        assert!(output.stderr.ends_with(&expected), "{}", output.stderr);
-    }
-    let none = past.0.with_extension("missing");
-    let mut command = bare_command(&["explain", "create", "--history"]);
-    command.arg(&none);
-    let output = run(command);
-    assert_eq!(output.code, Some(2), "{output:?}");
-    let expected = format!("KIND create: no past job of any kind is known in {}\n", none.display());
-    assert!(output.stderr.ends_with(&expected), "{}", output.stderr);
-    fs::write(&none, "a poem").unwrap();
-    let mut command = bare_command(&["explain", "create", "--history"]);
-    command.arg(&none);
-    let output = run(command);
-    assert_eq!(output.code, Some(3), "{output:?}");
-    assert!(output.stderr.contains("--history: "), "{}", output.stderr);
-    let output = run(bare_command(&["explain", "create"]));
-    assert_eq!(output.code, Some(3), "{output:?}");
-    assert!(output.stderr.contains("--history FILE"), "{}", output.stderr);
 }

@@ -7,6 +7,8 @@ use cfw_simulator::{JobScript, Simulator};
 
 use crate::support::*;
 
+mod unusable;
+
 /// Waits for a new job with this history.
 fn wait(sim: &Simulator, id: &str, file: &Path, args: &[&str]) -> Output {
     add(sim, id, JobScript::succeeds_after(ms(300)));

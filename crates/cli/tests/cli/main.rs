@@ -11,6 +11,8 @@ mod exec;
 #[cfg(test)]
 mod exit_codes;
 #[cfg(test)]
+mod explain;
+#[cfg(test)]
 mod floods;
 #[cfg(test)]
 mod history;

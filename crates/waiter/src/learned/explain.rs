@@ -7,6 +7,8 @@ use super::survival::Survival;
 
 /// Polls after this part of the jobs has ended are left out, but for the first one.
 const SHOWN: f64 = 0.99;
+/// Where past jobs tell less than that, polls are left out after half of the jobs have ended by the guess that the plan makes.
+const SHOWN_OF_GUESS: f64 = 0.5;
 /// The most polls in an explanation.
 const MOST_POLLS: usize = 1_000;
 
@@ -21,9 +23,10 @@ pub struct Explanation {
     /// Whether polls follow what was learnt. If not, the fallback is used.
     pub is_learned: bool,
     /// The ages at which a job is polled, without jitter: up to the first poll after 99 % of the jobs have ended, or after the age
-    /// up to which past jobs tell.
+    /// up to which past jobs tell, and at least half of the jobs are expected to have ended. A poll
+    /// [at once](crate::Policy::first_poll_at_once) is not among them, nor is an early one of a source that has not answered.
     pub polls: Vec<Duration>,
-    /// The ages at which the fallback would poll, as far.
+    /// The ages at which the fallback would poll, up to about the same age. Delays below 0.25 s count as that.
     pub fallback_polls: Vec<Duration>,
     /// What a job is expected to cost. None if past jobs do not tell.
     pub expected: Option<ExpectedCost>,
@@ -40,7 +43,7 @@ pub struct Explanation {
     pub(super) law: Arc<Survival>,
 }
 
-/// What a job is expected to cost, for the jobs that end before the age up to which past jobs tell.
+/// What a job is expected to cost with these polls, without jitter, for the jobs that end before the age up to which past jobs tell.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct ExpectedCost {
@@ -95,7 +98,8 @@ impl ExpectedCost {
 
 /// Returns the ages of polls that matter for nearly all jobs.
 pub(super) fn shown(law: &Survival, polls: impl Iterator<Item = f64>) -> Vec<Duration> {
-    let end = law.quantile(0.0, SHOWN).unwrap_or(f64::INFINITY).min(law.known_until());
+    let age = |part| law.quantile(0.0, part).unwrap_or(f64::INFINITY);
+    let end = age(SHOWN).min(law.known_until().max(age(SHOWN_OF_GUESS)));
     let mut shown = Vec::new();
     for poll in polls.take(MOST_POLLS) {
         shown.extend(Duration::try_from_secs_f64(poll));

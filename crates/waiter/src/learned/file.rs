@@ -8,29 +8,21 @@
 //! What is written can be read again, whatever was learnt: numbers are kept within their bounds, and of too many past jobs
 //! the oldest are left out.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read as _};
-use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
-use self::access::{Locked, check_folder, check_regular, follow};
-use super::estimator::KEPT;
-use super::history::{History, Past, Sample, Savings};
+use self::access::{Locked, check_folder, check_name, check_regular, follow};
+use self::format::{VERSION, parse, text};
+use super::history::History;
 use crate::util::chain::error_chain;
 
 mod access;
+mod format;
 
-const FORMAT: &str = "cfw-waiter history";
-const VERSION: u32 = 1;
 /// Thousands of kinds fit in.
 const LARGEST: u64 = 16 << 20;
-/// The longest duration that is believed, in seconds: thirty years.
-const LONGEST: f64 = 1e9;
 /// How often a file is written at most, if its lock is removed each time.
 const MOST_TRIES: usize = 10;
 
@@ -56,13 +48,15 @@ enum Problem {
     Write(io::Error),
     Busy,
     Special,
+    /// Files beside a history have names with this ending.
+    Reserved(&'static str),
     /// A file where the new one would be made.
     InTheWay(PathBuf),
     TooLarge,
     /// What would have to be written.
     TooMuch,
     Foreign(Option<serde_json::Error>),
-    Version(u32),
+    Version(f64),
     Damaged(serde_json::Error),
     Number(f64),
 }
@@ -94,6 +88,10 @@ impl fmt::Display for HistoryError {
             Problem::Special => {
                 write!(f, "history {path} is not a regular file, and is left as it is")
             }
+            Problem::Reserved(ending) => write!(
+                f,
+                "history {path} has the name of a file beside a history; use one that does not end in {ending}"
+            ),
             Problem::TooLarge => write!(f, "history {path} is larger than {LARGEST} bytes"),
             Problem::TooMuch => write!(
                 f,
@@ -104,7 +102,7 @@ impl fmt::Display for HistoryError {
             }
             Problem::Version(version) => write!(
                 f,
-                "history {path} is of version {version}, which is not known (known: {VERSION})"
+                "history {path} is of version {version}, which is not known (known: {VERSION}), and is left as it is"
             ),
             Problem::Damaged(_) => write!(f, "history {path} is damaged, and is left as it is"),
             Problem::Number(number) => {
@@ -122,73 +120,14 @@ impl std::error::Error for HistoryError {
         match &self.problem {
             Problem::Read(error) | Problem::Write(error) => Some(error),
             Problem::Foreign(Some(error)) | Problem::Damaged(error) => Some(error),
-            Problem::Busy | Problem::Special | Problem::InTheWay(_) => None,
-            Problem::TooLarge | Problem::TooMuch | Problem::Foreign(None) => None,
+            Problem::Busy | Problem::Special | Problem::Reserved(_) => None,
+            Problem::InTheWay(_)
+            | Problem::TooLarge
+            | Problem::TooMuch
+            | Problem::Foreign(None) => None,
             Problem::Version(_) | Problem::Number(_) => None,
         }
     }
-}
-
-/// What tells a history from other files.
-#[derive(Serialize, Deserialize)]
-struct Head {
-    format: String,
-    version: u32,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Document {
-    format: String,
-    version: u32,
-    kinds: BTreeMap<String, KindEntry>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct KindEntry {
-    /// The oldest first.
-    jobs: Vec<JobEntry>,
-    #[serde(default)]
-    accounts: Vec<AccountEntry>,
-}
-
-/// Times are in seconds.
-#[derive(Serialize, Deserialize)]
-struct JobEntry {
-    seconds: f64,
-    /// Whether the job had not ended by then.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    at_least: bool,
-    /// Versions of this crate that do not know it leave it out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    job: Option<JobHash>,
-}
-
-/// Which job it was, in hexadecimal: programs that read numbers of JSON may keep only 53 bits.
-#[derive(Clone, Copy, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-struct JobHash(NonZeroU64);
-
-impl TryFrom<String> for JobHash {
-    type Error = &'static str;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        let number = u64::from_str_radix(&text, 16).ok().and_then(NonZeroU64::new);
-        number.map(Self).ok_or("not a hexadecimal number above zero")
-    }
-}
-
-impl From<JobHash> for String {
-    fn from(JobHash(number): JobHash) -> Self {
-        format!("{number:016x}")
-    }
-}
-
-#[derive(Serialize, Deserialize)]
-struct AccountEntry {
-    poll_cost: f64,
-    saved: f64,
-    /// None for no ceiling.
-    ceiling: Option<f64>,
 }
 
 impl History {
@@ -198,7 +137,8 @@ impl History {
     ///
     /// # Errors
     ///
-    /// If the file cannot be read, is not a regular one, is damaged, of a later version, or not a history at all.
+    /// If the file cannot be read, is not a regular one, is damaged, of a later version, or not a history at all; or if its name
+    /// ends as those of the files that [`append_to`](Self::append_to) makes beside a history.
     pub fn load(path: impl AsRef<Path>) -> Result<Self, HistoryError> {
         let path = path.as_ref();
         read(path).map_err(|problem| HistoryError { path: path.to_owned(), problem })
@@ -208,7 +148,9 @@ impl History {
     ///
     /// Any number of processes may do so at once, and read meanwhile: a lock file beside it, of the same name and `.lock`,
     /// keeps writers apart, and the file is replaced as a whole, by way of one with the ending `.cfw-waiter-new`. On Unix all are
-    /// made with mode 0600, whatever mode the file had. A symbolic link is followed, and stays. It blocks the thread: for up
+    /// made with mode 0600, whatever mode the file had. A symbolic link is followed, and stays; a hard link is not: the other
+    /// names of the file keep what it held. A file that its user may not write to is not replaced. Its owner
+    /// stays, also if the superuser writes. It blocks the thread: for up
     /// to two seconds while other processes write, and one second where a process that holds the lock does not.
     ///
     /// A job that both know counts once, where its begin is known.
@@ -230,7 +172,8 @@ impl History {
     ///
     /// # Errors
     ///
-    /// If there is no such folder, it or the lock cannot be written to, or the file is not a regular one.
+    /// If there is no such folder, it, the lock or the file cannot be written to, the file is not a regular one, or its name is
+    /// that of a file beside a history.
     pub fn check_writable(path: impl AsRef<Path>) -> Result<(), HistoryError> {
         let path = path.as_ref();
         let check = || check_folder(&follow(path)?);
@@ -240,6 +183,8 @@ impl History {
 
 fn read(path: &Path) -> Result<History, Problem> {
     check_regular(path)?;
+    // Where links go in circles, opening it says so.
+    check_name(&follow(path).unwrap_or_else(|_| path.to_owned()))?;
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(History::new()),
@@ -252,53 +197,6 @@ fn read(path: &Path) -> Result<History, Problem> {
     }
     // As a command leaves it that makes a file for another to write to.
     if text.trim_ascii().is_empty() { Ok(History::new()) } else { parse(&text) }
-}
-
-fn parse(text: &[u8]) -> Result<History, Problem> {
-    let damaged = |error: serde_json::Error| {
-        // A file that was cut still begins as a history does.
-        let is_ours = String::from_utf8_lossy(text).contains(FORMAT);
-        if is_ours { Problem::Damaged(error) } else { Problem::Foreign(Some(error)) }
-    };
-    let head: Head = serde_json::from_slice(text).map_err(damaged)?;
-    if head.format != FORMAT {
-        return Err(Problem::Foreign(None));
-    }
-    if head.version != VERSION {
-        return Err(Problem::Version(head.version));
-    }
-    let document: Document = serde_json::from_slice(text).map_err(damaged)?;
-    let mut history = History::new();
-    for (kind, entry) in document.kinds {
-        let mut past = Past::default();
-        for job in entry.jobs {
-            let duration = duration(job.seconds)?;
-            let sample =
-                if job.at_least { Sample::at_least(duration) } else { Sample::ended(duration) };
-            past.samples.add(sample.of_job(job.job.map(|JobHash(job)| job)));
-        }
-        for account in entry.accounts {
-            let price = duration(account.poll_cost)?;
-            let ceiling = account.ceiling.unwrap_or(f64::INFINITY);
-            past.savings.insert(
-                price.as_nanos().try_into().unwrap_or(u64::MAX),
-                Savings { sum: bounded(account.saved), ceiling },
-            );
-        }
-        history.kinds.insert(kind, past);
-    }
-    Ok(history)
-}
-
-fn duration(seconds: f64) -> Result<Duration, Problem> {
-    let valid = Some(seconds).filter(|seconds| (0.0..=LONGEST).contains(seconds));
-    let duration = valid.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    duration.ok_or(Problem::Number(seconds))
-}
-
-/// Keeps an amount in seconds within what a file can hold.
-fn bounded(seconds: f64) -> f64 {
-    if seconds.is_nan() { 0.0 } else { seconds.clamp(-LONGEST, LONGEST) }
 }
 
 fn append(newer: History, path: &Path) -> Result<(), Problem> {
@@ -315,55 +213,11 @@ fn append(newer: History, path: &Path) -> Result<(), Problem> {
     Err(Problem::Busy)
 }
 
-/// Returns the text of a history, which is one that can be read again.
-fn text(history: History) -> Result<Vec<u8>, Problem> {
-    let mut document = document(history);
-    let mut kept = KEPT;
-    loop {
-        let text = serde_json::to_vec(&document).map_err(|error| Problem::Write(error.into()))?;
-        if text.len() as u64 <= LARGEST {
-            return Ok(text);
-        }
-        kept /= 2;
-        if kept == 0 {
-            return Err(Problem::TooMuch);
-        }
-        for KindEntry { jobs, .. } in document.kinds.values_mut() {
-            jobs.drain(..jobs.len().saturating_sub(kept));
-        }
-    }
-}
-
-fn document(history: History) -> Document {
-    let entry = |past: Past| KindEntry {
-        jobs: past
-            .samples
-            .iter()
-            .map(|sample| JobEntry {
-                seconds: sample.duration().as_secs_f64().min(LONGEST),
-                at_least: sample.is_at_least(),
-                job: sample.job().map(JobHash),
-            })
-            .collect(),
-        accounts: past
-            .savings
-            .into_iter()
-            .map(|(price, savings)| AccountEntry {
-                poll_cost: Duration::from_nanos(price).as_secs_f64(),
-                saved: bounded(savings.sum),
-                ceiling: Some(savings.ceiling).filter(|ceiling| *ceiling < LONGEST).map(bounded),
-            })
-            .collect(),
-    };
-    let kinds = history.kinds.into_iter().map(|(kind, past)| (kind, entry(past))).collect();
-    Document { format: FORMAT.to_owned(), version: VERSION, kinds }
-}
-
 /// Parses the text of a file, and writes what it holds.
 #[cfg(any(test, fuzzing))]
 pub(crate) fn read_and_write(text: &[u8]) -> Option<(History, Vec<u8>)> {
     let history = parse(text).ok()?;
-    let written = serde_json::to_vec(&document(history.clone())).ok()?;
+    let written = self::text(history.clone()).ok()?;
     Some((history, written))
 }
 

@@ -1,6 +1,6 @@
 //! Modes, links and locks of Unix.
 
-use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
 
 use super::*;
 
@@ -184,4 +184,22 @@ fn a_file_that_was_emptied_is_made_again_and_one_that_was_changed_is_left_alone(
         assert!(error.ends_with(said), "{error}");
         assert_eq!(fs::read_to_string(&path).unwrap(), changed);
     }
+}
+
+#[test]
+fn what_the_superuser_writes_is_still_its_users() {
+    let folder = Folder::new("owner");
+    drop(open(&folder.file()).unwrap());
+    let lock = folder.0.join("jobs.state.lock");
+    fs::remove_file(&lock).unwrap();
+    let owner = |path: &Path| fs::metadata(path).unwrap().uid();
+    let other = owner(&folder.file()) + 1_000;
+    if chown(folder.file(), Some(other), None).is_err() {
+        println!("left out: only the superuser can give files away");
+        return;
+    }
+    let mut state = open(&folder.file()).unwrap();
+    assert_eq!([owner(&folder.file()), owner(&lock)], [other; 2]);
+    state.compact().unwrap();
+    assert_eq!(owner(&folder.file()), other);
 }

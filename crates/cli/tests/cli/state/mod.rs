@@ -98,7 +98,8 @@ fn the_same_command_goes_on_after_a_crash() {
     assert!(long["polls"].as_u64().unwrap() >= made, "{made}: {long}");
     let [all, this_run] =
         [&long["elapsed_ms"], &summary(&objects)["elapsed_ms"]].map(|time| time.as_u64().unwrap());
-    assert!(all >= this_run + 200, "{all} {this_run}: the first run lasted longer than its pause");
+    // The first run lasted longer than its pause of 200 ms, and the summary comes a moment after the end.
+    assert!(all >= this_run + 100, "{all} {this_run}");
     let changes: Vec<_> =
         of_type(&objects, "changed").iter().map(|change| change["from"].clone()).collect();
     assert_eq!(changes, ["Running"]);

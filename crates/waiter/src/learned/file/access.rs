@@ -7,13 +7,18 @@ use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{FORMAT, Problem};
+use super::Problem;
+use super::format::FORMAT;
 
 /// How long other writers are waited for. Each takes some milliseconds.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How long one writer is waited for: it may have been stopped, or hang.
 const PATIENCE_FOR_ONE: Duration = Duration::from_secs(1);
 const RETRY: Duration = Duration::from_millis(20);
+/// The ending of the lock's name.
+const LOCK: &str = ".lock";
+/// The ending of the new file's name. It is one of our own: `.new` may well be a file of the user.
+const NEW: &str = ".cfw-waiter-new";
 /// The most symbolic links from a path to its file, as on Linux.
 const MOST_LINKS: usize = 40;
 /// What every history that this module writes begins with, before the name of its format.
@@ -44,15 +49,65 @@ pub(super) fn check_regular(path: &Path) -> Result<(), Problem> {
     if is_special { Err(Problem::Special) } else { Ok(()) }
 }
 
+/// Checks that a file is not taken for one that is made beside another history, which may replace or remove it.
+pub(super) fn check_name(path: &Path) -> Result<(), Problem> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+    match [NEW, LOCK].into_iter().find(|ending| name.ends_with(ending)) {
+        Some(ending) => Err(Problem::Reserved(ending)),
+        None => Ok(()),
+    }
+}
+
+/// Checks that a file, if there is one, may be written to: a rename would replace a protected one all the same.
+fn check_unprotected(path: &Path) -> Result<(), Problem> {
+    match OpenOptions::new().write(true).open(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Problem::Write(error)),
+        _ => Ok(()),
+    }
+}
+
 /// Opens the lock of a file, and makes it if need be.
 fn open_lock(path: &Path) -> Result<File, Problem> {
     check_regular(path)?;
-    let lock = beside(path, ".lock");
+    check_name(path)?;
+    // Before a lock is made that would keep the file's own user out.
+    check_unprotected(path)?;
+    let lock = beside(path, LOCK);
     // Opening a named pipe would wait for its reader.
     if fs::metadata(&lock).is_ok_and(|metadata| !metadata.is_file()) {
         return Err(Problem::Write(io::Error::other("its lock is not a regular file")));
     }
-    private().create(true).truncate(false).open(lock).map_err(Problem::Write)
+    let opened = match private().create_new(true).open(&lock) {
+        Ok(file) => keep_owner(&file, path).map(|()| file).inspect_err(|_| {
+            // The error counts.
+            let _ = fs::remove_file(&lock);
+        }),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            private().create(true).truncate(false).open(&lock)
+        }
+        Err(error) => Err(error),
+    };
+    opened.map_err(Problem::Write)
+}
+
+/// Gives a file that was made to the owner of the one that it stands for: what the superuser writes is still the user's, and no
+/// user takes the file of another one over.
+#[cfg(unix)]
+fn keep_owner(made: &File, path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::{MetadataExt as _, fchown};
+
+    let owner = match fs::metadata(path) {
+        Ok(metadata) => metadata.uid(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    if made.metadata()?.uid() == owner { Ok(()) } else { fchown(made, Some(owner), None) }
+}
+
+/// Other systems keep the rights of the folder.
+#[cfg(not(unix))]
+fn keep_owner(_: &File, _: &Path) -> io::Result<()> {
+    Ok(())
 }
 
 /// Checks that nothing is in the way of a new file but what a process left behind when it died.
@@ -125,6 +180,7 @@ impl<'a> Locked<'a> {
                 _ => {}
             }
             let mut file = private().create_new(true).open(&new)?;
+            keep_owner(&file, self.path)?;
             file.write_all(content)?;
             file.sync_all()?;
             self.put_in_place(&file, &new)
@@ -155,7 +211,7 @@ impl<'a> Locked<'a> {
 
     /// Returns whether the lock still has its name: other processes take the lock of the file that has.
     fn is_valid(&self) -> io::Result<bool> {
-        is_named(&self.lock, &beside(self.path, ".lock"))
+        is_named(&self.lock, &beside(self.path, LOCK))
     }
 }
 
@@ -191,8 +247,10 @@ pub(super) fn check_folder(path: &Path) -> Result<(), Problem> {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        private().create_new(true).open(&new)?;
-        fs::remove_file(&new)
+        let file = private().create_new(true).open(&new)?;
+        let owned = keep_owner(&file, path);
+        fs::remove_file(&new)?;
+        owned
     };
     make().map_err(Problem::Write)
 }
@@ -204,8 +262,7 @@ fn stamp(path: &Path) -> Option<(std::time::SystemTime, u64)> {
 }
 
 fn new_beside(path: &Path) -> PathBuf {
-    // A name of our own: `.new` may well be a file of the user.
-    beside(path, ".cfw-waiter-new")
+    beside(path, NEW)
 }
 
 fn beside(path: &Path, ending: &str) -> PathBuf {

@@ -1,6 +1,14 @@
-use super::*;
 use std::error::Error as _;
 use std::fs;
+use std::num::NonZeroU64;
+use std::time::Duration;
+
+use super::format::LONGEST;
+use super::*;
+use crate::learned::history::{Sample, Savings};
+
+mod locks;
+mod names;
 
 /// A folder of its own, removed at the end.
 struct Folder(PathBuf);
@@ -93,7 +101,9 @@ fn a_file_that_cannot_be_read_is_named_and_left_as_it_is() {
     let long = whole.replace("5.0", "2e9");
     let rows = [
         (cut, "is damaged, and is left as it is"),
-        (&later, "is of version 2, which is not known (known: 1)"),
+        (&later, "is of version 2, which is not known (known: 1), and is left as it is"),
+        (&whole.replace("\"version\":1", "\"version\":2.0"), "is of version 2, which"),
+        (&whole.replace("\"version\":1", "\"version\":5000000000"), "is of version 5000000000"),
         (&negative, "-5 is no duration"),
         (&long, "2000000000 is no duration"),
         (&whole.replace("[{", "[7,{"), "is damaged, and is left as it is"),
@@ -200,77 +210,6 @@ fn a_file_of_the_user_beside_a_history_stays() {
     fs::write(&other, "{}").unwrap();
     one("create", 5.0).append_to(folder.file()).unwrap();
     assert_eq!(fs::read_to_string(&other).unwrap(), "{}");
-}
-
-#[test]
-#[cfg(unix)]
-fn a_writer_whose_lock_was_removed_replaces_nothing() {
-    let folder = Folder::new("unlocked");
-    let (file, lock) = (folder.file(), folder.0.join("history.json.lock"));
-    one("a", 1.0).append_to(&file).unwrap();
-    for is_there_again in [false, true] {
-        let before = fs::read(&file).unwrap();
-        let locked = Locked::acquire(&file).unwrap();
-        fs::remove_file(&lock).unwrap();
-        if is_there_again {
-            // Another process writes.
-            one("a", 2.0).append_to(&file).unwrap();
-        }
-        let now = fs::read(&file).unwrap();
-        assert!(!locked.replace(&before).unwrap());
-        assert_eq!(fs::read(&file).unwrap(), now);
-        assert!(!folder.0.join("history.json.cfw-waiter-new").exists());
-    }
-    // The process that has the lock by now is writing its new file.
-    let (new, half) =
-        (folder.0.join("history.json.cfw-waiter-new"), "{\"format\":\"cfw-waiter hist");
-    let locked = Locked::acquire(&file).unwrap();
-    fs::remove_file(&lock).unwrap();
-    fs::write(&lock, "").unwrap();
-    fs::write(&new, half).unwrap();
-    assert!(!locked.replace(b"other").unwrap());
-    assert_eq!(fs::read_to_string(&new).unwrap(), half);
-    // It replaces the new file of this one, or removes the lock, just before the rename.
-    let locked = Locked::acquire(&file).unwrap();
-    let now = fs::read(&file).unwrap();
-    let own = || File::create_new(&new).unwrap();
-    fs::remove_file(&new).unwrap();
-    let replaced = own();
-    fs::remove_file(&new).unwrap();
-    fs::write(&new, half).unwrap();
-    assert!(!locked.put_in_place(&replaced, &new).unwrap());
-    assert_eq!(
-        (fs::read(&file).unwrap(), fs::read_to_string(&new).unwrap()),
-        (now.clone(), half.into())
-    );
-    fs::remove_file(&new).unwrap();
-    fs::remove_file(&lock).unwrap();
-    assert!(!locked.put_in_place(&own(), &new).unwrap());
-    assert_eq!((fs::read(&file).unwrap(), new.exists()), (now, false));
-    fs::write(&lock, "").unwrap();
-    // One that waits for a lock that is removed takes the new one.
-    let holder = fs::OpenOptions::new().write(true).open(&lock).unwrap();
-    holder.lock().unwrap();
-    std::thread::scope(|scope| {
-        let waiting = scope.spawn(|| one("a", 3.0).append_to(&file));
-        fs::remove_file(&lock).unwrap();
-        drop(holder);
-        waiting.join().unwrap().unwrap();
-    });
-    assert!(lock.exists());
-    assert_eq!(History::load(&file).unwrap().samples("a").count(), 3);
-}
-
-#[test]
-fn a_lock_that_is_not_freed_is_named_and_waited_for_a_moment() {
-    let folder = Folder::new("stuck");
-    let file = folder.file();
-    one("a", 1.0).append_to(&file).unwrap();
-    let _held = Locked::acquire(&file).unwrap();
-    let error = one("a", 2.0).append_to(&file).unwrap_err().to_string();
-    let expected = "stays locked by another process, and is left as it is";
-    assert!(error.ends_with(expected), "{error}");
-    assert_eq!(History::load(&file).unwrap(), one("a", 1.0));
 }
 
 #[test]
@@ -392,53 +331,47 @@ fn of_too_many_jobs_the_newest_of_each_kind_are_written() {
 }
 
 #[test]
-#[cfg(unix)]
-fn a_symbolic_link_stays_and_its_file_is_written() {
-    use std::os::unix::fs::symlink;
-    let folder = Folder::new("link");
-    let (file, link) = (folder.file(), folder.0.join("link"));
-    symlink("history.json", &link).unwrap();
-    symlink(&link, folder.0.join("other")).unwrap();
-    for (n, path) in [&link, &folder.0.join("other"), &file].into_iter().enumerate() {
-        one("a", 5.0).append_to(path).unwrap();
-        assert!(link.is_symlink() && folder.0.join("other").is_symlink());
-        assert_eq!(History::load(&file).unwrap().samples("a").count(), n + 1);
+fn whole_numbers_with_a_point_and_a_mark_of_the_encoding_are_read() {
+    let folder = Folder::new("numbers");
+    let text = r#"{"version":1.0e0,"format":"cfw-waiter history","kinds":{"a":{"jobs":[{"seconds":5}],
+        "accounts":[{"poll_cost":1,"saved":-3,"ceiling":350}]}},"later":7}"#;
+    for mark in ["", "\u{feff}"] {
+        fs::write(folder.file(), format!("{mark}{text}")).unwrap();
+        let history = History::load(folder.file()).unwrap();
+        assert_eq!(history.samples("a").next(), Some(Sample::ended(Duration::from_secs(5))));
+        let savings = history.savings("a", Duration::from_secs(1));
+        assert_eq!(savings, Savings { sum: -3.0, ceiling: 350.0 });
+        one("a", 6.0).append_to(folder.file()).unwrap();
+        let text = fs::read_to_string(folder.file()).unwrap();
+        assert!(
+            text.starts_with("{\"format\":\"cfw-waiter history\",\"version\":1,\"kinds\":"),
+            "{text}"
+        );
     }
-    assert!(folder.0.join("history.json.lock").exists() && !folder.0.join("link.lock").exists());
-    let ring = folder.0.join("ring");
-    symlink("ring", &ring).unwrap();
-    let error = one("a", 5.0).append_to(&ring).unwrap_err();
-    assert!(error.to_string().starts_with("cannot write history "), "{error}");
-    assert!(ring.is_symlink());
 }
 
 #[test]
-#[cfg(unix)]
-fn what_is_no_regular_file_is_neither_read_nor_replaced() {
-    let folder = Folder::new("special");
-    let socket = folder.file();
-    let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
-    let error = one("a", 5.0).append_to(&socket).unwrap_err().to_string();
-    assert!(error.ends_with("is not a regular file, and is left as it is"), "{error}");
-    assert!(!fs::metadata(&socket).unwrap().is_file());
-    let device = Path::new("/dev/null");
-    let link = folder.0.join("link");
-    std::os::unix::fs::symlink(device, &link).unwrap();
-    let endless = folder.0.join("endless");
-    std::os::unix::fs::symlink("/dev/zero", &endless).unwrap();
-    let pipe = folder.0.join("pipe");
-    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-    for path in [&socket, &link, &endless, &pipe] {
-        // Opening a pipe blocks until it has a writer.
-        let (sender, receiver) = std::sync::mpsc::channel();
-        let (path, name) = (path.clone(), path.display().to_string());
-        std::thread::spawn(move || sender.send(History::load(path)));
-        let loaded = receiver.recv_timeout(Duration::from_secs(20)).expect(&name);
-        let error = loaded.unwrap_err().to_string();
-        let expected = format!("history {name} is not a regular file, and is left as it is");
-        assert_eq!(error, expected);
+fn what_is_wrong_with_a_file_is_said_in_words_of_json() {
+    let folder = Folder::new("words");
+    let history = |kind: &str| {
+        format!("{{\"format\":\"cfw-waiter history\",\"version\":1,\"kinds\":{{\"a\":{kind}}}}}")
+    };
+    for (text, cause) in [
+        ("null".to_owned(), "invalid type: null, expected an object at line 1 column 4"),
+        (history("7"), "invalid type: integer `7`, expected an object at line 1 column 57"),
+        (
+            history("{\"jobs\":[]},\"a\":{\"jobs\":[]}"),
+            "two kinds are named \"a\" at line 1 column ",
+        ),
+        (history("{\"jobs\":[7]}"), "invalid type: integer `7`, expected an object"),
+        (
+            history("{\"jobs\":[],\"accounts\":[7]}"),
+            "invalid type: integer `7`, expected an object",
+        ),
+    ] {
+        fs::write(folder.file(), text).unwrap();
+        let error = History::load(folder.file()).unwrap_err();
+        let found = error.source().unwrap().to_string();
+        assert!(found.starts_with(cause), "{found}");
     }
-    let error = one("a", 5.0).append_to(&link).unwrap_err().to_string();
-    assert!(error.ends_with("is not a regular file, and is left as it is"), "{error}");
-    assert!(link.is_symlink() && !fs::metadata(device).unwrap().is_file());
 }
