@@ -172,24 +172,31 @@ impl Schedule {
     ///
     /// Regular jobs gain most, and jobs with several typical durations: a spread of 30 % and 20 past jobs halve the delay
     /// of the default schedule at the same number of requests. For jobs whose end cannot be foretold a fixed interval of the
-    /// right length does as well. What the schedule can lose against its fallback is bounded: an account of what was saved
-    /// has to cover the worst case of each plan, and the fallback is used where it does not. It starts with a
-    /// minute, and ten polls, for each kind.
+    /// right length does as well.
     ///
-    /// Each job is booked once for each kind and price that it is waited for with. Of a job that still runs when its last wait leaves, by a timeout or otherwise, the polls up to the
-    /// last one that saw it are booked: what the plan made more than the fallback would have is lost, and what it made less is
-    /// saved if the fallback would not have polled since. Of the delay nothing is known, so none is booked, and none bounded: a wait
-    /// that is always dropped before its plan's first poll notices no end. A wait that resumes another one, or
-    /// begins when its job has run for some time, books what it loses from then on, and saves nothing; one such loss
-    /// may exceed the account, which is then in debt. Where waits on one job have several kinds, each kind learns the job and
-    /// books its own plan, and each of its prices of a poll: name one kind for a job to poll by one plan. Of several plans of
-    /// one kind and price, as of waits that began before and after the plan was made anew, the one that lost most is booked.
+    /// What the schedule can lose against its fallback is bounded: an account of what was saved
+    /// has to cover the worst case of each plan, and the fallback is used where it does not. The account starts with a
+    /// minute and ten polls, for each kind and price of a poll, and a tenth of what the fallback costs is never a loss. What is
+    /// compared are the polls of all waits on a job, by their plans and by their fallbacks, without jitter: up to its end or,
+    /// where they leave before, up to the last poll that saw it running. Jobs that run at the same time may each lose what the
+    /// account allows to one.
+    ///
+    /// Something is saved only with jobs of which a wait of the kind was there from the begin. A wait that
+    /// begins later books what it loses from then on; one such loss may exceed the account, which is then in debt. Where neither
+    /// the server nor an earlier poll tells when a job ended, it is taken to have ended when the plan loses most by that. Of the
+    /// delay of waits that leave nothing is known, so none is booked, and none bounded: a wait
+    /// that is always dropped before its plan's first poll notices no end.
+    ///
+    /// All waits on a job go by one age, that of the wait that knows of the oldest, and those of one kind with equal settings by one
+    /// plan. Each kind learns the job. Waits with several kinds or prices of a poll, or some with other schedules, share the polls:
+    /// each account books the job while a wait with it is there, and what the polls change for the others after that is not
+    /// bounded. So name one kind for a job to be polled by one plan. Of more than 16 waits on a job nothing is saved.
     ///
     /// Four jobs or more that are unlike those before, one after the other, may make a kind forget its past: the law has changed.
     ///
-    /// Without any past job of the kind, the fallback counts. A wait begins with a poll about as early as the fallback's if the source has had no good answer in the last
-    /// minute, so that a wrong id or key is noticed soon; that poll is not in the account. After bad answers the fallback's delays count. Delays are jittered by
-    /// 5 %.
+    /// Without any past job of the kind, the fallback counts. A wait begins with a poll about as early as the fallback's if the
+    /// source has had no good answer in the last minute, so that a wrong id or key is noticed soon. After bad answers the
+    /// fallback's delays count. Delays are jittered by 5 %.
     ///
     /// Where a rate or the limit of requests in flight holds polls back, those of learned schedules are made in the order of
     /// what they are worth: how likely the job has ended since it was last seen, and how long ago, in prices of a poll. A

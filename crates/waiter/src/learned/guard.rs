@@ -8,7 +8,8 @@
 //!
 //! Of a job that still ran when its last wait left, the polls of both schedules are known up to the age at which it was last
 //! seen, and no delay is. The difference of the polls is booked, and the worst loss covers it as well: where a plan polls more
-//! often than the static schedule, such waits could lose without end.
+//! often than the static schedule, such waits could lose without end. It also covers a first poll that comes as early as the static
+//! schedule's. What is booked is in [`booking`](super::booking).
 
 use super::pace::{Leash, Pace};
 

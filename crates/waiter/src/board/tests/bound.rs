@@ -13,7 +13,7 @@ use crate::learned::Account;
 use crate::{History, Learned, Policy, Sample, Schedule};
 
 /// How often each job is played.
-const TIMES: usize = 150;
+const TIMES: u32 = 150;
 
 /// One wait on a job.
 #[derive(Clone, Debug)]
@@ -123,15 +123,15 @@ fn play(recipe: &Recipe, learns: bool) -> Vec<Truth> {
         }
         world.board.set_history(history);
     }
-    let play_one = |n| play_one(&mut world, recipe, &format!("job-{n}"), learns);
+    let play_one = |n| play_one(&mut world, recipe, n, learns);
     jitter::switch::off(|| (0..TIMES).map(play_one).collect())
 }
 
-fn play_one(world: &mut World, recipe: &Recipe, id: &str, learns: bool) -> Truth {
+fn play_one(world: &mut World, recipe: &Recipe, number: u32, learns: bool) -> Truth {
+    let id = &*format!("job-{number}");
     let begin = world.now;
     let after = |age: f64| begin.after(Duration::from_secs_f64(age));
     // Each job takes longer or shorter, the same in both worlds: it ends at any phase of the polls.
-    let number: u32 = id[4..].parse().unwrap();
     let spread = if recipe.is_mixed() { 1.4 } else { 0.1 };
     let ends = recipe.ends * (1.0 + spread * ((f64::from(number) * 0.618_034).fract() - 0.5));
     let end = after(ends);

@@ -88,8 +88,8 @@ impl<R: Copy + Ord + std::fmt::Debug> Model<R> {
         // A plan goes on from the last poll, whatever wait that was for.
         let goes_on = matches!(self.spec(wait), Spec::Learned(_))
             && (job.status.is_some() && job.polls > 0 && job.failing.is_none());
-        let is_first = answers == 0 && !(goes_on && !is_at_once);
-        let base = if is_first { wait.started } else { job.last_answer.unwrap_or(Time::ZERO) };
+        let starts_anew = answers == 0 && (is_at_once || !goes_on);
+        let base = if starts_anew { wait.started } else { job.last_answer.unwrap_or(Time::ZERO) };
         if answers == 0 && is_at_once {
             return (base.min(limit), base.min(limit));
         }
