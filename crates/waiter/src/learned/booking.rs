@@ -2,7 +2,7 @@
 
 use crate::Schedule;
 
-use super::guard::{TOLERANCE, count_about, gain};
+use super::guard::{TOLERANCE, count_about};
 use super::kind::{DENSEST, HORIZON, Planned};
 
 /// How a wait has its job polled.
@@ -15,6 +15,8 @@ pub(crate) struct WaitPolls {
     pub(crate) until: f64,
     /// The age by which its static schedule goes then, in seconds, and how many delays of that have passed.
     pub(crate) head_start: (f64, u32),
+    /// The age that its plan goes by before the first answer, when it began, in seconds.
+    pub(crate) known_age: f64,
     /// Whether its first poll is made when it begins.
     pub(crate) is_first_at_once: bool,
 }
@@ -29,7 +31,7 @@ impl WaitPolls {
         let pace = self.plan()?.pace()?;
         match seen {
             None if is_early => Some(self.from + self.schedule.delay_secs(0.0, 0).max(DENSEST)),
-            None => Some(pace.delay(0.0).max(self.from)),
+            None => Some(self.from + (pace.delay(0.0) - self.known_age).max(0.0)),
             Some(seen) if seen < HORIZON => Some((seen + pace.delay(seen)).max(self.from)),
             Some(_) => None,
         }
@@ -39,7 +41,9 @@ impl WaitPolls {
     fn next_by_static(&self, seen: Option<f64>, count: u32) -> f64 {
         let base = seen.map_or(self.from, |seen| seen.max(self.from));
         let (age, delays) = self.head_start;
-        let delay = self.schedule.delay_secs(base - self.from + age, count.saturating_add(delays));
+        // A first poll at once comes before the first delay.
+        let count = count.saturating_sub(u32::from(self.is_first_at_once)).saturating_add(delays);
+        let delay = self.schedule.delay_secs(base - self.from + age, count);
         base + delay.max(DENSEST)
     }
 }
@@ -103,12 +107,24 @@ impl JobPolls {
     /// Returns what the plans have saved against the static schedules, with a tolerance, since an age at which waits with a plan
     /// began, if the job ended at an age, in seconds: negative for a loss. `c` is the price of a poll in seconds.
     ///
-    /// Polls from zero on are those that the account allowed. Waits that begin later save nothing: the polls before
-    /// were not made by their plan, and the age may be one that the server misstates. What they lose counts.
-    pub(crate) fn gain(&self, from: f64, end: f64, c: f64) -> f64 {
+    /// `reported` is the age at which the end was reported from elsewhere; infinite if it was not.
+    pub(crate) fn gain(&self, from: f64, end: f64, reported: f64, c: f64) -> f64 {
         let end = end.min(HORIZON).max(from);
-        let gain = gain(since(self.by_plans(), from), since(self.by_statics(), from), end, c);
-        if from <= 0.0 && self.are_all { gain } else { gain.min(0.0) }
+        let cost = |polls: Polls<'_>| {
+            let mut sum = 0.0;
+            for poll in polls.skip_while(|poll| *poll < from) {
+                if poll >= reported {
+                    break;
+                }
+                sum += c;
+                if poll >= end {
+                    return sum + poll - end;
+                }
+            }
+            sum + (reported - end).max(0.0)
+        };
+        let gain = (1.0 + TOLERANCE) * cost(self.by_statics()) - cost(self.by_plans());
+        if self.are_all { gain } else { gain.min(0.0) }
     }
 
     /// Returns when a job may have ended between two ages at which polls saw it, in seconds, for the plans to have lost most: where
@@ -132,7 +148,8 @@ impl JobPolls {
     pub(crate) fn gain_of_leaving(&self, from: f64, seen: f64, leaves: Leaves, c: f64) -> f64 {
         let seen = seen.min(HORIZON);
         let by_plans = count_about(self.by_plans(), from, seen);
-        let by_statics = since(self.by_statics(), from).take_while(|poll| *poll <= seen).count();
+        let by_statics = self.by_statics().skip_while(|poll| *poll < from);
+        let by_statics = by_statics.take_while(|poll| *poll <= seen).count();
         let gain = c * ((1.0 + TOLERANCE) * by_statics as f64 - by_plans as f64);
         let is_last = || {
             let next = self.by_statics().find(|poll| *poll > seen);
@@ -165,9 +182,4 @@ pub(crate) struct Leaves {
     pub(crate) at: f64,
     /// Whether other waits stay.
     pub(crate) others: bool,
-}
-
-/// Returns the polls from an age on.
-fn since(polls: Polls<'_>, from: f64) -> impl Iterator<Item = f64> {
-    polls.skip_while(move |poll| *poll < from)
 }

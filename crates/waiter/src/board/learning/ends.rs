@@ -117,16 +117,22 @@ impl Board {
         // It may have been longer by times that are not believed.
         let oldest = told.map_or(age, |told| age.max(told.as_secs_f64()));
         let is_learnt = is_new && sample.is_some_and(|sample| !sample.is_at_least());
+        let reported = match ended.is_reported {
+            true => age.max(self.age_now(key, newest)),
+            false => f64::INFINITY,
+        };
         for (plan, since) in plans {
             let (c, from) = (plan.settings.price(), age_then(age, self.now, *since));
-            let gain = if ended.is_reported {
-                polls.gain_of_leaving(from, age, Leaves { at: age, others: false }, c)
-            } else {
-                let known = known.map(|known| known.as_secs_f64());
-                let end = known.unwrap_or_else(|| polls.worst_end(seen.unwrap_or(from), age));
-                polls.gain(from, end, c)
+            let end = match known {
+                Some(known) => known.as_secs_f64(),
+                // It is reported when it comes.
+                None if ended.is_reported => age,
+                None => polls.worst_end(seen.unwrap_or(from), age),
             };
+            let gain = polls.gain(from, end, reported, c);
             let waited = self.now.since(*since).as_secs_f64();
+            // Polls from the begin on are those that the account allowed. A wait that begins later saves nothing: the polls before
+            // were not made by its plan, and the age may be one that the server misstates. What it loses counts.
             let is_whole = is_learnt && oldest <= waited + BEFORE_WAIT;
             self.learning.book(plan, if is_whole { gain } else { gain.min(0.0) });
         }
@@ -201,6 +207,7 @@ impl Board {
             from: age_then(age, at, wait.started),
             until: wait.left.map_or(f64::INFINITY, |left| exact_age_then(age, at, left)),
             head_start: (wait.head_start.age as f64 / 1e9, wait.head_start.delays),
+            known_age: wait.known_age as f64 / 1e9,
             is_first_at_once: wait.is_first_at_once,
         };
         let present = self.waits.on(job).map(|(wait, _)| self.waits.polling(wait, None));

@@ -2,7 +2,7 @@
 //! polled and noticed in truth is compared.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use proptest::prelude::*;
 
@@ -10,7 +10,7 @@ use super::script::*;
 use super::world::*;
 use crate::board::{Time, WaitOptions, jitter};
 use crate::learned::Account;
-use crate::{History, Learned, Policy, Sample, Schedule};
+use crate::{History, JobState, Learned, Policy, Sample, Schedule};
 
 /// How often each job is played.
 const TIMES: u32 = 150;
@@ -37,9 +37,10 @@ struct Recipe {
     past: (f64, f64),
     ends: f64,
     waits: Vec<WaitSpec>,
-    /// Whether the server tells times, and whether the end is reported from elsewhere.
+    /// Whether the server tells times.
     tells_times: bool,
-    is_reported: bool,
+    /// How long after the end that is reported from elsewhere, in seconds, if it is.
+    reported_after: Option<f64>,
     /// How long the source rests between two jobs, in seconds: after two minutes nothing good was heard lately.
     pause: f64,
     settings: Vec<Learned>,
@@ -63,6 +64,7 @@ fn fallback_of(number: usize) -> Schedule {
         0 => Schedule::default(),
         1 => Schedule::fixed(secs(60)).unwrap(),
         2 => Schedule::fixed(secs(10)).unwrap(),
+        3 => Schedule::delays([20, 1, 5].map(secs)).unwrap(),
         _ => Schedule::exponential(secs(2), 2.0, secs(120)).unwrap(),
     }
 }
@@ -82,15 +84,18 @@ fn wait() -> impl Strategy<Value = WaitSpec> {
 fn recipe() -> impl Strategy<Value = Recipe> {
     let past = (prop_oneof![Just(30.0), Just(100.0), Just(300.0)], 0.0..1.5);
     let price = prop_oneof![Just(0.5), Just(1.0), Just(5.0), Just(20.0)];
-    let settings = (price.clone(), prop::option::weighted(0.3, price), 0..4_usize, 0..4_usize);
+    let settings = (price.clone(), prop::option::weighted(0.3, price), 0..5_usize, 0..5_usize);
     let waits = prop::collection::vec(wait(), 1..4);
-    let flags = (any::<bool>(), prop::bool::weighted(0.15), prop_oneof![Just(1.0), Just(300.0)]);
+    let reported = prop_oneof![8 => Just(None), 1 => Just(Some(0.0)), 1 => Just(Some(40.0))];
+    let flags = (any::<bool>(), reported, prop_oneof![Just(1.0), Just(300.0)]);
     (past, 0.2_f64..3.0, waits, settings, flags).prop_map(
-        |(past, ends, waits, (price, other, one, two), (tells_times, is_reported, pause))| {
+        |(past, ends, waits, (price, other, one, two), (tells_times, reported, pause))| {
             let settings = vec![learned(price, one), learned(other.unwrap_or(price), two)];
             let ends = past.0 * ends;
+            // What is reported without a time is taken to have come then.
+            let reported_after = reported.map(|after| if tells_times { after } else { 0.0 });
             let mut recipe =
-                Recipe { past, ends, waits, tells_times, is_reported, pause, settings };
+                Recipe { past, ends, waits, tells_times, reported_after, pause, settings };
             // A wait with an account of its own does not answer for what becomes of the others' polls once it has left.
             if accounts(&recipe).1 > 1 || recipe.waits.iter().any(|wait| wait.is_static) {
                 recipe.waits.iter_mut().for_each(|wait| wait.leaves = None);
@@ -136,7 +141,8 @@ fn play_one(world: &mut World, recipe: &Recipe, number: u32, learns: bool) -> Tr
     let ends = recipe.ends * (1.0 + spread * ((f64::from(number) * 0.618_034).fract() - 0.5));
     let end = after(ends);
     let ms = end.as_nanos() / 1_000_000;
-    let script = if recipe.is_reported { Script::never() } else { Script::succeeds(ms) };
+    let script =
+        if recipe.reported_after.is_some() { Script::never() } else { Script::succeeds(ms) };
     let before = (begin.as_nanos() / 1_000_000).cast_signed();
     world.script(id, if recipe.tells_times { script.clock(-before, 0) } else { script });
     let mut events: Vec<(f64, usize, bool)> = Vec::new();
@@ -148,30 +154,36 @@ fn play_one(world: &mut World, recipe: &Recipe, number: u32, learns: bool) -> Tr
     let mut watches = vec![None; recipe.waits.len()];
     let left = recipe.waits.iter().filter_map(|wait| wait.leaves).fold(0.0, f64::max);
     let (mut lag, mut is_heard) = ((left - ends).max(0.0), false);
-    let mut is_reported = false;
-    let mut report = |world: &mut World, until: Time| {
-        if recipe.is_reported && !is_reported && until >= end {
-            world.run_until(end);
-            is_reported = true;
-            let state = crate::JobState::succeeded();
-            world.board.tell(end, id, &state);
-            world.run_until(end);
+    let server = |time: Time| SystemTime::UNIX_EPOCH + secs(1_000_000_000) + time.since(Time::ZERO);
+    let mut report = recipe.reported_after.map(|after| end.after(Duration::from_secs_f64(after)));
+    let mut go_on = |world: &mut World, until: Time| {
+        if let Some(at) = report.filter(|at| *at <= until) {
+            world.run_until(at);
+            let state = JobState::succeeded();
+            let state = match recipe.tells_times {
+                true => state.with_begin(server(begin)).with_end(server(end)),
+                false => state,
+            };
+            world.board.tell(at, id, &state);
+            report = None;
         }
         world.run_until(until);
     };
+    let mut began = None;
     for (age, number, begins) in events {
         let wait = &recipe.waits[number];
-        report(world, after(age));
+        go_on(world, after(age));
         if !begins {
             if let Some(watch) = watches[number] {
                 world.remove(watch, id);
             }
             continue;
         }
-        if world.now > end {
-            // Its polls would tell of a job that has ended long before.
+        if world.now > end && began.is_some() {
+            // Of a job that has ended the first wait counts.
             continue;
         }
+        began.get_or_insert(world.now);
         let schedule = match &recipe.settings[wait.settings] {
             settings if learns && !wait.is_static => Schedule::learned(settings.clone()).unwrap(),
             settings => settings.get_fallback().clone(),
@@ -186,11 +198,11 @@ fn play_one(world: &mut World, recipe: &Recipe, number: u32, learns: bool) -> Tr
         watches[number] = Some(world.watch_with([id], options));
     }
     let most = recipe.waits.iter().filter_map(|wait| wait.leaves).fold(ends, f64::max);
-    report(world, after(most + 1_000.0));
+    go_on(world, after(most + 1_000.0));
     for watch in watches.into_iter().flatten() {
         let heard = world.heard.get(&(watch, id.into())).and_then(|heard| heard.end.clone());
         if let Some((at, Ok(_))) = heard {
-            (lag, is_heard) = (at.since(end).as_secs_f64(), true);
+            (lag, is_heard) = (at.since(end.max(began.unwrap_or(end))).as_secs_f64(), true);
         }
         world.close(watch);
     }

@@ -51,6 +51,7 @@ impl Waits {
             started: wait.started,
             left,
             head_start: self.head_start(key),
+            known_age: self.age_at_start(key),
             is_first_at_once: policy.first_poll_at_once || self.resumed(key).is_some(),
             is_booked: false,
         }

@@ -115,6 +115,8 @@ pub(super) struct Polling {
     /// When it left the job.
     pub(super) left: Option<Time>,
     pub(super) head_start: HeadStart,
+    /// The age of the job when it began, in nanoseconds, as it or another wait knew it.
+    pub(super) known_age: u64,
     pub(super) is_first_at_once: bool,
     /// Whether the account of its schedule has its polls.
     pub(super) is_booked: bool,

@@ -53,7 +53,7 @@ fn losses_lead_back_to_the_fallback_and_savings_to_the_plan() {
         let end = plan.delay(0.0, 0.5).map_or(10.0, |first| first + 0.01);
         let saved = kind.book(
             &settings,
-            one_wait(&plan, 0.0).gain(0.0, end, plan.settings.price()),
+            one_wait(&plan, 0.0).gain(0.0, end, f64::INFINITY, plan.settings.price()),
             &history,
         );
         sum += saved.account(1.0).balance() - Account::new(1.0).balance();
@@ -134,8 +134,8 @@ fn a_job_of_more_than_a_day_is_booked_as_one_of_a_day() {
     let (settings, history) = (Arc::new(Learned::new()), regular_history());
     let mut kind = Kind::new(KIND, &history);
     let plan = plan(&mut kind, &settings, 0.0, &history);
-    let [day, longer] =
-        [86_400.0, 400_123.0].map(|end| one_wait(&plan, 0.0).gain(0.0, end, plan.settings.price()));
+    let [day, longer] = [86_400.0, 400_123.0]
+        .map(|end| one_wait(&plan, 0.0).gain(0.0, end, f64::INFINITY, plan.settings.price()));
     assert_eq!(day, longer);
 }
 

@@ -94,7 +94,7 @@ impl Player {
         let lost = loss(&polls, until, self.c);
         let polls_of = one_wait(&plan, from);
         let gain = match until {
-            Until::End(end) => polls_of.gain(from, end, self.c),
+            Until::End(end) => polls_of.gain(from, end, f64::INFINITY, self.c),
             Until::Left { seen, left } => {
                 polls_of.gain_of_leaving(from, seen, Leaves { at: left, others: false }, self.c)
             }

@@ -38,6 +38,7 @@ fn one_wait(plan: &Arc<Planned>, from: f64) -> JobPolls {
         from,
         until: f64::INFINITY,
         head_start: (0.0, 0),
+        known_age: from,
         is_first_at_once: false,
     };
     JobPolls { waits: vec![wait], is_early: false, are_all: true }
