@@ -52,9 +52,8 @@ pub(super) struct Job {
     /// Whether the next poll is due as soon as the minimum interval allows: a handle asked for that, or the last request
     /// was given up and says nothing of the service.
     pub(super) is_due_now: bool,
-    /// Whether nothing good had been heard of the source lately when the poll was planned that would see it first: plans then
-    /// poll as early as their fallbacks.
-    pub(super) is_first_early: bool,
+    /// How the poll was planned that would see it first.
+    pub(super) first_poll: FirstPoll,
     /// Whether the job's `JobCold` holds times.
     has_times: bool,
 }
@@ -75,6 +74,18 @@ pub(super) enum Stage {
     },
     /// Its request has been sent.
     InFlight(Key<Request>),
+}
+
+/// How plans have the first poll of a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FirstPoll {
+    Unplanned,
+    /// When past jobs say.
+    AsPlanned,
+    /// As early as their fallbacks, because nothing good was heard of the source lately.
+    Early,
+    /// One or the other: it was planned again.
+    Unknown,
 }
 
 /// Server times, which few polls read. It has the index of its job.
@@ -187,7 +198,7 @@ impl Jobs {
             has_last_poll: false,
             is_plan_stale: false,
             is_due_now: false,
-            is_first_early: false,
+            first_poll: FirstPoll::Unplanned,
             has_times: false,
         });
         let cold = JobCold { begin: ServerTime::NONE, answered: ServerTime::NONE };

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::jobs::{Job, Stage};
+use super::jobs::{FirstPoll, Job, Stage};
 use super::requests::AbortReason;
 use super::time::{Time, nanos};
 use super::waits::{LastLook, Wait};
@@ -231,7 +231,7 @@ impl Board {
     /// Sets when a job is polled next, from what its waits want. It has no request in flight.
     pub(super) fn schedule(&mut self, key: Key<Job>) {
         let plan = self.plan(key);
-        self.note_early(key);
+        self.note_first_poll(key);
         let job = &mut self.jobs[key];
         job.has_last_poll = plan.has_last_poll;
         job.is_plan_stale = false;
@@ -260,15 +260,19 @@ impl Board {
         let due = self.scheduled(key, job, (wait, &self.waits[wait]), self.jobs.hash(job));
         let due = due.max(self.earliest_poll(job));
         if due < job.due {
-            self.note_early(key);
+            self.note_first_poll(key);
             self.rest_until(key, due);
         }
     }
 
-    /// Notes how the first poll of a job was planned, for the account of learned schedules.
-    fn note_early(&mut self, key: Key<Job>) {
-        if self.jobs[key].status.is_none() {
-            self.jobs[key].is_first_early = !self.throttle.is_proven(self.now);
+    /// Notes how the first poll of a job is planned, for the account of learned schedules.
+    fn note_first_poll(&mut self, key: Key<Job>) {
+        let job = &mut self.jobs[key];
+        if job.status.is_none() {
+            let is_proven = self.throttle.is_proven(self.now);
+            let planned = if is_proven { FirstPoll::AsPlanned } else { FirstPoll::Early };
+            let is_same = job.first_poll == FirstPoll::Unplanned || job.first_poll == planned;
+            job.first_poll = if is_same { planned } else { FirstPoll::Unknown };
         }
     }
 

@@ -13,6 +13,8 @@ pub(crate) struct WaitPolls {
     pub(crate) from: f64,
     /// The age at which it left; infinite if it did not.
     pub(crate) until: f64,
+    /// The age of its last poll, before its deadline.
+    pub(crate) last_poll: f64,
     /// The age by which its static schedule goes then, in seconds, and how many delays of that have passed.
     pub(crate) head_start: (f64, u32),
     /// The age that its plan goes by before the first answer, when it began, in seconds.
@@ -77,8 +79,9 @@ impl Iterator for Polls<'_> {
 
     fn next(&mut self) -> Option<f64> {
         let next_of = |(wait, count): (&WaitPolls, &u32)| {
-            let next = self.next_of(wait, *count);
-            if next <= wait.until { next } else { f64::INFINITY }
+            let next = self.next_of(wait, *count).min(wait.last_poll);
+            let is_done = self.seen.is_some_and(|seen| seen >= wait.last_poll);
+            if next <= wait.until && !is_done { next } else { f64::INFINITY }
         };
         let next = self.waits.iter().zip(&self.counts).map(next_of).fold(f64::INFINITY, f64::min);
         if next == f64::INFINITY {
@@ -99,6 +102,8 @@ pub(crate) struct JobPolls {
     pub(crate) waits: Vec<WaitPolls>,
     /// Whether the first poll of plans came as early as that of the static schedule, because nothing good was heard of the source.
     pub(crate) is_early: bool,
+    /// Whether it may also have been the other way round.
+    pub(crate) is_unsure: bool,
     /// Whether these are all waits on it. If not, nothing is saved.
     pub(crate) are_all: bool,
 }
@@ -109,6 +114,20 @@ impl JobPolls {
     ///
     /// `reported` is the age at which the end was reported from elsewhere; infinite if it was not.
     pub(crate) fn gain(&self, from: f64, end: f64, reported: f64, c: f64) -> f64 {
+        self.least(|polls| polls.gain_as_said(from, end, reported, c))
+    }
+
+    /// Returns the least of what a function says with either kind of a first poll, where it may have been either.
+    fn least(&self, gain: impl Fn(&Self) -> f64) -> f64 {
+        let gain_as_said = gain(self);
+        if !self.is_unsure {
+            return gain_as_said;
+        }
+        let waits = self.waits.clone();
+        gain_as_said.min(gain(&Self { waits, is_early: !self.is_early, ..*self }))
+    }
+
+    fn gain_as_said(&self, from: f64, end: f64, reported: f64, c: f64) -> f64 {
         let end = end.min(HORIZON).max(from);
         let cost = |polls: Polls<'_>| {
             let mut sum = 0.0;
@@ -127,16 +146,19 @@ impl JobPolls {
         if self.are_all { gain } else { gain.min(0.0) }
     }
 
-    /// Returns when a job may have ended between two ages at which polls saw it, in seconds, for the plans to have lost most: where
+    /// Returns when a job may have ended between the polls that saw it running, if one did, and ended, for the plans to have lost most: where
     /// the static schedules would have seen it next, since more of their polls cost more.
-    pub(crate) fn worst_end(&self, running: f64, ended: f64) -> f64 {
-        // The poll that saw it running may have come early by jitter.
-        let mut before = 0.0;
-        let seen = self.by_plans().take_while(|poll| {
-            let middle = 0.5 * (std::mem::replace(&mut before, *poll) + poll);
-            middle <= running
+    pub(crate) fn worst_end(&self, from: f64, running: Option<f64>, ended: f64) -> f64 {
+        let running = running.map_or(from, |running| {
+            // The poll that saw it running may have come early by jitter.
+            let mut before = from;
+            let polls = self.by_plans().skip_while(|poll| *poll < from);
+            let seen = polls.take_while(|poll| {
+                let middle = 0.5 * (std::mem::replace(&mut before, *poll) + poll);
+                middle <= running
+            });
+            seen.last().map_or(running, |seen| seen.max(running))
         });
-        let running = seen.last().map_or(running, |seen| seen.max(running));
         let next = self.by_statics().find(|poll| *poll > running);
         next.map_or(ended, |next| next.min(ended))
     }
@@ -146,6 +168,10 @@ impl JobPolls {
     ///
     /// Nothing is saved where other waits stay, nor where the static schedules polled once more: they might have seen the end.
     pub(crate) fn gain_of_leaving(&self, from: f64, seen: f64, leaves: Leaves, c: f64) -> f64 {
+        self.least(|polls| polls.gain_of_leaving_as_said(from, seen, leaves, c))
+    }
+
+    fn gain_of_leaving_as_said(&self, from: f64, seen: f64, leaves: Leaves, c: f64) -> f64 {
         let seen = seen.min(HORIZON);
         let by_plans = count_about(self.by_plans(), from, seen);
         let by_statics = self.by_statics().skip_while(|poll| *poll < from);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::board::Board;
 use crate::board::jitter;
-use crate::board::jobs::Job;
+use crate::board::jobs::{FirstPoll, Job};
 use crate::board::time::Time;
 use crate::board::waits::{Polling, Wait};
 use crate::learned::{JobPolls, Leaves, Planned, WaitPolls, job_mark};
@@ -127,7 +127,7 @@ impl Board {
                 Some(known) => known.as_secs_f64(),
                 // It is reported when it comes.
                 None if ended.is_reported => age,
-                None => polls.worst_end(seen.unwrap_or(from), age),
+                None => polls.worst_end(from, seen, age),
             };
             let gain = polls.gain(from, end, reported, c);
             let waited = self.now.since(*since).as_secs_f64();
@@ -206,6 +206,7 @@ impl Board {
             schedule: wait.schedule.clone(),
             from: age_then(age, at, wait.started),
             until: wait.left.map_or(f64::INFINITY, |left| exact_age_then(age, at, left)),
+            last_poll: exact_age_then(age, at, wait.last_poll),
             head_start: (wait.head_start.age as f64 / 1e9, wait.head_start.delays),
             known_age: wait.known_age as f64 / 1e9,
             is_first_at_once: wait.is_first_at_once,
@@ -214,7 +215,9 @@ impl Board {
         let mut waits: Vec<_> = departed.iter().map(polls).collect();
         waits.extend(present.take(MOST_COMPARED).map(|wait| polls(&wait)));
         let are_present = self.waits.on(job).nth(MOST_COMPARED).is_none();
-        JobPolls { waits, is_early: job.is_first_early, are_all: are_all && are_present }
+        let is_unsure = job.first_poll == FirstPoll::Unknown;
+        let is_early = is_unsure || job.first_poll == FirstPoll::Early;
+        JobPolls { waits, is_early, is_unsure, are_all: are_all && are_present }
     }
 
     /// Returns the age of a job by the clock that its plan goes by, in seconds.

@@ -50,6 +50,7 @@ impl Waits {
             schedule: policy.schedule.clone(),
             started: wait.started,
             left,
+            last_poll: wait.last_poll(),
             head_start: self.head_start(key),
             known_age: self.age_at_start(key),
             is_first_at_once: policy.first_poll_at_once || self.resumed(key).is_some(),

@@ -114,6 +114,7 @@ pub(super) struct Polling {
     pub(super) started: Time,
     /// When it left the job.
     pub(super) left: Option<Time>,
+    pub(super) last_poll: Time,
     pub(super) head_start: HeadStart,
     /// The age of the job when it began, in nanoseconds, as it or another wait knew it.
     pub(super) known_age: u64,

@@ -37,11 +37,12 @@ fn one_wait(plan: &Arc<Planned>, from: f64) -> JobPolls {
         schedule,
         from,
         until: f64::INFINITY,
+        last_poll: f64::INFINITY,
         head_start: (0.0, 0),
         known_age: from,
         is_first_at_once: false,
     };
-    JobPolls { waits: vec![wait], is_early: false, are_all: true }
+    JobPolls { waits: vec![wait], is_early: false, is_unsure: false, are_all: true }
 }
 
 /// Numbers in [0, 1) that look random: the variant of splitmix64 that the board uses.
