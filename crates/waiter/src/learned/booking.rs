@@ -5,6 +5,11 @@ use crate::Schedule;
 use super::guard::{TOLERANCE, count_about};
 use super::kind::{DENSEST, HORIZON, Planned};
 
+/// By how much the time of an end may be wrong, in seconds: times are cut to a second, and a wait begins a little after its job.
+const INEXACT: f64 = 2.0;
+/// How long an answer may take, in seconds.
+const LATENCY: f64 = 0.1;
+
 /// How a wait has its job polled.
 #[derive(Clone, Debug)]
 pub(crate) struct WaitPolls {
@@ -129,7 +134,7 @@ impl JobPolls {
 
     fn gain_as_said(&self, from: f64, end: f64, reported: f64, c: f64) -> f64 {
         let end = end.min(HORIZON).max(from);
-        let cost = |polls: Polls<'_>| {
+        let cost = |polls: Polls<'_>, end: f64| {
             let mut sum = 0.0;
             for poll in polls.skip_while(|poll| *poll < from) {
                 if poll >= reported {
@@ -142,14 +147,30 @@ impl JobPolls {
             }
             sum + (reported - end).max(0.0)
         };
-        let gain = (1.0 + TOLERANCE) * cost(self.by_statics()) - cost(self.by_plans());
+        let gain = |end: f64| {
+            (1.0 + TOLERANCE) * cost(self.by_statics(), end) - cost(self.by_plans(), end)
+        };
+        let gain = gain(end).min(self.just_missed(from, end).map_or(f64::INFINITY, gain));
         if self.are_all { gain } else { gain.min(0.0) }
+    }
+
+    /// Returns the last poll of the static schedules before an end that they may have seen in truth: all their polls come later by the
+    /// latencies of answers, and the time of the end is not exact.
+    fn just_missed(&self, from: f64, end: f64) -> Option<f64> {
+        let polls = self.by_statics().skip_while(|poll| *poll < from);
+        let (number, last) = polls.take_while(|poll| *poll < end).enumerate().last()?;
+        (last >= end - INEXACT - LATENCY * (number + 1) as f64).then_some(last)
     }
 
     /// Returns when a job may have ended between the polls that saw it running, if one did, and ended, for the plans to have lost most: where
     /// the static schedules would have seen it next, since more of their polls cost more.
-    pub(crate) fn worst_end(&self, from: f64, running: Option<f64>, ended: f64) -> f64 {
-        let running = running.map_or(from, |running| {
+    ///
+    /// `running` is the age at which it was seen running, and whether a poll saw that.
+    pub(crate) fn worst_end(&self, from: f64, running: Option<(f64, bool)>, ended: f64) -> f64 {
+        let running = running.map_or(from, |(running, is_polled)| {
+            if !is_polled {
+                return running.max(from);
+            }
             // The poll that saw it running may have come early by jitter.
             let mut before = from;
             let polls = self.by_plans().skip_while(|poll| *poll < from);

@@ -113,7 +113,10 @@ impl Board {
         let job = self.mark(key, time.into());
         let sample = sample.map(|sample| sample.of_job(job));
         let is_new = sample.is_some_and(|sample| self.learning.learn(&newest.kind, sample));
-        let seen = self.jobs.observed(key).map(|seen| age - self.now.since(seen).as_secs_f64());
+        let seen = self.jobs.observed(key).map(|seen| {
+            let is_polled = seen == self.jobs[key].last_answer;
+            (age - self.now.since(seen).as_secs_f64(), is_polled)
+        });
         // It may have been longer by times that are not believed.
         let oldest = told.map_or(age, |told| age.max(told.as_secs_f64()));
         let is_learnt = is_new && sample.is_some_and(|sample| !sample.is_at_least());
@@ -124,7 +127,8 @@ impl Board {
         for (plan, since) in plans {
             let (c, from) = (plan.settings.price(), age_then(age, self.now, *since));
             let end = match known {
-                Some(known) => known.as_secs_f64(),
+                // It had not ended for those who asked when it was last seen running.
+                Some(known) => known.as_secs_f64().max(seen.map_or(0.0, |(seen, _)| seen)),
                 // It is reported when it comes.
                 None if ended.is_reported => age,
                 None => polls.worst_end(from, seen, age),
