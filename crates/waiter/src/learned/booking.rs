@@ -70,8 +70,7 @@ struct Polls<'a> {
 impl Polls<'_> {
     /// Returns when a wait wants the next poll.
     fn next_of(&self, wait: &WaitPolls, count: u32) -> f64 {
-        let is_first = count == 0 && self.seen.is_none_or(|seen| seen < wait.from);
-        if is_first && wait.is_first_at_once {
+        if count == 0 && wait.is_first_at_once {
             return wait.from;
         }
         let planned = self.by_plans.then(|| wait.next_by_plan(self.seen, self.is_early));

@@ -99,9 +99,11 @@ impl Board {
     ) {
         let Some((newest, _)) = plans.first() else { return };
         let Ended { told, credible, known, middle, .. } = *ended;
+        let own = self.age_now(key, newest);
         let age = match known {
+            Some(told) if ended.is_reported => own.max(told.as_secs_f64()),
             Some(told) => told.as_secs_f64() + ended.lag,
-            None => self.age_now(key, newest),
+            None => own,
         };
         let polls = self.job_polls(key, age, self.now);
         let sample = match credible {
@@ -120,10 +122,7 @@ impl Board {
         // It may have been longer by times that are not believed.
         let oldest = told.map_or(age, |told| age.max(told.as_secs_f64()));
         let is_learnt = is_new && sample.is_some_and(|sample| !sample.is_at_least());
-        let reported = match ended.is_reported {
-            true => age.max(self.age_now(key, newest)),
-            false => f64::INFINITY,
-        };
+        let reported = if ended.is_reported { age } else { f64::INFINITY };
         for (plan, since) in plans {
             let (c, from) = (plan.settings.price(), age_then(age, self.now, *since));
             let end = match known {
