@@ -101,7 +101,7 @@ impl Board {
         let Ended { told, credible, known, middle, .. } = *ended;
         let own = self.age_now(key, newest);
         let age = match known {
-            Some(told) if ended.is_reported => own.max(told.as_secs_f64()),
+            Some(told) if ended.is_reported => own.max(told.as_secs_f64() + ended.lag),
             Some(told) => told.as_secs_f64() + ended.lag,
             None => own,
         };

@@ -13,7 +13,7 @@ use crate::learned::Account;
 use crate::{History, JobState, Learned, Policy, Sample, Schedule};
 
 /// How often each job is played.
-const TIMES: u32 = 150;
+const TIMES: u32 = 120;
 
 /// One wait on a job.
 #[derive(Clone, Debug)]
@@ -259,7 +259,7 @@ fn check(recipe: &Recipe) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(40))]
 
     #[test]
     fn many_jobs_lose_no_more_than_their_accounts_hold(recipe in recipe()) {
