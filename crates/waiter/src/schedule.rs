@@ -178,8 +178,9 @@ impl Schedule {
     /// has to cover the worst case of each plan, and the fallback is used where it does not. The account starts with a
     /// minute and ten polls, for each kind and price of a poll, and a tenth of what the fallback costs is never a loss. What is
     /// compared are the polls of all waits on a job, by their plans and by their fallbacks, without jitter: up to its end or,
-    /// where they leave before, up to the last poll that saw it running. Jobs that run at the same time may each lose what the
-    /// account allows to one.
+    /// where they leave before, up to the last poll that saw it running. The end is the one that the server tells, if it can be
+    /// right; of an end that is [reported](crate::Waiter::tell) without a time it is the report. Jobs that run at the same time may
+    /// each lose what the account allows to one.
     ///
     /// Something is saved only with jobs of which a wait of the kind was there from the begin. A wait that
     /// begins later books what it loses from then on; one such loss may exceed the account, which is then in debt. Where neither
@@ -188,7 +189,7 @@ impl Schedule {
     /// that is always dropped before its plan's first poll notices no end.
     ///
     /// All waits on a job go by one age, that of the wait that knows of the oldest, and those of one kind with equal settings by one
-    /// plan. Each kind learns the job. Waits with several kinds or prices of a poll, or some with other schedules, share the polls:
+    /// plan. Each kind learns the job. Waits with several kinds or prices of a poll, or some with other schedules or settings, share the polls:
     /// each account books the job while a wait with it is there, and what the polls change for the others after that is not
     /// bounded. So name one kind for a job to be polled by one plan. Of more than 16 waits on a job nothing is saved.
     ///

@@ -136,6 +136,7 @@ impl Board {
         self.stats.answers += 1;
         self.throttle.good(self.now, sent);
         self.has_warned = false;
+        self.learning.note_latency(self.now.since(sent));
         if state.phase.is_terminal() {
             self.learn_end(key, state, false);
         }

@@ -5,6 +5,7 @@ mod ends;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::jobs::Job;
 use super::time::Time;
@@ -19,6 +20,8 @@ use crate::{Eta, History, Policy, Sample, Schedule};
 const DEFAULT_KIND: &str = "default";
 /// How many policies with plans are at hand for waits to come.
 const RECENT: usize = 8;
+/// What an answer weighs in the mean of how long they take.
+const LATENCY_WEIGHT: f64 = 0.1;
 /// How many of a job's waits are asked for the plan of a new one.
 const MOST_ASKED: usize = 16;
 
@@ -37,6 +40,8 @@ pub(super) struct Learning {
     /// Whether the ages of jobs are told by clocks that contradict each other: those of the service behind the source, whatever
     /// the kind. The newest job that was seen running tells.
     has_bad_clocks: bool,
+    /// How long answers take, in seconds: a mean of the last ones.
+    latency: f64,
 }
 
 impl Learning {
@@ -50,6 +55,11 @@ impl Learning {
 
     pub(super) fn is_idle(&self) -> bool {
         self.kinds.is_empty()
+    }
+
+    /// Takes how long an answer took.
+    pub(super) fn note_latency(&mut self, took: Duration) {
+        self.latency += LATENCY_WEIGHT * (took.as_secs_f64() - self.latency);
     }
 
     fn kind(&mut self, name: &str) -> (&mut Kind, &History) {

@@ -5,9 +5,10 @@ use crate::Schedule;
 use super::guard::{TOLERANCE, count_about};
 use super::kind::{DENSEST, HORIZON, Planned};
 
-/// By how much the time of an end may be wrong, in seconds: times are cut to a second, and a wait begins a little after its job.
-const INEXACT: f64 = 2.0;
-/// How long an answer may take, in seconds.
+/// By how much the time of an end may be wrong, in seconds: times are cut to a second, and a wait begins a little after its job. So
+/// long after its begin a job may have been waited for from there.
+pub(crate) const INEXACT: f64 = 2.0;
+/// By how much the answer to each poll may take longer than those before it, in seconds.
 const LATENCY: f64 = 0.1;
 
 /// How a wait has its job polled.
@@ -45,23 +46,21 @@ impl WaitPolls {
     }
 
     /// Returns when the static schedule polls next, if it has polled `count` times since the wait began.
-    fn next_by_static(&self, seen: Option<f64>, count: u32) -> f64 {
+    fn next_by_static(&self, seen: Option<f64>, count: u32, min_interval: f64) -> f64 {
         let base = seen.map_or(self.from, |seen| seen.max(self.from));
         let (age, delays) = self.head_start;
         // A first poll at once comes before the first delay.
         let count = count.saturating_sub(u32::from(self.is_first_at_once)).saturating_add(delays);
         let delay = self.schedule.delay_secs(base - self.from + age, count);
-        base + delay.max(DENSEST)
+        base + delay.max(DENSEST.max(min_interval))
     }
 }
 
 /// The polls of a job as ages in seconds, without jitter: rising, without an end.
 struct Polls<'a> {
-    waits: &'a [WaitPolls],
+    job: &'a JobPolls,
     by_plans: bool,
-    /// Whether the first poll of plans came early.
-    is_early: bool,
-    /// The last poll.
+    /// When the last poll was answered.
     seen: Option<f64>,
     /// For each wait, how many polls were made since it began.
     counts: Vec<u32>,
@@ -73,8 +72,9 @@ impl Polls<'_> {
         if count == 0 && wait.is_first_at_once {
             return wait.from;
         }
-        let planned = self.by_plans.then(|| wait.next_by_plan(self.seen, self.is_early));
-        planned.flatten().unwrap_or_else(|| wait.next_by_static(self.seen, count))
+        let planned = self.by_plans.then(|| wait.next_by_plan(self.seen, self.job.is_early));
+        let min_interval = self.job.min_interval;
+        planned.flatten().unwrap_or_else(|| wait.next_by_static(self.seen, count, min_interval))
     }
 }
 
@@ -87,14 +87,15 @@ impl Iterator for Polls<'_> {
             let is_done = self.seen.is_some_and(|seen| seen >= wait.last_poll);
             if next <= wait.until && !is_done { next } else { f64::INFINITY }
         };
-        let next = self.waits.iter().zip(&self.counts).map(next_of).fold(f64::INFINITY, f64::min);
+        let next =
+            self.job.waits.iter().zip(&self.counts).map(next_of).fold(f64::INFINITY, f64::min);
         if next == f64::INFINITY {
             return None;
         }
-        for (wait, count) in self.waits.iter().zip(&mut self.counts) {
+        for (wait, count) in self.job.waits.iter().zip(&mut self.counts) {
             *count = count.saturating_add(u32::from(wait.from <= next));
         }
-        self.seen = Some(next);
+        self.seen = Some(next + self.job.latency);
         Some(next)
     }
 }
@@ -110,6 +111,9 @@ pub(crate) struct JobPolls {
     pub(crate) is_unsure: bool,
     /// Whether these are all waits on it. If not, nothing is saved.
     pub(crate) are_all: bool,
+    /// The shortest delay, in seconds, and how long answers take.
+    pub(crate) min_interval: f64,
+    pub(crate) latency: f64,
 }
 
 impl JobPolls {
@@ -201,7 +205,7 @@ impl JobPolls {
             let next = self.by_statics().find(|poll| *poll > seen);
             next.is_none_or(|next| next > leaves.at)
         };
-        let saves = from <= 0.0 && self.are_all && !leaves.others;
+        let saves = from <= INEXACT && self.are_all && !leaves.others;
         if saves && is_last() { gain } else { gain.min(0.0) }
     }
 
@@ -210,14 +214,7 @@ impl JobPolls {
     }
 
     fn by_statics(&self) -> Polls<'_> {
-        let Self { waits, is_early, .. } = self;
-        Polls {
-            waits,
-            by_plans: false,
-            is_early: *is_early,
-            seen: None,
-            counts: vec![0; waits.len()],
-        }
+        Polls { job: self, by_plans: false, seen: None, counts: vec![0; self.waits.len()] }
     }
 }
 

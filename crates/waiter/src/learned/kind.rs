@@ -295,9 +295,10 @@ fn pace(plan: &Arc<Plan>, leash: Leash, settings: &Learned, min_interval: Durati
 fn worst_of(pace: &Pace, settings: &Learned) -> f64 {
     let (horizon, c) = (HORIZON + pace.max_interval, settings.price());
     let early = settings.get_fallback().delay_secs(0.0, 0).max(DENSEST);
+    let shortest = DENSEST.max(pace.min_interval);
     let loss = |first| {
         let mut plan = Vec::new();
-        for age in polls_from(Some(pace), settings, first).take(MOST_POLLS) {
+        for age in polls_from(Some(pace), settings, first, shortest).take(MOST_POLLS) {
             plan.push(age);
             if age >= horizon {
                 break;
@@ -307,7 +308,8 @@ fn worst_of(pace: &Pace, settings: &Learned) -> f64 {
         if plan.last().is_none_or(|last| *last < HORIZON) {
             return f64::INFINITY;
         }
-        let (plan, fixed) = (|| plan.iter().copied(), || polls_of(None, settings));
+        let fixed = || polls_from(None, settings, None, shortest);
+        let plan = || plan.iter().copied();
         let leaving = worst_of_leaving(plan(), fixed(), horizon, c);
         worst(plan(), fixed(), horizon, c).max(leaving)
     };
@@ -316,20 +318,21 @@ fn worst_of(pace: &Pace, settings: &Learned) -> f64 {
 
 /// Returns the polls of a plan, or of the fallback alone, as ages in seconds.
 fn polls_of<'a>(pace: Option<&'a Pace>, settings: &'a Learned) -> impl Iterator<Item = f64> + 'a {
-    polls_from(pace, settings, None)
+    polls_from(pace, settings, None, DENSEST)
 }
 
-/// Returns the same with a first poll that is not the plan's.
+/// Returns the same with a first poll that is not the plan's, and the shortest delay of the fallback, in seconds.
 fn polls_from<'a>(
     pace: Option<&'a Pace>,
     settings: &'a Learned,
     first: Option<f64>,
+    shortest: f64,
 ) -> impl Iterator<Item = f64> + 'a {
     let fallback = settings.get_fallback();
     let later = polls_after(first.unwrap_or_default(), move |age, n| {
         match pace.filter(|_| age < HORIZON) {
             Some(pace) => pace.delay(age),
-            None => fallback.delay_secs(age, n).max(DENSEST),
+            None => fallback.delay_secs(age, n).max(shortest),
         }
     });
     first.into_iter().chain(later)

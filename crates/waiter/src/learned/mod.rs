@@ -30,7 +30,7 @@ mod tests;
 mod tracker;
 mod worth;
 
-pub(crate) use self::booking::{JobPolls, Leaves, WaitPolls};
+pub(crate) use self::booking::{INEXACT, JobPolls, Leaves, WaitPolls};
 pub use self::estimator::Estimator;
 pub use self::eta::{Eta, Remaining};
 pub use self::explain::{ExpectedCost, Explanation};

@@ -9,7 +9,7 @@ use crate::board::jitter;
 use crate::board::jobs::{FirstPoll, Job};
 use crate::board::time::Time;
 use crate::board::waits::{Polling, Wait};
-use crate::learned::{JobPolls, Leaves, Planned, WaitPolls, job_mark};
+use crate::learned::{INEXACT, JobPolls, Leaves, Planned, WaitPolls, job_mark};
 use crate::state::ServerTime;
 use crate::util::slab::Key;
 use crate::{JobState, Sample};
@@ -21,9 +21,6 @@ const DISAGREEMENT: f64 = 5.0;
 const LONGEST_BEFORE: Duration = Duration::from_secs(86_400);
 /// Durations below this, in seconds, are blurred if the server tells whole seconds.
 const COARSE: f64 = 20.0;
-/// How long a job may have run before its wait began for what it saved to count, in seconds: about as long as it takes to
-/// begin waiting for a job that has just been made, and as times cut to a second are wrong.
-const BEFORE_WAIT: f64 = 2.0;
 /// The longest time between two polls, in seconds, whose middle is taken for the end of a job of any age.
 const SILENCE: f64 = 60.0;
 /// How much older than its wait a job may be by the server's clock, in seconds, for that to be a begin at all. A service that
@@ -124,7 +121,7 @@ impl Board {
         let is_learnt = is_new && sample.is_some_and(|sample| !sample.is_at_least());
         let reported = if ended.is_reported { age } else { f64::INFINITY };
         for (plan, since) in plans {
-            let (c, from) = (plan.settings.price(), age_then(age, self.now, *since));
+            let (c, from) = (plan.settings.price(), age_then(age, self.now, *since).max(0.0));
             let end = match known {
                 // It had not ended for those who asked when it was last seen running.
                 Some(known) => known.as_secs_f64().max(seen.map_or(0.0, |(seen, _)| seen)),
@@ -136,7 +133,7 @@ impl Board {
             let waited = self.now.since(*since).as_secs_f64();
             // Polls from the begin on are those that the account allowed. A wait that begins later saves nothing: the polls before
             // were not made by its plan, and the age may be one that the server misstates. What it loses counts.
-            let is_whole = is_learnt && oldest <= waited + BEFORE_WAIT;
+            let is_whole = is_learnt && oldest <= waited + INEXACT;
             self.learning.book(plan, if is_whole { gain } else { gain.min(0.0) });
         }
     }
@@ -191,7 +188,7 @@ impl Board {
         }
         let since = self.polled_since(key, plan).min(self.waits[wait].started);
         if seen > since {
-            let from = age_then(age, seen, since);
+            let from = age_then(age, seen, since).max(0.0);
             let at = age + self.now.since(seen).as_secs_f64();
             let others = self.waits.on(&self.jobs[key]).nth(1).is_some();
             let polls = self.job_polls(key, age, seen);
@@ -207,9 +204,9 @@ impl Board {
         let (departed, are_all) = self.waits.departed(key);
         let polls = |wait: &Polling| WaitPolls {
             schedule: wait.schedule.clone(),
-            from: age_then(age, at, wait.started),
-            until: wait.left.map_or(f64::INFINITY, |left| exact_age_then(age, at, left)),
-            last_poll: exact_age_then(age, at, wait.last_poll),
+            from: age_then(age, at, wait.started).max(0.0),
+            until: wait.left.map_or(f64::INFINITY, |left| age_then(age, at, left)),
+            last_poll: age_then(age, at, wait.last_poll),
             head_start: (wait.head_start.age as f64 / 1e9, wait.head_start.delays),
             known_age: wait.known_age as f64 / 1e9,
             is_first_at_once: wait.is_first_at_once,
@@ -220,7 +217,14 @@ impl Board {
         let are_present = self.waits.on(job).nth(MOST_COMPARED).is_none();
         let is_unsure = job.first_poll == FirstPoll::Unknown;
         let is_early = is_unsure || job.first_poll == FirstPoll::Early;
-        JobPolls { waits, is_early, is_unsure, are_all: are_all && are_present }
+        JobPolls {
+            waits,
+            is_early,
+            is_unsure,
+            are_all: are_all && are_present,
+            min_interval: self.budget.min_interval.as_secs_f64(),
+            latency: self.learning.latency,
+        }
     }
 
     /// Returns the age of a job by the clock that its plan goes by, in seconds.
@@ -373,13 +377,8 @@ fn has_account(one: &Planned, other: &Planned) -> bool {
     one.kind == other.kind && one.settings.get_poll_cost() == other.settings.get_poll_cost()
 }
 
-/// Returns the age of a job when a wait began that was of an age at a time, in seconds: none where it began soon after its job.
+/// Returns the age of a job at another time, in seconds.
 fn age_then(age: f64, at: Time, then: Time) -> f64 {
-    let age = exact_age_then(age, at, then);
-    if age > BEFORE_WAIT { age } else { 0.0 }
-}
-
-fn exact_age_then(age: f64, at: Time, then: Time) -> f64 {
     age - at.since(then).as_secs_f64() + then.since(at).as_secs_f64()
 }
 

@@ -43,7 +43,7 @@ fn one_wait(plan: &Arc<Planned>, from: f64) -> JobPolls {
         known_age: from,
         is_first_at_once: false,
     };
-    JobPolls { waits: vec![wait], is_early: false, is_unsure: false, are_all: true }
+    JobPolls { are_all: true, waits: vec![wait], ..JobPolls::default() }
 }
 
 /// Numbers in [0, 1) that look random: the variant of splitmix64 that the board uses.
