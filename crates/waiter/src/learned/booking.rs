@@ -52,7 +52,9 @@ impl WaitPolls {
         // A first poll at once comes before the first delay.
         let count = count.saturating_sub(u32::from(self.is_first_at_once)).saturating_add(delays);
         let delay = self.schedule.delay_secs(base - self.from + age, count);
-        base + delay.max(DENSEST.max(min_interval))
+        // The first poll of a job keeps no distance.
+        let shortest = if seen.is_some() { DENSEST.max(min_interval) } else { DENSEST };
+        base + delay.max(shortest)
     }
 }
 
@@ -162,7 +164,8 @@ impl JobPolls {
     fn just_missed(&self, from: f64, end: f64) -> Option<f64> {
         let polls = self.by_statics().skip_while(|poll| *poll < from);
         let (number, last) = polls.take_while(|poll| *poll < end).enumerate().last()?;
-        (last >= end - INEXACT - LATENCY * (number + 1) as f64).then_some(last)
+        let latencies = LATENCY.max(self.latency) * (number + 1) as f64;
+        (last >= end - INEXACT - latencies).then_some(last)
     }
 
     /// Returns when a job may have ended between the polls that saw it running, if one did, and ended, for the plans to have lost most: where

@@ -72,7 +72,7 @@ fn waits_poll_while_they_are_there() {
     assert_cost(&job([known]), 100.0, 106.5, 1.0 + 43.5);
     // Answers take a second, and no delay is shorter than 9 s: at 5, 15, 25 s.
     let slow = JobPolls { min_interval: 9.0, latency: 1.0, ..job([wait(each(5), 0.0)]) };
-    assert_cost(&slow, 0.0, 15.0, 2.0 + 4.0);
+    assert_cost(&slow, 0.0, 20.0, 3.0 + 5.0);
     // At 60 s, and for the last time at 99 s.
     let last = WaitPolls { last_poll: 99.0, ..wait(each(60), 0.0) };
     assert_cost(&job([last.clone()]), 0.0, 90.0, 2.0 + 9.0);
