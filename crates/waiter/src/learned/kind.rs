@@ -218,7 +218,8 @@ impl Kind {
             let steady = settings.get_fallback().longest().as_secs_f64();
             let shortest = Leash::up_to(settings.longest_leash(), steady).last();
             let on = |leash| pace(&plan, leash, settings, min_interval);
-            shortest.map(|leash| worst_of(&on(leash), settings))
+            let fixed = fallback_polls(settings, min_interval);
+            shortest.map(|leash| worst_of(&on(leash), settings, &fixed))
         };
         let account = self.price(settings, history).account;
         Explanation {
@@ -245,7 +246,6 @@ impl Kind {
         let law = self.newest_law();
         let plan = Arc::new(Plan::new(&law, settings.price()).0);
         let on = |leash| pace(&plan, leash, settings, min_interval);
-        let loss = |leash| worst_of(&on(leash), settings);
         // Without any past job what is known is less than what the fallback's author knew.
         let is_blank = self.tracker.is_empty();
         let account = self.price(settings, history).account;
@@ -253,6 +253,8 @@ impl Kind {
             None
         } else {
             let steady = settings.get_fallback().longest().as_secs_f64();
+            let fixed = fallback_polls(settings, min_interval);
+            let loss = |leash| worst_of(&on(leash), settings, &fixed);
             account.choose_of(Leash::up_to(settings.longest_leash(), steady), loss)
         };
         Planned {
@@ -292,7 +294,7 @@ fn pace(plan: &Arc<Plan>, leash: Leash, settings: &Learned, min_interval: Durati
 
 /// Returns the most that a plan can lose against the fallback, in seconds, with jobs that end and jobs that are left, and whether or
 /// not its first poll comes early: infinite if it polls more often than is counted.
-fn worst_of(pace: &Pace, settings: &Learned) -> f64 {
+fn worst_of(pace: &Pace, settings: &Learned, fixed: &[f64]) -> f64 {
     let (horizon, c) = (HORIZON + pace.max_interval, settings.price());
     let early = settings.get_fallback().delay_secs(0.0, 0).max(DENSEST);
     let shortest = DENSEST.max(pace.min_interval);
@@ -308,12 +310,25 @@ fn worst_of(pace: &Pace, settings: &Learned) -> f64 {
         if plan.last().is_none_or(|last| *last < HORIZON) {
             return f64::INFINITY;
         }
-        let fixed = || polls_from(None, settings, None, shortest);
-        let plan = || plan.iter().copied();
+        let (plan, fixed) = (|| plan.iter().copied(), || fixed.iter().copied());
         let leaving = worst_of_leaving(plan(), fixed(), horizon, c);
         worst(plan(), fixed(), horizon, c).max(leaving)
     };
     loss(None).max(loss(Some(early)))
+}
+
+/// Returns the polls of the fallback up to the first one of which nothing is counted, as ages in seconds. There are thousands.
+fn fallback_polls(settings: &Learned, min_interval: Duration) -> Vec<f64> {
+    let horizon = HORIZON + settings.get_max_interval().as_secs_f64();
+    let shortest = DENSEST.max(min_interval.as_secs_f64());
+    let mut polls = Vec::new();
+    for age in polls_from(None, settings, None, shortest).take(MOST_POLLS) {
+        polls.push(age);
+        if age >= horizon {
+            break;
+        }
+    }
+    polls
 }
 
 /// Returns the polls of a plan, or of the fallback alone, as ages in seconds.
