@@ -76,7 +76,7 @@ pub(super) enum Stage {
     InFlight(Key<Request>),
 }
 
-/// How plans have the first poll of a job.
+/// How plans have the first poll of a job. Noted where schedules learn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FirstPoll {
     Unplanned,

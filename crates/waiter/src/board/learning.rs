@@ -57,9 +57,11 @@ impl Learning {
         self.kinds.is_empty()
     }
 
-    /// Takes how long an answer took.
+    /// Takes how long an answer took, if any schedule learns.
     pub(super) fn note_latency(&mut self, took: Duration) {
-        self.latency += LATENCY_WEIGHT * (took.as_secs_f64() - self.latency);
+        if !self.is_idle() {
+            self.latency += LATENCY_WEIGHT * (took.as_secs_f64() - self.latency);
+        }
     }
 
     fn kind(&mut self, name: &str) -> (&mut Kind, &History) {

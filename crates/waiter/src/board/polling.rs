@@ -267,6 +267,9 @@ impl Board {
 
     /// Notes how the first poll of a job is planned, for the account of learned schedules.
     fn note_first_poll(&mut self, key: Key<Job>) {
+        if self.learning.is_idle() {
+            return;
+        }
         let job = &mut self.jobs[key];
         if job.status.is_none() {
             let is_proven = self.throttle.is_proven(self.now);

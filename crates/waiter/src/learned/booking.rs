@@ -168,8 +168,8 @@ impl JobPolls {
         (last >= end - INEXACT - latencies).then_some(last)
     }
 
-    /// Returns when a job may have ended between the polls that saw it running, if one did, and ended, for the plans to have lost most: where
-    /// the static schedules would have seen it next, since more of their polls cost more.
+    /// Returns when a job may have ended between the polls that saw it running, if one did, and ended, for the plans to have lost
+    /// most: where the static schedules would have seen it next, since more of their polls cost more.
     ///
     /// `running` is the age at which it was seen running, and whether a poll saw that.
     pub(crate) fn worst_end(&self, from: f64, running: Option<(f64, bool)>, ended: f64) -> f64 {

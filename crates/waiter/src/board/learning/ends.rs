@@ -26,15 +26,14 @@ const SILENCE: f64 = 60.0;
 /// How much older than its wait a job may be by the server's clock, in seconds, for that to be a begin at all. A service that
 /// does not know the begin says 1970, or the year 1.
 const LONGEST_CLAIM: f64 = 365.0 * 86_400.0;
-
-/// How many waits on a job are compared with what they would have polled by their static schedules. Of more waits nothing is
-/// saved.
+/// How many waits on a job are compared with what they would have polled by their static schedules, besides those that have left
+/// it. Of more waits nothing is saved.
 const MOST_COMPARED: usize = 16;
 
 /// The waits on a job that have one kind.
 #[derive(Debug)]
 struct OfKind {
-    /// Since when the job has been polled by plans of the kind and one price of a poll, and one of these: the newest wait's first.
+    /// For each price of a poll a plan, and since when the job has been polled by plans of that price: the newest wait's first.
     plans: Vec<(Arc<Planned>, Time)>,
 }
 

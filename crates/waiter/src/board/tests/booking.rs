@@ -161,6 +161,88 @@ fn the_polls_of_a_job_that_is_left_and_waited_for_again_are_booked_once() {
 }
 
 #[test]
+fn what_waits_have_booked_that_left_others_is_not_booked_again() {
+    let each_minute = Policy::new().schedule(Schedule::fixed(secs(60)).unwrap());
+    let play = |cuts: &[u64]| {
+        let mut world = world(&["default"]);
+        let begin = world.now;
+        world.script("job", Script::never());
+        world.watch(["job"], &each_minute.clone().timeout(secs(600)));
+        let mut before = 0;
+        for cut in cuts {
+            world.watch(["job"], &sparse(60).timeout(secs(cut - before)));
+            world.run_until(begin.after(secs(*cut)));
+            before = *cut;
+        }
+        assert!(world.board.waits.counts()[3] > 0, "it is kept how they polled");
+        let lost = saved(&mut world, "default");
+        world.run();
+        assert_eq!(world.board.waits.counts()[3], 0, "with the job");
+        lost
+    };
+    let whole = play(&[250]);
+    assert!(whole < -8.0, "{whole}");
+    for cuts in [&[130, 250][..], &[130, 190, 250]] {
+        let parts = play(cuts);
+        assert!((parts - whole).abs() <= 2.5 * cuts.len() as f64, "{cuts:?}: {parts}, not {whole}");
+    }
+}
+
+/// Each price of a poll has an account of its own.
+#[test]
+fn each_price_of_a_kind_books_its_waits() {
+    let fallback = || Schedule::fixed(secs(60)).unwrap();
+    let learned = |price: u64| Learned::new().poll_cost(secs(price)).fallback(fallback());
+    let policy = |price| Policy::new().schedule(Schedule::learned(learned(price)).unwrap());
+    let mut world = world(&["default"]);
+    let now = world.now.as_nanos() / 1_000_000;
+    world.script("job", Script::succeeds(now + 300_000).clock(-now.cast_signed(), 0));
+    world.watch(["job"], &policy(1).timeout(secs(130)));
+    for price in [5, 2] {
+        world.watch(["job"], &policy(price).timeout(secs(600)));
+    }
+    world.run_until(world.now.after(secs(200)));
+    let balance = |news: &crate::History, price: u64| {
+        let price_secs = price as f64;
+        let first = Account::new(price_secs).balance();
+        news.savings("default", secs(price)).account(price_secs).balance() - first
+    };
+    let news = world.board.take_learned();
+    assert!(balance(&news, 1) < -4.0, "{news:?}");
+    assert_eq!((balance(&news, 2), balance(&news, 5)), (0.0, 0.0), "their waits go on");
+    assert_eq!(news.samples("default").count(), 0, "others of the kind go on");
+    world.run();
+    let news = world.board.take_learned();
+    assert_eq!(balance(&news, 1), 0.0);
+    assert!(balance(&news, 2) != 0.0 && balance(&news, 5) != 0.0, "{news:?}");
+}
+
+/// Where answers take long, the static schedule polls less often than it says.
+#[test]
+fn polls_that_slow_answers_leave_no_time_for_are_not_saved() {
+    let saved = |latency: u64| {
+        let mut world = world(&["default"]);
+        for n in 0..=40 {
+            let now = world.now.as_nanos() / 1_000_000;
+            let (id, took) = (format!("job-{n}"), if n < 40 { 3_000 } else { 100_000 });
+            let script = Script::succeeds(now + took).clock(-now.cast_signed(), 0);
+            world.script(&id, Script { latency: ms(latency), ..script });
+            world.board.take_learned();
+            let policy = if n < 40 { Policy::new() } else { sparse(1) };
+            world.watch([id.as_str()], &policy);
+            if n == 0 {
+                world.watch_with(["other"], options(&sparse(1), Some("delete"), 0));
+            }
+            world.run();
+        }
+        self::saved(&mut world, "default")
+    };
+    // A hundred polls, or fifty.
+    let [quick, slow] = [1, 1_000].map(saved);
+    assert!(quick > 90.0 && (40.0..60.0).contains(&slow), "{quick} {slow}");
+}
+
+#[test]
 fn a_late_wait_books_what_it_loses_from_its_begin_on() {
     let mut world = world(&["default"]);
     // The age when the wait begins, and the one at the end.

@@ -489,24 +489,43 @@ fn waits_on_one_job_share_the_plan_by_which_it_is_polled() {
     assert!(!blank.is_learned() && learnt.is_learned());
 }
 
+/// The plan of a wait that joins says when the poll after the last one comes, whatever wait that was for.
+#[test]
+fn a_wait_that_joins_goes_on_from_the_last_poll() {
+    let mut world = world();
+    world.script("warm", Script::succeeds(500));
+    world.watch(["warm"], &Policy::new());
+    world.run_until(at(5_000));
+    world.script("job", Script::never());
+    let first = world.watch(["job"], &policy());
+    world.run_until(at(80_000));
+    let [seen] = world.poll_times("job")[..] else { panic!("{:?}", world.polls) };
+    let other = learned(Learned::new().max_interval(secs(200)));
+    world.watch(["job"], &other);
+    world.remove(first, "job");
+    world.run_until(at(100_000));
+    let next = world.poll_times("job")[1];
+    assert_about((next - seen) as f64 / 1e3, 11.9);
+}
+
 #[test]
 fn what_one_wait_knows_of_an_age_the_others_on_the_job_know() {
     let first_poll = |ages: &[(u64, u64)], leaves: Option<usize>| {
         let mut world = world();
         world.script("warm", Script::succeeds(500));
         world.watch(["warm"], &Policy::new());
-        world.run_until(at(30_000));
+        world.run_until(at(5_000));
         world.script("job", Script::succeeds(1_000_000));
         let mut watches = Vec::new();
         for (after, since) in ages {
-            world.run_until(at(30_000 + after * 1_000));
+            world.run_until(at(5_000 + after * 1_000));
             watches.push(world.watch_with(["job"], options(&policy(), None, *since)));
         }
         if let Some(leaves) = leaves {
             world.remove(watches[leaves], "job");
         }
-        world.run_until(at(120_000));
-        world.poll_times("job")[0] as f64 / 1e3 - 30.0
+        world.run_until(at(100_000));
+        world.poll_times("job")[0] as f64 / 1e3 - 5.0
     };
     // The plan's first poll is at an age of 70.5 s.
     assert_about(first_poll(&[(0, 0)], None), 70.5);
