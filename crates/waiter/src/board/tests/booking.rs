@@ -217,6 +217,37 @@ fn each_price_of_a_kind_books_its_waits() {
     assert!(balance(&news, 2) != 0.0 && balance(&news, 5) != 0.0, "{news:?}");
 }
 
+/// Nothing was heard of the source lately, or something was, or that changed while the first poll was planned.
+#[test]
+fn first_polls_are_booked_as_they_were_planned() {
+    let saved = |is_silent: bool, is_planned_again: bool, ends: u64| {
+        let mut world = world(&["default"]);
+        if is_silent {
+            world.run_until(at(300_000));
+        }
+        let now = world.now.as_nanos() / 1_000_000;
+        world.script("job", Script::succeeds(now + ends).clock(-now.cast_signed(), 0));
+        world.watch(["job"], &policy());
+        if is_planned_again {
+            let other = world.watch(["job"], &policy());
+            world.run_until(world.now.after(ms(500)));
+            world.remove(other, "job");
+            // When the poll is due, the last good answer is long ago.
+            world.run_until(at(59_000));
+        }
+        world.run();
+        saved(&mut world, "default")
+    };
+    // The early poll sees the end, and that of the plan comes a minute later.
+    let (early, planned) = (saved(true, false, 900), saved(false, false, 900));
+    assert!((-1.0..1.0).contains(&early) && (-60.0..-56.0).contains(&planned), "{early} {planned}");
+    let again = saved(false, true, 900);
+    assert!((-60.0..-56.0).contains(&again), "{again}");
+    // Of a longer job the early poll is one more, and which of both it was is not known.
+    let (planned, again) = (saved(false, false, 100_000), saved(false, true, 100_000));
+    assert!((0.9..2.0).contains(&(planned - again)), "{planned} {again}");
+}
+
 /// Where answers take long, the static schedule polls less often than it says.
 #[test]
 fn polls_that_slow_answers_leave_no_time_for_are_not_saved() {
@@ -235,7 +266,7 @@ fn polls_that_slow_answers_leave_no_time_for_are_not_saved() {
             }
             world.run();
         }
-        self::saved(&mut world, "default")
+        saved(&mut world, "default")
     };
     // A hundred polls, or fifty.
     let [quick, slow] = [1, 1_000].map(saved);
