@@ -8,16 +8,19 @@ use serde_json::Value;
 use crate::estimates::Past;
 use crate::support::*;
 
+/// Explains the kind "create" of past jobs. Returns what is printed.
+fn explain(past: &Past, args: &[&str]) -> String {
+    let mut command = bare_command(&["explain", "create", "--history"]);
+    command.arg(&past.0).args(args);
+    let output = run(command);
+    assert_eq!((output.code, &*output.stderr), (Some(0), ""), "{output:?}");
+    output.stdout
+}
+
 #[test]
 fn a_kind_is_explained_as_text_json_and_svg() {
     let past = Past::new("explain", 90.0);
-    let explain = |args: &[&str]| {
-        let mut command = bare_command(&["explain", "create", "--history"]);
-        command.arg(&past.0).args(args);
-        let output = run(command);
-        assert_eq!((output.code, &*output.stderr), (Some(0), ""), "{output:?}");
-        output.stdout
-    };
+    let explain = |args: &[&str]| explain(&past, args);
     let text = explain(&[]);
     let lines: Vec<&str> = text.lines().collect();
     assert!(lines[0].starts_with("create: 20 jobs in "), "{text}");
@@ -59,13 +62,7 @@ fn an_explanation_says_why_the_schedule_is_not_learned_and_counts_unfinished_job
     let account = "{\"poll_cost\":1.0,\"saved\":-69.0,\"ceiling\":null}";
     let more = format!(",{{\"seconds\":5.0,\"at_least\":true}}],\"accounts\":[{account}]}}");
     fs::write(&past.0, text.replacen("]}", &more, 1)).unwrap();
-    let explain = |args: &[&str]| {
-        let mut command = bare_command(&["explain", "create", "--history"]);
-        command.arg(&past.0).args(args);
-        let output = run(command);
-        assert_eq!((output.code, &*output.stderr), (Some(0), ""), "{output:?}");
-        output.stdout
-    };
+    let explain = |args: &[&str]| explain(&past, args);
     let text = explain(&[]);
     for line in [
         "                  1 job ran on after its wait; it counts as longer\n",

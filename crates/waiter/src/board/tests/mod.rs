@@ -17,6 +17,7 @@ mod properties;
 mod reach;
 mod samples;
 mod script;
+mod sharing;
 mod single;
 mod starts;
 mod throttle;

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{HeadStart, Polling, Wait, Waits};
+use super::{HeadStart, Wait, Waits};
+use crate::Schedule;
 use crate::board::jobs::Job;
 use crate::board::time::Time;
 use crate::options::Resumed;
@@ -11,6 +12,35 @@ use crate::util::slab::Key;
 
 /// Of how many waits that have left a job it is kept how they had it polled.
 const MOST_DEPARTED: usize = 16;
+
+/// How a wait has its job polled.
+#[derive(Clone, Debug)]
+pub(in crate::board) struct Polling {
+    pub(in crate::board) schedule: Schedule,
+    pub(in crate::board) started: Time,
+    /// When it left the job.
+    pub(in crate::board) left: Option<Time>,
+    pub(in crate::board) last_poll: Time,
+    pub(in crate::board) head_start: HeadStart,
+    /// The age of the job when it began, in nanoseconds, as it or another wait knew it.
+    pub(in crate::board) known_age: u64,
+    pub(in crate::board) is_first_at_once: bool,
+    /// Whether the account of its schedule has its polls.
+    pub(in crate::board) is_booked: bool,
+}
+
+/// Waits that have left a job to others.
+#[derive(Debug)]
+pub(super) struct Departed {
+    waits: Vec<Polling>,
+    are_all: bool,
+}
+
+impl Default for Departed {
+    fn default() -> Self {
+        Self { waits: Vec::new(), are_all: true }
+    }
+}
 
 impl Waits {
     /// Returns how old a wait's job was when the wait began.

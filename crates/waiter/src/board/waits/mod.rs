@@ -16,8 +16,10 @@ use crate::options::Resumed;
 use crate::util::interner::{Interned, Interner};
 use crate::util::key_map::KeyMap;
 use crate::util::slab::{Key, Slab};
-use crate::{Outcome, Policy, Progress, Schedule};
+use crate::{Outcome, Policy, Progress};
 
+use self::earlier::Departed;
+pub(super) use self::earlier::Polling;
 pub(crate) use self::pending::Pending;
 pub(super) use self::pending::PendingJob;
 
@@ -105,35 +107,6 @@ pub(super) struct HeadStart {
     pub(super) age: u64,
     /// How many delays of the schedule had passed then.
     pub(super) delays: u32,
-}
-
-/// How a wait has its job polled.
-#[derive(Clone, Debug)]
-pub(super) struct Polling {
-    pub(super) schedule: Schedule,
-    pub(super) started: Time,
-    /// When it left the job.
-    pub(super) left: Option<Time>,
-    pub(super) last_poll: Time,
-    pub(super) head_start: HeadStart,
-    /// The age of the job when it began, in nanoseconds, as it or another wait knew it.
-    pub(super) known_age: u64,
-    pub(super) is_first_at_once: bool,
-    /// Whether the account of its schedule has its polls.
-    pub(super) is_booked: bool,
-}
-
-/// Waits that have left a job to others.
-#[derive(Debug)]
-struct Departed {
-    waits: Vec<Polling>,
-    are_all: bool,
-}
-
-impl Default for Departed {
-    fn default() -> Self {
-        Self { waits: Vec::new(), are_all: true }
-    }
 }
 
 /// The last look of a wait whose deadline passed while the process was suspended (rule 5).
